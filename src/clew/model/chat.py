@@ -1,0 +1,111 @@
+"""The seam to a language model: what the engine asks, and what a model answers.
+
+One request is one call of the chat-completions protocol (OpenAI API reference, "Create chat
+completion"). Every back end, remote or embedded, answers it as a stream of :class:`Chunk`.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+type Json = dict[str, Any]
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+"""Why a model stopped. Back ends map anything else they meet to ``stop``."""
+
+ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
+"""The codes a run's ``last_error`` may carry."""
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """One call to a model. Fields that are None are left out of the request."""
+
+    model: str
+    messages: tuple[Json, ...]
+    """Chat-completions messages: role system, user, assistant or tool."""
+    tools: tuple[Json, ...] = ()
+    """Function tools, ``{"type": "function", "function": {...}}``, as the agent declared them."""
+    tool_choice: str | Json | None = None
+    parallel_tool_calls: bool = True
+    response_format: Json | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_completion_tokens: int | None = None
+    reasoning_effort: str | None = None
+    idempotency_key: str | None = None
+    """``run/step/attempt``: the same call, made again after a crash, carries the same key."""
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens of one model call, or the sum over several."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+        )
+
+
+class TextDelta(Struct, frozen=True, tag=True):
+    """A piece of the answer's text."""
+
+    text: str
+
+
+class RefusalDelta(Struct, frozen=True, tag=True):
+    """A piece of a refusal (``delta.refusal``)."""
+
+    text: str
+
+
+class CallDelta(Struct, frozen=True, tag=True):
+    """A piece of a function call. ``id`` and ``name`` come once, in the call's first piece."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Finished(Struct, frozen=True, tag=True):
+    """The end of the answer; always the last chunk, exactly once."""
+
+    reason: FinishReason
+    usage: Usage
+
+
+Chunk = TextDelta | RefusalDelta | CallDelta | Finished
+
+
+class ModelError(Exception):
+    """The model could not answer. Carries what a run's ``last_error`` will say.
+
+    ``message`` is shown to users: it holds no key, no internal address, no provider's stack trace.
+    """
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code: ErrorCode = code
+        self.message = message
+
+
+class ChatModel(Protocol):
+    """A back end that answers chat requests."""
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        """Answer as chunks; closing the generator stops the model.
+
+        Raises:
+            ModelError: the model failed, refused the request or fell silent.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections, threads and memory."""
+        ...
