@@ -5,16 +5,18 @@ completion"). Every back end, remote or embedded, answers it as a stream of :cla
 """
 
 from collections.abc import AsyncGenerator
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-type Json = dict[str, Any]
+from clew.core.records import Usage
 
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+Json: TypeAlias = dict[str, Any]
+
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 """Why a model stopped. Back ends map anything else they meet to ``stop``."""
 
-ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
+ErrorCode: TypeAlias = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
 """The codes a run's ``last_error`` may carry."""
 
 
@@ -35,21 +37,6 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     reasoning_effort: str | None = None
     idempotency_key: str | None = None
     """``run/step/attempt``: the same call, made again after a crash, carries the same key."""
-
-
-class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens of one model call, or the sum over several."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            completion_tokens=self.completion_tokens + other.completion_tokens,
-            cached_tokens=self.cached_tokens + other.cached_tokens,
-        )
 
 
 class TextDelta(Struct, frozen=True, tag=True):
@@ -80,7 +67,7 @@ class Finished(Struct, frozen=True, tag=True):
     usage: Usage
 
 
-Chunk = TextDelta | RefusalDelta | CallDelta | Finished
+Chunk: TypeAlias = TextDelta | RefusalDelta | CallDelta | Finished
 
 
 class ModelError(Exception):
