@@ -1,0 +1,35 @@
+"""Public ids and secrets. Only this module reads the machine's randomness.
+
+Ids are a type prefix and 24 letters or digits, as both services make them. They are unguessable
+enough never to collide, but they are not secrets: every access also checks the project.
+"""
+
+import os
+import secrets
+from typing import Protocol
+
+_ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_BYTE_TO_CHARACTER = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
+_LENGTH = 24
+
+AGENT, THREAD, MESSAGE, RUN, STEP, CALL = "asst_", "thread_", "msg_", "run_", "step_", "call_"
+
+
+class Ids(Protocol):
+    """A source of ids. Tests give one that counts."""
+
+    def new(self, prefix: str) -> str:
+        """Return a new id that starts with ``prefix``."""
+        ...
+
+
+class RandomIds:
+    """Ids from the operating system's randomness (142 bits each)."""
+
+    def new(self, prefix: str) -> str:
+        return prefix + os.urandom(_LENGTH).translate(_BYTE_TO_CHARACTER).decode("ascii")
+
+
+def new_api_key() -> str:
+    """Return a new API key: ``clew_`` and 43 characters that hold 256 random bits."""
+    return "clew_" + secrets.token_urlsafe(32)

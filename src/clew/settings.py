@@ -1,0 +1,86 @@
+"""Settings: flags, then ``CLEW_*`` environment variables, then ``clew.toml``, then defaults.
+
+``clew.toml`` lies in the data directory. Secrets are never flags. This is the only module that
+reads the process's environment.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+DEFAULT_PORT = 8787
+
+
+def default_data_dir() -> Path:
+    """Return where Clew keeps its data when CLEW_DATA_DIR does not say."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "clew"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "clew"
+    return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "clew"
+
+
+class Settings(BaseSettings):
+    """Everything about a server that its owner can choose."""
+
+    model_config = SettingsConfigDict(env_prefix="CLEW_", extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    tls: bool = Field(False, description="serve https with a certificate from Clew's own local authority")
+    data_dir: Path = Field(default_factory=default_data_dir, description="where keys, certificates, models and the database lie")
+    database_url: str | None = Field(None, description="sqlite:///path; by default clew.db in the data directory")
+    bus_url: str | None = Field(None, description="not available yet: one process serves and works")
+    model_url: str | None = Field(None, description="a chat-completions endpoint, such as http://localhost:11434/v1; by default the embedded model")
+    model_api_key: SecretStr | None = Field(None, description="the key that endpoint asks for")
+    model_name: str | None = Field(None, description="the model to use when a program asks for one the endpoint doesn't know; by default names go through unchanged")
+    model_timeout: float = Field(120.0, gt=0, description="seconds a model may stay silent")
+    model_file: Path | None = Field(None, description="a GGUF file for the embedded model")
+    embedded_model: str = Field("qwen2.5-coder-0.5b", description="which embedded model to load: see `clew models list`")
+    run_expiry: int = Field(600, ge=1, description="seconds after which an unfinished run expires")
+    api_key: SecretStr | None = Field(None, description="the key that clients must send; by default one is made in the data directory")
+    project: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="the project that the key belongs to")
+    max_active_runs: int = Field(256, ge=1, description="runs that this process works on at once; more wait in line")
+    sqlite_synchronous: str = Field("FULL", pattern="^(FULL|NORMAL)$", description="NORMAL is faster, and a power cut may then lose the last commits")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        flags = init_settings()
+        data_dir = flags.get("data_dir") or os.environ.get("CLEW_DATA_DIR") or default_data_dir()
+        file = TomlConfigSettingsSource(settings_cls, Path(data_dir).expanduser() / "clew.toml")
+        return init_settings, env_settings, file
+
+    @property
+    def sqlite_path(self) -> Path:
+        """Return the path of the SQLite database.
+
+        Raises:
+            ValueError: ``database_url`` names another kind of database.
+        """
+        if self.database_url is None:
+            return self.data_dir / "clew.db"
+        prefix = "sqlite:///"
+        if not self.database_url.startswith(prefix) or self.database_url == prefix:
+            raise ValueError("CLEW_DATABASE_URL must look like sqlite:////absolute/path/clew.db or sqlite:///relative.db")
+        return Path(self.database_url.removeprefix(prefix)).absolute()
+
+
+def load(**flags: Any) -> Settings:
+    """Return the settings in force; flags that are None count as not given."""
+    return Settings(**{name: value for name, value in flags.items() if value is not None})
