@@ -8,20 +8,20 @@ from typing import Protocol
 class Clock(Protocol):
     """What the server knows of time. Tests give one that they move themselves."""
 
-    def now(self) -> float:
-        """Return seconds since the Unix epoch."""
+    def now(self) -> int:
+        """Return milliseconds since the Unix epoch."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Return when ``seconds`` have passed on this clock."""
+    async def sleep(self, milliseconds: int) -> None:
+        """Return when ``milliseconds`` have passed on this clock."""
         ...
 
 
 class SystemClock:
     """The machine's clock."""
 
-    def now(self) -> float:
-        return time.time()
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(0.0, seconds))
+    async def sleep(self, milliseconds: int) -> None:
+        await asyncio.sleep(max(0, milliseconds) / 1000)

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 DEFAULT_PORT = 8787
 
@@ -32,20 +37,49 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     tls: bool = Field(False, description="serve https with a certificate from Clew's own local authority")
-    data_dir: Path = Field(default_factory=default_data_dir, description="where keys, certificates, models and the database lie")
-    database_url: str | None = Field(None, description="sqlite:///path; by default clew.db in the data directory")
+    data_dir: Path = Field(
+        default_factory=default_data_dir, description="where keys, certificates, models and the database lie"
+    )
+    database_url: str | None = Field(
+        None, description="sqlite:///path; by default clew.db in the data directory"
+    )
     bus_url: str | None = Field(None, description="not available yet: one process serves and works")
-    model_url: str | None = Field(None, description="a chat-completions endpoint, such as http://localhost:11434/v1; by default the embedded model")
+    model_url: str | None = Field(
+        None,
+        description="a chat-completions endpoint, such as http://localhost:11434/v1; by default the embedded model",
+    )
     model_api_key: SecretStr | None = Field(None, description="the key that endpoint asks for")
-    model_name: str | None = Field(None, description="the model to use when a program asks for one the endpoint doesn't know; by default names go through unchanged")
+    model_name: str | None = Field(
+        None,
+        description="the model to use when a program asks for one the endpoint doesn't know; by default names go through unchanged",
+    )
+    model_limit_field: str = Field(
+        "max_completion_tokens",
+        pattern="^(max_completion_tokens|max_tokens)$",
+        description="what the endpoint calls the answer's token limit",
+    )
     model_timeout: float = Field(120.0, gt=0, description="seconds a model may stay silent")
     model_file: Path | None = Field(None, description="a GGUF file for the embedded model")
-    embedded_model: str = Field("qwen2.5-coder-0.5b", description="which embedded model to load: see `clew models list`")
+    embedded_model: str = Field(
+        "qwen2.5-coder-0.5b", description="which embedded model to load: see `clew models list`"
+    )
     run_expiry: int = Field(600, ge=1, description="seconds after which an unfinished run expires")
-    api_key: SecretStr | None = Field(None, description="the key that clients must send; by default one is made in the data directory")
-    project: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="the project that the key belongs to")
-    max_active_runs: int = Field(256, ge=1, description="runs that this process works on at once; more wait in line")
-    sqlite_synchronous: str = Field("FULL", pattern="^(FULL|NORMAL)$", description="NORMAL is faster, and a power cut may then lose the last commits")
+    api_key: SecretStr | None = Field(
+        None, description="the key that clients must send; by default one is made in the data directory"
+    )
+    project: str = Field(
+        "default",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="the project that the key belongs to",
+    )
+    max_active_runs: int = Field(
+        256, ge=1, description="runs that this process works on at once; more wait in line"
+    )
+    sqlite_synchronous: str = Field(
+        "FULL",
+        pattern="^(FULL|NORMAL)$",
+        description="NORMAL is faster, and a power cut may then lose the last commits",
+    )
 
     @field_validator("data_dir")
     @classmethod
@@ -77,7 +111,9 @@ class Settings(BaseSettings):
             return self.data_dir / "clew.db"
         prefix = "sqlite:///"
         if not self.database_url.startswith(prefix) or self.database_url == prefix:
-            raise ValueError("CLEW_DATABASE_URL must look like sqlite:////absolute/path/clew.db or sqlite:///relative.db")
+            raise ValueError(
+                "CLEW_DATABASE_URL must look like sqlite:////absolute/path/clew.db or sqlite:///relative.db"
+            )
         return Path(self.database_url.removeprefix(prefix)).absolute()
 
 

@@ -5,19 +5,14 @@ completion"). Every back end, remote or embedded, answers it as a stream of :cla
 """
 
 from collections.abc import AsyncGenerator
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from clew.core.records import Usage
-
-Json: TypeAlias = dict[str, Any]
+from clew.core.records import ErrorCode, Json, Usage
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 """Why a model stopped. Back ends map anything else they meet to ``stop``."""
-
-ErrorCode: TypeAlias = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
-"""The codes a run's ``last_error`` may carry."""
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
@@ -84,6 +79,11 @@ class ModelError(Exception):
 
 class ChatModel(Protocol):
     """A back end that answers chat requests."""
+
+    @property
+    def context_tokens(self) -> int | None:
+        """The most tokens that prompt and answer may have together; None if unknown."""
+        ...
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """Answer as chunks; closing the generator stops the model.

@@ -1,0 +1,38 @@
+# Two commands matter: `make demo` shows the lesson, `make test` tests everything.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check setup lock build clean
+
+demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, history
+	@$(BIN)/clew demo
+
+test: .venv/ready  ## every test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/ready  ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: .venv/ready  ## .venv with everything that developers need
+
+.venv/ready: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Clew needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing what Clew needs into .venv (about a minute the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock:  ## refresh requirements/dev.lock (needs uv)
+	uv pip compile pyproject.toml --extra examples --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links -o requirements/dev.lock $(ARGS)
+
+build: .venv/ready  ## the wheel, in dist/
+	$(BIN)/python -m hatchling build -t wheel
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

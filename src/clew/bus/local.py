@@ -1,0 +1,131 @@
+"""The bus in one process: asyncio tasks and queues, no polling."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from clew.bus.dispatch import Advance
+from clew.bus.events import ENDINGS, RunEvent
+from clew.core.decisions import RunState
+
+_log = logging.getLogger(__name__)
+
+
+class LocalDispatch:
+    """Runs each delivery as a task of this process, at most ``limit`` at once; more wait in line."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._advance: Advance | None = None
+        self._interrupt: Callable[[str], bool] | None = None
+        self._expect: Callable[[int], None] | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._running = 0
+        self._waiting: deque[tuple[str, RunState | None]] = deque()
+        self._closing = False
+
+    def serve(
+        self, advance: Advance, interrupt: Callable[[str], bool], expect: Callable[[int], None]
+    ) -> None:
+        """Say who works. ``interrupt`` returns whether it found the run being worked on."""
+        self._advance, self._interrupt, self._expect = advance, interrupt, expect
+
+    @property
+    def ready(self) -> bool:
+        return self._advance is not None and not self._closing and self._running < self._limit
+
+    def advance(self, run_id: str, claimed: RunState | None = None) -> None:
+        if self._closing:
+            return
+        if not self.ready:
+            self._waiting.append((run_id, claimed))
+            return
+        self._start(run_id, claimed)
+
+    def interrupt(self, run_id: str) -> None:
+        if self._interrupt is None or not self._interrupt(run_id):
+            self.advance(run_id)
+
+    def wake_at(self, due: int) -> None:
+        if self._expect is not None:
+            self._expect(due)
+
+    def works_on(self, run_id: str) -> bool:
+        return run_id in self._tasks or any(run_id == waiting for waiting, _ in self._waiting)
+
+    def _start(self, run_id: str, claimed: RunState | None) -> None:
+        assert self._advance is not None
+        self._running += 1
+        task = asyncio.ensure_future(self._advance(run_id, claimed))
+        self._tasks[run_id] = task
+        task.add_done_callback(lambda done: self._ended(run_id, done))
+
+    def _ended(self, run_id: str, task: "asyncio.Future[None]") -> None:
+        self._running -= 1
+        if self._tasks.get(run_id) is task:
+            del self._tasks[run_id]
+        if not task.cancelled() and (error := task.exception()):
+            _log.error(
+                "run %s: the worker broke off; the sweep will take it up again", run_id, exc_info=error
+            )
+        while self._waiting and self.ready:
+            self._start(*self._waiting.popleft())
+
+    async def close(self) -> None:
+        """Stop all work. What was in flight goes on after the next start."""
+        self._closing = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class LocalSubscription:
+    """A reader's queue. It ends after an event that ends a stream."""
+
+    def __init__(self, forget: Callable[["LocalSubscription"], None]) -> None:
+        self._queue: asyncio.Queue[RunEvent] = asyncio.Queue()
+        self._forget = forget
+        self._ended = False
+
+    def put(self, event: RunEvent) -> None:
+        """Hand over an event, unless the stream has ended."""
+        if not self._ended:
+            self._ended = event.name in ENDINGS
+            self._queue.put_nowait(event)
+
+    async def next(self) -> RunEvent:
+        return await self._queue.get()
+
+    def ready(self) -> list[RunEvent]:
+        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+
+    def close(self) -> None:
+        self._forget(self)
+
+
+class LocalEvents:
+    """Fans out a run's events to the readers of this process."""
+
+    def __init__(self) -> None:
+        self._readers: dict[str, list[LocalSubscription]] = {}
+
+    def wanted(self, run_id: str) -> bool:
+        return run_id in self._readers
+
+    def publish(self, run_id: str, event: RunEvent) -> None:
+        for reader in self._readers.get(run_id, ()):
+            reader.put(event)
+
+    def subscribe(self, run_id: str) -> LocalSubscription:
+        def forget(reader: LocalSubscription) -> None:
+            readers = self._readers.get(run_id, [])
+            if reader in readers:
+                readers.remove(reader)
+            if not readers:
+                self._readers.pop(run_id, None)
+
+        subscription = LocalSubscription(forget)
+        self._readers.setdefault(run_id, []).append(subscription)
+        return subscription

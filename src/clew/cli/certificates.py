@@ -1,0 +1,138 @@
+"""Certificates for https on this machine: Azure's SDK sends tokens over nothing else.
+
+A local authority signs one certificate, and its private key is thrown away at once: whoever trusts
+the authority need not fear that somebody else lets it sign something. So a renewal is a new authority;
+clients read it from the same file.
+"""
+
+import contextlib
+import ipaddress
+import os
+import shutil
+import socket
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from clew.cli.files import private_directory, write_private
+
+_LIFETIME = timedelta(days=397)  # the longest that browsers accept of any authority
+_LEFT = timedelta(days=30)
+_ALWAYS = ("localhost", "127.0.0.1", "::1")
+
+
+class Certificates(NamedTuple):
+    """The files, all PEM.
+
+    Attributes:
+        ca: the local authority's certificate.
+        cert: the server's certificate.
+        key: its private key, mode 0600.
+        bundle: every authority a client should trust: certifi's, the user's own, and the local one.
+    """
+
+    ca: Path
+    cert: Path
+    key: Path
+    bundle: Path
+
+
+def paths(data_dir: Path) -> Certificates:
+    """Return where the files lie, whether they exist or not."""
+    folder = data_dir / "tls"
+    return Certificates(*(folder / f"{name}.pem" for name in ("ca", "cert", "key", "bundle")))
+
+
+def ensure(data_dir: Path, host: str, now: float, own_bundle: Path | None = None) -> Certificates:
+    """Return certificates that are valid for ``host`` and this machine for 30 days or more.
+
+    Args:
+        data_dir: Clew's data directory.
+        host: the address the server listens on.
+        now: seconds since the Unix epoch.
+        own_bundle: authorities that the user's programs trust already, to be trusted beside ours.
+
+    Raises:
+        OSError: a file can't be read or written.
+    """
+    files = paths(data_dir)
+    names = _names(host)
+    moment = datetime.fromtimestamp(now, UTC)
+    if not _is_good(files, names, moment):
+        _make(data_dir, names, moment)
+    _write_bundle(files, own_bundle)
+    return files
+
+
+def _names(host: str) -> list[str]:
+    try:
+        anywhere = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        anywhere = not host
+    return list(dict.fromkeys([*_ALWAYS, socket.gethostname() if anywhere else host]))
+
+
+def _is_good(files: Certificates, names: list[str], now: datetime) -> bool:
+    from cryptography import x509
+
+    try:
+        if not files.key.is_file() or not files.ca.is_file():
+            return False
+        certificate = x509.load_pem_x509_certificate(files.cert.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
+    alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    known = {str(name.value) for name in alternatives}
+    return set(names) <= known and certificate.not_valid_after_utc - now >= _LEFT
+
+
+def _make(data_dir: Path, names: list[str], now: datetime) -> None:
+    """Put a new set in place as a whole directory, so that a key never meets another's certificate."""
+    import trustme
+
+    authority = trustme.CA(path_length=0, organization_name="Clew", organization_unit_name="local authority")
+    issued = authority.issue_cert(
+        *names,
+        common_name=names[-1],
+        organization_name="Clew",
+        not_before=now - timedelta(days=1),
+        not_after=now + _LIFETIME,
+    )
+    draft = Path(tempfile.mkdtemp(dir=private_directory(data_dir), prefix=".tls-"))
+    try:
+        write_private(draft / "ca.pem", authority.cert_pem.bytes())
+        write_private(draft / "cert.pem", b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        write_private(draft / "key.pem", issued.private_key_pem.bytes())
+        _put_in_place(draft, data_dir / "tls")
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _put_in_place(draft: Path, folder: Path) -> None:
+    old = draft.with_name(f"{draft.name}-old")
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(old)
+    try:
+        draft.rename(folder)
+    except OSError:  # another process was faster; its set is as good
+        if not folder.is_dir():
+            raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_bundle(files: Certificates, own_bundle: Path | None) -> None:
+    import certifi
+
+    parts = [Path(certifi.where()).read_bytes()]
+    # After `eval "$(clew env)"` the user's bundle is ours: it must not take itself in.
+    if own_bundle is not None and own_bundle.is_file() and not _same(own_bundle, files.bundle):
+        parts.append(own_bundle.read_bytes())
+    parts.append(files.ca.read_bytes())
+    data = b"\n".join(parts)
+    if not files.bundle.is_file() or files.bundle.read_bytes() != data:
+        write_private(files.bundle, data)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.exists() and os.path.samefile(one, other)

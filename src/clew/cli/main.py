@@ -1,0 +1,98 @@
+"""The command ``clew``.
+
+Commands are imported when they are called, so that ``clew --help`` answers at once.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 not found or not allowed, 4 time-out,
+130 interrupted (128 + SIGINT, as shells count).
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+import clew
+
+FAILED, USAGE, NOT_FOUND, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 130
+
+_COMMANDS = {
+    "serve": ("clew.cli.serve", "Serve threads and runs."),
+    "env": ("clew.cli.env", "Print what clients need to find the server."),
+    "models": ("clew.cli.models", "List and fetch embedded models."),
+}
+
+_EXAMPLES = """\b
+Examples:
+  clew serve                                          an embedded model answers
+  clew serve --model-url http://localhost:11434/v1    your own model answers
+  clew serve --tls                                    https, which Azure's SDK insists on
+  eval "$(clew env)"                                  point this shell's programs at the server
+"""
+
+
+class Problem(click.ClickException):
+    """Something the user can do something about: one line on stderr and an exit code."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Commands(click.Group):
+    """A group whose commands are imported on use, and whose exit codes are those of this module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _ = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, False, **extra)
+        try:
+            result = super().main(args, prog_name, complete_var, False, **extra)
+        except Problem as error:
+            _fail(error.format_message(), error.code)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            sys.exit(INTERRUPTED)
+        except TimeoutError as error:
+            _fail(f"timed out: {error}", TIMED_OUT)
+        except OSError as error:
+            _fail(str(error), NOT_FOUND if isinstance(error, PermissionError) else FAILED)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(exit_code)
+
+
+@click.group(cls=Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(clew.__version__, prog_name="clew")
+def cli() -> None:
+    """Threads and runs that you own: an agent service on your machine."""
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,147 @@
+"""``clew serve``."""
+
+import os
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from clew.cli import certificates, keys, server_file
+from clew.cli.files import private_directory
+from clew.cli.options import load_settings, setting
+from clew.clock import SystemClock
+from clew.settings import Settings, default_data_dir
+
+
+@click.command(
+    epilog="Flags win over environment variables, those over clew.toml in the data directory. "
+    "Secrets are never flags: CLEW_API_KEY, CLEW_MODEL_API_KEY."
+)
+@setting("host", "--host")
+@setting("port", "--port")
+@setting("tls", "--tls")
+@setting("database_url", "--database")
+@setting("bus_url", "--bus")
+@setting("model_url", "--model-url")
+@setting("data_dir", "--data-dir")
+@click.option(
+    "own_bundle",
+    "--own-ca-bundle",
+    type=click.Path(path_type=Path),
+    envvar=["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"],
+    help="with --tls: authorities that your programs trust already, kept in what `clew env` names"
+    "  [REQUESTS_CA_BUNDLE, SSL_CERT_FILE]",
+)
+def serve(own_bundle: Path | None, **flags: Any) -> None:
+    """Serve threads and runs."""
+    settings = load_settings(**flags)
+    private_directory(settings.data_dir)
+    key = keys.api_key(settings)
+    certificate = None
+    if settings.tls:
+        now = SystemClock().now()
+        made = certificates.ensure(settings.data_dir, settings.host, now, own_bundle)
+        certificate = (made.cert, made.key)
+    _warn_about_model(settings)
+
+    from clew.http.serve import run
+
+    try:
+        run(settings, api_key=key, certificate=certificate, on_ready=_announcer(settings))
+    finally:
+        server_file.remove(settings.data_dir, os.getpid())
+
+
+def _announcer(settings: Settings) -> Callable[[str], None]:
+    def announce(url: str) -> None:
+        info = server_file.ServerInfo(
+            url=url.rstrip("/"),
+            project=settings.project,
+            tls=settings.tls,
+            pid=os.getpid(),
+            model=model_to_ask_for(settings),
+        )
+        server_file.write(settings.data_dir, info)
+        click.echo(_banner(settings, info))
+
+    return announce
+
+
+def model_to_ask_for(settings: Settings) -> str | None:
+    """Return a model's name that this server surely answers to, or None if names go through."""
+    if settings.model_name is not None:
+        return settings.model_name
+    if settings.model_url is not None:
+        return None
+    return settings.model_file.stem if settings.model_file is not None else settings.embedded_model
+
+
+def _banner(settings: Settings, info: server_file.ServerInfo) -> str:
+    key = keys.key_path(settings) if settings.api_key is None else "CLEW_API_KEY"
+    data = settings.data_dir if settings.database_url is None else _without_password(settings.database_url)
+    lines = [
+        f"Clew is ready at {info.url}",
+        f"  project endpoint  {info.url}/api/projects/{info.project}",
+        f"  openai base URL   {info.url}/v1",
+        f"  key               {key}",
+        f"  model             {_model(settings)}",
+        f"  data              {data}",
+        "",
+        "In the shell of your programs:",
+        f'  eval "$(clew env{_data_dir_flag(settings)})"',
+    ]
+    return "\n".join(lines)
+
+
+def _data_dir_flag(settings: Settings) -> str:
+    if settings.data_dir == default_data_dir().absolute():
+        return ""
+    return f" --data-dir {shlex.quote(str(settings.data_dir))}"
+
+
+def _model(settings: Settings) -> str:
+    if settings.model_url is not None:
+        name = f"{settings.model_name} at " if settings.model_name else ""
+        return f"{name}{_without_password(settings.model_url)}"
+    if settings.model_file is not None:
+        return f"embedded, from {settings.model_file}"
+    return f"embedded {settings.embedded_model}, good enough to try things: --model-url names a real one"
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _warn_about_model(settings: Settings) -> None:
+    """Say now what would otherwise fail, or take long, in the first run."""
+    if settings.model_url is not None:
+        return
+    from clew.model.embedded.machine import obstacle
+
+    trouble = obstacle()
+    if trouble is not None:
+        click.echo(f"Warning: {trouble}. Until then every run fails.", err=True)
+    elif settings.model_file is None:
+        _note_download(settings)
+
+
+def _note_download(settings: Settings) -> None:
+    from clew.model.embedded import WeightsError, find
+    from clew.model.embedded.weights import cached_path
+
+    try:
+        weights = find(settings.embedded_model)
+    except WeightsError as error:
+        click.echo(f"Warning: {error}. Until then every run fails.", err=True)
+        return
+    if not cached_path(weights, settings.data_dir).is_file():
+        size = f"{weights.size / 1e6:.0f} MB"
+        click.echo(
+            f"Note: the first run fetches {weights.name} ({size}). `clew models pull` does it now.", err=True
+        )

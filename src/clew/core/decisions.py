@@ -1,0 +1,99 @@
+"""What a decision about a run is made of: its state, the writes and effects that follow, refusals."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clew.core.records import Message, Run, Step
+from clew.core.states import RunStatus
+
+
+class RunState(Struct, frozen=True):
+    """All that a decision needs: the run, and its tool step if one waits for outputs."""
+
+    run: Run
+    waiting: Step | None = None
+
+    def at_version(self, version: int) -> "RunState":
+        """Return the state as the store holds it after a write."""
+        return RunState(replace(self.run, version=version), self.waiting)
+
+
+class AddMessage(Struct, frozen=True):
+    """Write: a new message."""
+
+    message: Message
+
+
+class AddStep(Struct, frozen=True):
+    """Write: a new step."""
+
+    step: Step
+
+
+class SaveStep(Struct, frozen=True):
+    """Write: a step that has changed."""
+
+    step: Step
+
+
+Write: TypeAlias = AddMessage | AddStep | SaveStep
+
+
+class Publish(Struct, frozen=True):
+    """Effect: tell the run's readers. ``name`` is the event's name on the wire, less ``thread.``.
+
+    ``waiting`` is the step whose calls a run that requires action waits for.
+    """
+
+    name: str
+    subject: Run | Step | Message
+    waiting: Step | None = None
+
+
+class CallModel(Struct, frozen=True):
+    """Effect: ask the model for the next turn, within what is left of the run's token budgets."""
+
+    prompt_tokens_left: int | None
+    completion_tokens_left: int | None
+
+
+class Decision(Struct, frozen=True):
+    """The answer to an event: the next state, what to write with it, then what to do."""
+
+    state: RunState
+    writes: tuple[Write, ...] = ()
+    publish: tuple[Publish, ...] = ()
+    call_model: CallModel | None = None
+
+    def then(self, later: "Decision") -> "Decision":
+        """Return both decisions as one: ``later`` was made on this one's state."""
+        return Decision(
+            later.state, self.writes + later.writes, self.publish + later.publish, later.call_model
+        )
+
+
+class Refused(Exception):
+    """The run does not accept the event. The message is what the client is told."""
+
+
+class OutputsNotAccepted(Refused):
+    """Tool outputs for a run that does not wait for any."""
+
+    def __init__(self, status: RunStatus) -> None:
+        super().__init__(f'Runs in status "{status}" do not accept tool outputs.')
+
+
+class OutputsMismatch(Refused):
+    """Tool outputs that are not exactly those the run waits for."""
+
+    def __init__(self, expected: list[str], got: list[str]) -> None:
+        super().__init__(f"Expected tool outputs for call_ids {expected}, got {got}")
+
+
+class NotCancellable(Refused):
+    """A cancellation of a run that is over, or already being cancelled."""
+
+    def __init__(self, status: RunStatus) -> None:
+        super().__init__(f"Cannot cancel run with status '{status}'.")

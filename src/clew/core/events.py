@@ -1,0 +1,60 @@
+"""What can happen to a run."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from clew.core.records import Failure, Turn
+
+
+class Started(Struct, frozen=True):
+    """A worker has claimed the run."""
+
+
+class ModelReplied(Struct, frozen=True):
+    """The model has finished its turn."""
+
+    turn: Turn
+
+
+class ModelFailed(Struct, frozen=True):
+    """The model could not answer, or broke off."""
+
+    turn: Turn
+    failure: Failure
+
+
+class ModelStopped(Struct, frozen=True):
+    """The model was stopped in mid-turn, because the run is cancelled or out of time."""
+
+    turn: Turn
+
+
+class PromptTooLong(Struct, frozen=True):
+    """Not even the newest message fits the run's prompt budget."""
+
+
+class OutputsSubmitted(Struct, frozen=True):
+    """A client has answered function calls: pairs of call id and output."""
+
+    outputs: tuple[tuple[str, str], ...]
+
+
+class CancelRequested(Struct, frozen=True):
+    """A client wants the run cancelled."""
+
+
+class TimeIsUp(Struct, frozen=True):
+    """Somebody saw that ``expires_at`` has come."""
+
+
+Event: TypeAlias = (
+    Started
+    | ModelReplied
+    | ModelFailed
+    | ModelStopped
+    | PromptTooLong
+    | OutputsSubmitted
+    | CancelRequested
+    | TimeIsUp
+)

@@ -1,0 +1,98 @@
+"""The life of a run as data: its states, the legal moves between them, and what causes each.
+
+Source: OpenAI's guide "How Assistants work", section "Run lifecycle", and the published API schema.
+Everything that is not in :data:`MOVES` is a bug, and :func:`move` refuses it.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class RunStatus(StrEnum):
+    """Where a run is."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    REQUIRES_ACTION = "requires_action"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    INCOMPLETE = "incomplete"
+
+    @property
+    def live(self) -> bool:
+        """Whether the run still holds its thread's lock."""
+        return self in LIVE
+
+
+LIVE = frozenset((RunStatus.QUEUED, RunStatus.IN_PROGRESS, RunStatus.REQUIRES_ACTION, RunStatus.CANCELLING))
+"""The states that lock the thread. All others are terminal."""
+
+
+class StepStatus(StrEnum):
+    """Where a run step is. A step is never queued and never incomplete."""
+
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class MessageStatus(StrEnum):
+    """Whether a message's text is whole."""
+
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    INCOMPLETE = "incomplete"
+
+
+class Move(Struct, frozen=True):
+    """One legal move of a run."""
+
+    source: RunStatus
+    target: RunStatus
+    cause: str
+
+
+_S = RunStatus
+
+MOVES: tuple[Move, ...] = (
+    Move(_S.QUEUED, _S.IN_PROGRESS, "a worker takes the run"),
+    Move(_S.QUEUED, _S.CANCELLING, "a client cancels it"),
+    Move(_S.QUEUED, _S.EXPIRED, "its time is over"),
+    Move(_S.QUEUED, _S.FAILED, "it cannot be started"),
+    Move(_S.IN_PROGRESS, _S.REQUIRES_ACTION, "the model called a function"),
+    Move(_S.IN_PROGRESS, _S.COMPLETED, "the model answered without calling a tool"),
+    Move(_S.IN_PROGRESS, _S.FAILED, "the model failed"),
+    Move(_S.IN_PROGRESS, _S.INCOMPLETE, "a token budget or the model's own limit cut the answer"),
+    Move(_S.IN_PROGRESS, _S.EXPIRED, "its time is over"),
+    Move(_S.IN_PROGRESS, _S.CANCELLING, "a client cancels it"),
+    Move(_S.REQUIRES_ACTION, _S.QUEUED, "all tool outputs were submitted"),
+    Move(_S.REQUIRES_ACTION, _S.CANCELLING, "a client cancels it"),
+    Move(_S.REQUIRES_ACTION, _S.EXPIRED, "its time is over"),
+    Move(_S.CANCELLING, _S.CANCELLED, "the work has stopped"),
+    Move(_S.CANCELLING, _S.COMPLETED, "the work ended before it could be stopped"),
+    Move(_S.CANCELLING, _S.FAILED, "the work failed before it could be stopped"),
+    Move(_S.CANCELLING, _S.EXPIRED, "its time is over"),
+)
+
+_LEGAL = frozenset((move.source, move.target) for move in MOVES)
+
+
+class IllegalMove(AssertionError):
+    """A run was about to make a move that the state table does not know."""
+
+
+def move(source: RunStatus, target: RunStatus) -> RunStatus:
+    """Return ``target``.
+
+    Raises:
+        IllegalMove: a run may not go from ``source`` to ``target``.
+    """
+    if (source, target) not in _LEGAL:
+        raise IllegalMove(f"a run may not go from {source} to {target}")
+    return target

@@ -1,0 +1,146 @@
+"""What the model is asked: a thread, a run and its own turns so far as one chat request. Pure."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+
+import msgspec
+
+from clew.core.decisions import CallModel
+from clew.core.records import Call, Json, Message, Run, Step
+from clew.model.chat import ChatRequest
+
+_BYTES_PER_TOKEN = 4
+_TOKENS_PER_MESSAGE = 4
+_ANSWER_RESERVE = 512
+"""Tokens of a model's context that are kept free for its answer."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class DoesNotFit(Exception):
+    """Not even the newest message fits the tokens that are left."""
+
+
+def build(
+    run: Run,
+    model: str,
+    history: Sequence[Message],
+    own_steps: Sequence[Step],
+    own_messages: Sequence[Message],
+    call: CallModel,
+    context_tokens: int | None,
+) -> ChatRequest:
+    """Return the request for a run's next turn.
+
+    ``history`` is the thread without what this run wrote; ``own_*`` is what it wrote and called so
+    far, which is never cut.
+
+    Raises:
+        DoesNotFit: the instructions, the newest message and the run's own turns are too long.
+    """
+    config = run.config
+    head = [{"role": "system", "content": config.instructions}] if config.instructions else []
+    tail = _own_turns(own_steps, own_messages)
+    told = [_chat_message(message) for message in history]
+    limit = _limit(call.prompt_tokens_left, context_tokens)
+    if limit is not None:
+        told = _drop_middle(told, limit - _tokens(head) - _tokens(tail) - _tokens(config.functions()))
+    tools = config.functions() if config.tool_choice != "none" else []
+    return ChatRequest(
+        model=model,
+        messages=(*head, *told, *tail),
+        tools=tuple(tools),
+        tool_choice=_tool_choice(run) if tools else None,
+        parallel_tool_calls=config.parallel_tool_calls,
+        response_format=config.response_format if isinstance(config.response_format, dict) else None,
+        temperature=None if config.temperature == 1 else config.temperature,
+        top_p=None if config.top_p == 1 else config.top_p,
+        max_completion_tokens=call.completion_tokens_left,
+        reasoning_effort=config.reasoning_effort,
+        idempotency_key=f"{run.id}/{run.turns + 1}/{run.epoch}",
+    )
+
+
+def history_limit(run: Run) -> int | None:
+    """Return how many of the newest messages the model is given; None for all that fit."""
+    limit: int | None = run.config.truncation_strategy.get("last_messages")
+    return limit
+
+
+def _tool_choice(run: Run) -> str | Json | None:
+    """Forcing a call applies to the first turn only: for ever forced, a run would never end."""
+    return run.config.tool_choice if run.turns == 0 else None
+
+
+def _limit(budget: int | None, context_tokens: int | None) -> int | None:
+    room = None if context_tokens is None else max(context_tokens // 2, context_tokens - _ANSWER_RESERVE)
+    limits = [limit for limit in (budget, room) if limit is not None]
+    return min(limits) if limits else None
+
+
+def _tokens(items: Sequence[Json]) -> int:
+    """Estimate tokens without a vocabulary: about four bytes of text each."""
+    return sum(len(_encode(item)) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE for item in items)
+
+
+def _drop_middle(messages: list[Json], limit: int) -> list[Json]:
+    """Keep the newest and the oldest messages that fit, dropping from the middle of the thread."""
+    costs = [_tokens([message]) for message in messages]
+    if sum(costs) <= limit:
+        return messages
+    if not messages or costs[-1] > limit:
+        raise DoesNotFit
+    left = limit - costs[-1]
+    first, last = 0, len(messages) - 1  # messages[first:last] is what is still undecided
+    from_start = True
+    while first < last:
+        cost = costs[first] if from_start else costs[last - 1]
+        if cost > left:
+            break
+        left -= cost
+        first, last = (first + 1, last) if from_start else (first, last - 1)
+        from_start = not from_start
+    return messages[:first] + messages[last:]
+
+
+def _chat_message(message: Message) -> Json:
+    parts = [part for part in map(_chat_part, message.content) if part is not None]
+    if all(part["type"] == "text" for part in parts):
+        return {"role": message.role, "content": "\n".join(part["text"] for part in parts)}
+    return {"role": message.role, "content": parts}
+
+
+def _chat_part(part: Json) -> Json | None:
+    match part:
+        case {"type": "text", "text": {"value": value}}:
+            return {"type": "text", "text": value}
+        case {"type": "refusal", "refusal": value}:
+            return {"type": "text", "text": value}
+        case {"type": "image_url"}:
+            return part
+    return None
+
+
+def _own_turns(steps: Sequence[Step], messages: Sequence[Message]) -> list[Json]:
+    """Return each earlier turn of the run: what it said and called, then one tool message a call."""
+    said = {message.id: message for message in messages}
+    turns: list[Json] = []
+    for _, of_turn in groupby(steps, key=attrgetter("turn")):
+        text, calls = None, []
+        for step in of_turn:
+            if step.message_id in said:
+                text = _chat_message(said[step.message_id])["content"]
+            calls += step.calls
+        turns.append(
+            {"role": "assistant", "content": text} | ({"tool_calls": _tool_calls(calls)} if calls else {})
+        )
+        turns += [{"role": "tool", "tool_call_id": call.id, "content": call.output or ""} for call in calls]
+    return turns
+
+
+def _tool_calls(calls: Sequence[Call]) -> list[Json]:
+    return [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in calls
+    ]

@@ -1,0 +1,167 @@
+"""The run loop: claim, decide, commit, publish, perform the effect, and again."""
+
+import logging
+
+import anyio
+
+from clew.bus.events import Events, RunEvent
+from clew.clock import Clock
+from clew.core.decide import decide
+from clew.core.decisions import CallModel, Decision, RunState
+from clew.core.events import Event, ModelFailed, ModelReplied, ModelStopped, PromptTooLong, Started
+from clew.core.records import Failure, Message, Run, Step
+from clew.engine import prompt
+from clew.engine.recorder import TurnRecorder
+from clew.ids import Ids
+from clew.model.catalogue import Models
+from clew.model.chat import ChatRequest, ModelError
+from clew.store import messages, runs, steps
+from clew.store.database import Database
+from clew.store.statement import Transaction
+
+_INLINE_HISTORY = 50
+"""Up to so many messages are read at once; longer histories are read beside the event loop."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Work:
+    """A run being worked on: where to reach the model call, and whether somebody wants attention."""
+
+    __slots__ = ("interrupted", "scope")
+
+    def __init__(self) -> None:
+        self.scope: anyio.CancelScope | None = None
+        self.interrupted = False
+
+
+class Worker:
+    """Advances the runs it is handed until they are over or wait for a client."""
+
+    def __init__(self, db: Database, *, events: Events, models: Models, clock: Clock, ids: Ids) -> None:
+        self._db, self._events, self._models, self._clock, self._ids = db, events, models, clock, ids
+        self._working: dict[str, _Work] = {}
+
+    def interrupt(self, run_id: str) -> bool:
+        """Have the run's row looked at again; return whether this worker works on the run."""
+        if (work := self._working.get(run_id)) is None:
+            return False
+        work.interrupted = True
+        if work.scope is not None:
+            work.scope.cancel()
+        return True
+
+    async def advance(self, run_id: str, claimed: RunState | None = None) -> None:
+        """Work on a run until it is over, waits for a client, or belongs to somebody else."""
+        work = self._working[run_id] = _Work()
+        try:
+            state = claimed or await self._db.write(runs.claim, run_id, self._clock.now())
+            if state is not None:
+                await self._loop(state, work)
+        finally:
+            if self._working.get(run_id) is work:
+                del self._working[run_id]
+
+    async def _loop(self, state: RunState, work: _Work) -> None:
+        event: Event = Started()
+        recorder: TurnRecorder | None = None
+        try:
+            while True:
+                state, decision = await self._settle(state, event)
+                self._publish(state.run, decision, recorder)
+                if decision.call_model is None:
+                    return
+                recorder = TurnRecorder(state.run, ids=self._ids, clock=self._clock, events=self._events)
+                event = await self._call_model(state.run, decision.call_model, recorder, work)
+                if isinstance(event, ModelStopped):  # something has changed: look before deciding
+                    state = await self._db.read(runs.reload, state.run.id, state.run.epoch)
+        except runs.ClaimLost:
+            _log.info("run %s: another worker has taken it over, or it was deleted", state.run.id)
+
+    async def _settle(self, state: RunState, event: Event) -> tuple[RunState, Decision]:
+        """Decide and commit; again on the run's newest version if a client has changed it meanwhile."""
+        while True:
+            decision = decide(state, event, self._clock.now())
+            if not decision.writes and decision.state.run == state.run:
+                return state, decision
+            try:
+                return await self._db.write(runs.apply, state, decision), decision
+            except runs.Changed:
+                state = await self._db.read(runs.reload, state.run.id, state.run.epoch)
+
+    def _publish(self, run: Run, decision: Decision, recorder: TurnRecorder | None) -> None:
+        if not self._events.wanted(run.id):
+            return
+        for event in decision.publish:
+            if recorder is not None:
+                _open_first(recorder, event.subject)
+            self._events.publish(run.id, RunEvent(event.name, event.subject, event.waiting))
+
+    # --- the effect --------------------------------------------------------------------------
+
+    async def _call_model(self, run: Run, call: CallModel, recorder: TurnRecorder, work: _Work) -> Event:
+        """Ask the model for one turn, unless interrupted. Whatever happens becomes an event."""
+        if not work.interrupted:
+            with anyio.CancelScope() as work.scope:
+                return await self._ask(run, call, recorder)
+        work.interrupted, work.scope = False, None
+        return ModelStopped(recorder.turn())
+
+    async def _ask(self, run: Run, call: CallModel, recorder: TurnRecorder) -> Event:
+        if failure := _unavailable(run):
+            return ModelFailed(recorder.turn(), failure)
+        model, name = self._models.resolve(run.config.model)
+        try:
+            request = await self._request(run, name, call, model.context_tokens)
+            stream = model.stream(request)
+            try:
+                async for chunk in stream:
+                    recorder.add(chunk)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await stream.aclose()
+        except prompt.DoesNotFit:
+            return PromptTooLong()
+        except ModelError as error:
+            return ModelFailed(recorder.turn(), Failure(error.code, error.message))
+        except Exception:
+            _log.exception("run %s: the model call broke", run.id)
+            failure = Failure(
+                "server_error", "The server could not make sense of the model. Its log says more."
+            )
+            return ModelFailed(recorder.turn(), failure)
+        return ModelReplied(recorder.turn())
+
+    async def _request(self, run: Run, model: str, call: CallModel, context: int | None) -> ChatRequest:
+        limit = prompt.history_limit(run)
+        short = limit is not None and limit <= _INLINE_HISTORY
+        fetch = self._db.read if short else self._db.scan
+        history, own_steps, own_messages = await fetch(_conversation, run, -1 if limit is None else limit)
+        return prompt.build(run, model, history, own_steps, own_messages, call, context)
+
+
+async def _conversation(
+    tx: Transaction, run: Run, limit: int
+) -> tuple[list[Message], list[Step], list[Message]]:
+    """Return the thread before the run, and the run's own steps and messages so far."""
+    history = await messages.newest(tx, run.thread_id, limit, except_run=run.id)
+    if run.turns == 0:
+        return history, [], []
+    return history, await steps.of_run(tx, run.id), await messages.of_run(tx, run.id)
+
+
+def _unavailable(run: Run) -> Failure | None:
+    kinds = sorted({tool["type"] for tool in run.config.tools if tool["type"] != "function"})
+    if not kinds:
+        return None
+    return Failure(
+        "server_error", f"This server does not run these tools yet: {', '.join(kinds)}. Function tools work."
+    )
+
+
+def _open_first(recorder: TurnRecorder, subject: Run | Step | Message) -> None:
+    """Announce what is about to be closed, if the model was too quick for it to have been announced."""
+    if isinstance(subject, Message):
+        recorder.open_message()
+    elif isinstance(subject, Run) or (isinstance(subject, Step) and subject.type == "tool_calls"):
+        recorder.open_tools()

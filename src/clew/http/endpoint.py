@@ -1,0 +1,66 @@
+"""From an operation to an ASGI endpoint: read, decode, call the handler, encode."""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from clew.http.call import Call, Services
+from clew.http.operations import Operation
+from clew.http.streams import RunStream
+from clew.wire.errors import ApiError
+from clew.wire.explain import explain
+
+BODY_LIMIT = 32 * 1024 * 1024
+"""Bytes of the largest body that is read."""
+
+POLL_AFTER_MS = 100
+
+_encode = msgspec.json.Encoder().encode
+_JSON = "application/json"
+
+
+class Endpoint:
+    """One operation as an ASGI app. Errors are raised, and rendered by the middleware."""
+
+    def __init__(self, operation: Operation, services: Services) -> None:
+        self._operation = operation
+        self._services = services
+        self._decoder = None if operation.body is None else msgspec.json.Decoder(operation.body)
+        self._headers = {"openai-poll-after-ms": str(POLL_AFTER_MS)} if operation.poll_after else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        call = Call(
+            services=self._services,
+            project=scope["clew.project"],
+            path=request.path_params,
+            query=request.query_params,
+            body=self._decode(await _read(request)) if self._decoder is not None else None,
+        )
+        answer = await self._operation.handler(call)
+        response: ASGIApp
+        if isinstance(answer, RunStream):
+            response = answer
+        else:
+            response = Response(_encode(answer), media_type=_JSON, headers=self._headers)
+        await response(scope, receive, send)
+
+    def _decode(self, body: bytes) -> object:
+        """Decode a body; no bytes at all count as an empty object."""
+        assert self._decoder is not None
+        try:
+            return self._decoder.decode(body or b"{}")
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise explain(self._operation.body, body or b"{}") from None
+
+
+async def _read(request: Request) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > BODY_LIMIT:
+            raise ApiError(413, f"The body of your request is larger than {BODY_LIMIT} bytes.")
+        pieces.append(piece)
+    return b"".join(pieces)

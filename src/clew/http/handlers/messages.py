@@ -1,0 +1,92 @@
+"""Messages: /threads/{thread_id}/messages."""
+
+from msgspec.structs import replace
+
+from clew.core.records import Message
+from clew.http.call import Call, page_request
+from clew.ids import MESSAGE
+from clew.store import messages, threads
+from clew.store.pages import Page, PageRequest
+from clew.store.statement import Transaction
+from clew.wire import objects
+from clew.wire.bodies import new_message
+from clew.wire.errors import invalid, not_found
+from clew.wire.objects import Deleted, ListObject, MessageObject
+from clew.wire.requests import CreateMessage, UpdateMetadata
+
+
+async def create(call: Call[CreateMessage]) -> MessageObject:
+    """Add a message to a thread that no run has locked."""
+    message = new_message(
+        call.body,
+        id=call.services.ids.new(MESSAGE),
+        project=call.project,
+        thread_id=call.path["thread_id"],
+        now=call.now,
+    )
+    await call.services.db.write(_create, message)
+    return objects.message(message)
+
+
+async def _create(tx: Transaction, message: Message) -> None:
+    exists, active = await threads.lock(tx, message.project, message.thread_id)
+    if not exists:
+        raise not_found("thread", message.thread_id)
+    if active is not None:
+        raise invalid(f"Can't add messages to {message.thread_id} while a run {active} is active.")
+    await messages.add(tx, message)
+
+
+async def get(call: Call[None]) -> MessageObject:
+    """Read a message."""
+    thread_id, message_id = call.path["thread_id"], call.path["message_id"]
+    message = await call.services.db.read(messages.get, call.project, thread_id, message_id)
+    if message is None:
+        raise not_found("message", message_id)
+    return objects.message(message)
+
+
+async def update(call: Call[UpdateMetadata]) -> MessageObject:
+    """Change a message's metadata."""
+    return objects.message(
+        await call.services.db.write(
+            _update, call.project, call.path["thread_id"], call.path["message_id"], call.body
+        )
+    )
+
+
+async def _update(
+    tx: Transaction, project: str, thread_id: str, message_id: str, body: UpdateMetadata
+) -> Message:
+    message = await messages.get(tx, project, thread_id, message_id)
+    if message is None:
+        raise not_found("message", message_id)
+    if body.metadata is None:
+        return message
+    changed = replace(message, metadata=body.metadata)
+    await messages.save_metadata(tx, changed)
+    return changed
+
+
+async def delete(call: Call[None]) -> Deleted:
+    """Delete a message: later lists and later runs don't see it."""
+    message_id = call.path["message_id"]
+    if not await call.services.db.write(messages.remove, call.project, call.path["thread_id"], message_id):
+        raise not_found("message", message_id)
+    return Deleted(message_id, "thread.message.deleted")
+
+
+async def list_(call: Call[None]) -> ListObject:
+    """List a thread's messages, newest first; with ``run_id``, those that one run wrote."""
+    page = await call.services.db.read(
+        _list, call.project, call.path["thread_id"], page_request(call), call.query.get("run_id") or None
+    )
+    return objects.listed([objects.message(each) for each in page.items], page.has_more)
+
+
+async def _list(
+    tx: Transaction, project: str, thread_id: str, wanted: PageRequest, run_id: str | None
+) -> Page:
+    if await threads.get(tx, project, thread_id) is None:
+        raise not_found("thread", thread_id)
+    return await messages.page(tx, project, thread_id, wanted, run_id)

@@ -1,0 +1,19 @@
+"""Models: /models."""
+
+from clew.http.call import Call
+from clew.wire import objects
+from clew.wire.errors import ApiError
+from clew.wire.objects import ListObject, ModelObject
+
+
+async def get(call: Call[None]) -> ModelObject:
+    """Read a model."""
+    name = call.path["model"]
+    if name not in call.services.models:
+        raise ApiError(404, f"The model '{name}' does not exist.", param="model", code="model_not_found")
+    return ModelObject(id=name)
+
+
+async def list_(call: Call[None]) -> ListObject:
+    """List the models that agents can use."""
+    return objects.listed([ModelObject(id=name) for name in call.services.models], has_more=False)

@@ -1,0 +1,254 @@
+"""Runs: /threads/{thread_id}/runs and /threads/runs."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from clew.bus.events import RunEvent, Subscription
+from clew.core.decide import decide
+from clew.core.decisions import Decision, Refused, RunState
+from clew.core.events import CancelRequested, Event, OutputsSubmitted, Started
+from clew.core.records import Message, Run, Step, Thread
+from clew.core.states import RunStatus
+from clew.http.call import Call, Services, page_request
+from clew.http.handlers.threads import add as add_thread
+from clew.http.handlers.threads import new_messages, new_thread
+from clew.http.streams import RunStream
+from clew.ids import RUN
+from clew.store import agents, messages, runs, steps, threads
+from clew.store.pages import Page, PageRequest
+from clew.store.statement import Transaction
+from clew.wire import objects
+from clew.wire.bodies import run_config
+from clew.wire.errors import invalid, not_found
+from clew.wire.objects import ListObject, RunObject
+from clew.wire.requests import (
+    CreateRun,
+    CreateThread,
+    CreateThreadAndRun,
+    RunOptions,
+    SubmitToolOutputs,
+    UpdateMetadata,
+)
+
+# --- starting --------------------------------------------------------------------------------------
+
+
+class _NewRun(Struct, frozen=True, kw_only=True):
+    """A run that is to be inserted, with all that comes with it."""
+
+    id: str
+    project: str
+    thread_id: str
+    body: RunOptions
+    messages: Sequence[Message]
+    now: int
+    expires_at: int
+    claimed: bool
+    """Whether this process can work on it at once, so that it may be born claimed."""
+    thread: Thread | None = None
+
+
+async def create(call: Call[CreateRun]) -> RunObject | RunStream:
+    """Start a run on a thread, with the messages that the body adds, all or nothing."""
+    thread_id = call.path["thread_id"]
+    bodies = call.body.additional_messages or ()
+    added = new_messages(call.services, call.project, thread_id, bodies, "additional_messages")
+    return await _start(call, thread_id, added)
+
+
+async def create_thread_and_run(call: Call[CreateThreadAndRun]) -> RunObject | RunStream:
+    """Create a thread and start a run on it, all or nothing."""
+    thread, first = new_thread(call.services, call.project, call.body.thread or CreateThread())
+    return await _start(call, thread.id, first, thread)
+
+
+async def _start(
+    call: Call[CreateRun] | Call[CreateThreadAndRun],
+    thread_id: str,
+    added: Sequence[Message],
+    thread: Thread | None = None,
+) -> RunObject | RunStream:
+    """Insert a run, already claimed if this process can work on it at once; then have it advanced."""
+    services, now = call.services, call.now
+    new = _NewRun(
+        id=services.ids.new(RUN),
+        project=call.project,
+        thread_id=thread_id,
+        body=call.body,
+        messages=added,
+        now=now,
+        expires_at=now + services.run_expiry,
+        claimed=services.dispatch.ready,
+        thread=thread,
+    )
+    with _reading(services, new.id, wanted=call.body.stream) as reader:
+        state = await services.db.write(_insert, new)
+    queued = replace(state.run, status=RunStatus.QUEUED, started_at=None)
+    if reader is not None:
+        _announce(services, state.run, queued, thread)
+    services.dispatch.wake_at(new.expires_at)
+    services.dispatch.advance(new.id, state if new.claimed else None)
+    return objects.run(queued) if reader is None else RunStream(reader)
+
+
+@contextmanager
+def _reading(services: Services, run_id: str, *, wanted: bool | None) -> Iterator[Subscription | None]:
+    """Subscribe before anything can happen; unsubscribe if the request is refused after all."""
+    reader = services.events.subscribe(run_id) if wanted else None
+    try:
+        yield reader
+    except BaseException:
+        if reader is not None:
+            reader.close()
+        raise
+
+
+async def _insert(tx: Transaction, new: _NewRun) -> RunState:
+    if new.thread is not None:
+        await threads.add(tx, new.thread)
+    exists, active = await threads.lock(tx, new.project, new.thread_id)
+    if not exists:
+        raise not_found("thread", new.thread_id)
+    agent = await agents.get(tx, new.project, new.body.assistant_id)
+    if agent is None:
+        raise not_found("assistant", new.body.assistant_id)
+    if active is not None:
+        raise invalid(f"Thread {new.thread_id} already has an active run {active}.")
+    for message in new.messages:
+        await messages.add(tx, message)
+    run = Run(
+        id=new.id,
+        project=new.project,
+        thread_id=new.thread_id,
+        assistant_id=agent.id,
+        created_at=new.now,
+        expires_at=new.expires_at,
+        config=run_config(agent, new.body),
+        metadata=new.body.metadata or {},
+    )
+    if new.claimed:
+        run = replace(decide(RunState(run), Started(), new.now).state.run, epoch=1)
+    await runs.add(tx, run)
+    return RunState(run)
+
+
+def _announce(services: Services, run: Run, queued: Run, thread: Thread | None = None) -> None:
+    """Tell a run's first reader how it came into being."""
+    if thread is not None:
+        services.events.publish(run.id, RunEvent("created", thread))
+    services.events.publish(run.id, RunEvent("run.created", queued))
+    services.events.publish(run.id, RunEvent("run.queued", queued))
+    if run.status == RunStatus.IN_PROGRESS:
+        services.events.publish(run.id, RunEvent("run.in_progress", run))
+
+
+# --- going on --------------------------------------------------------------------------------------
+
+
+async def submit_tool_outputs(call: Call[SubmitToolOutputs]) -> RunObject | RunStream:
+    """Answer all the calls that a run waits for. Of two submissions one wins."""
+    services, run_id = call.services, call.path["run_id"]
+    keys = (call.project, call.path["thread_id"], run_id)
+    outputs = OutputsSubmitted(
+        tuple((each.tool_call_id or "", each.output or "") for each in call.body.tool_outputs)
+    )
+    claimed = services.dispatch.ready
+    with _reading(services, run_id, wanted=call.body.stream) as reader:
+        decision, state = await services.db.write(_transition, keys, outputs, call.now, claimed)
+    _publish(services, decision)
+    services.dispatch.advance(run_id, state if claimed else None)
+    if reader is not None:
+        return RunStream(reader)
+    return objects.run(replace(state.run, status=RunStatus.QUEUED))
+
+
+async def cancel(call: Call[None]) -> RunObject:
+    """Cancel a run: whoever works on it stops at once."""
+    services, run_id = call.services, call.path["run_id"]
+    keys = (call.project, call.path["thread_id"], run_id)
+    decision, state = await services.db.write(_transition, keys, CancelRequested(), call.now, False)
+    _publish(services, decision)
+    services.dispatch.interrupt(run_id)
+    return objects.run(state.run)
+
+
+async def _transition(
+    tx: Transaction, keys: tuple[str, str, str], event: Event, now: int, claim: bool
+) -> tuple[Decision, RunState]:
+    """Decide on what a client asks for, and write it; claim the run for this process if it can start."""
+    run = await runs.get(tx, *keys)
+    if run is None:
+        raise not_found("run", keys[2])
+    before = await runs.state(tx, run)
+    try:
+        decision = decide(before, event, now)
+    except Refused as refused:
+        raise invalid(str(refused)) from None
+    state = await runs.apply(tx, before, decision)
+    if not claim:
+        return decision, state
+    owned = await runs.claim(tx, run.id, now)
+    assert owned is not None, "a run that was just queued can be claimed"
+    started = decide(owned, Started(), now)
+    return decision.then(started), await runs.apply(tx, owned, started)
+
+
+def _publish(services: Services, decision: Decision) -> None:
+    run_id = decision.state.run.id
+    for event in decision.publish:
+        services.events.publish(run_id, RunEvent(event.name, event.subject, event.waiting))
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+async def get(call: Call[None]) -> RunObject:
+    """Read a run."""
+    keys = (call.project, call.path["thread_id"], call.path["run_id"])
+    state = await call.services.db.read(_state, *keys)
+    return objects.run(state.run, state.waiting)
+
+
+async def _state(tx: Transaction, project: str, thread_id: str, run_id: str) -> RunState:
+    run = await runs.get(tx, project, thread_id, run_id)
+    if run is None:
+        raise not_found("run", run_id)
+    return await runs.state(tx, run)
+
+
+async def update(call: Call[UpdateMetadata]) -> RunObject:
+    """Change a run's metadata."""
+    keys = (call.project, call.path["thread_id"], call.path["run_id"])
+    state = await call.services.db.write(_update, keys, call.body)
+    return objects.run(state.run, state.waiting)
+
+
+async def _update(tx: Transaction, keys: tuple[str, str, str], body: UpdateMetadata) -> RunState:
+    state = await _state(tx, *keys)
+    if body.metadata is None:
+        return state
+    changed = replace(state.run, metadata=body.metadata)
+    await runs.save_metadata(tx, changed)
+    return RunState(changed, state.waiting)
+
+
+async def list_(call: Call[None]) -> ListObject:
+    """List a thread's runs."""
+    page, waiting = await call.services.db.read(
+        _list, call.project, call.path["thread_id"], page_request(call)
+    )
+    return objects.listed([objects.run(each, waiting) for each in page.items], page.has_more)
+
+
+async def _list(
+    tx: Transaction, project: str, thread_id: str, wanted: PageRequest
+) -> tuple[Page, Step | None]:
+    """Return a page, and the step that the one live run of the thread waits for, if it does."""
+    if await threads.get(tx, project, thread_id) is None:
+        raise not_found("thread", thread_id)
+    page = await runs.page(tx, project, thread_id, wanted)
+    parked = [run for run in page.items if run.status == RunStatus.REQUIRES_ACTION]
+    return page, await steps.waiting(tx, parked[0].id) if parked else None

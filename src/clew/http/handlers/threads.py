@@ -1,0 +1,126 @@
+"""Threads: /threads."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from clew.bus.events import RunEvent
+from clew.core.decide import decide
+from clew.core.decisions import Decision, RunState
+from clew.core.events import CancelRequested, Started
+from clew.core.records import Json, Message, Run, Thread
+from clew.http.call import Call, Services, page_request
+from clew.ids import MESSAGE, THREAD
+from clew.store import messages, runs, threads
+from clew.store.statement import Transaction
+from clew.wire import objects
+from clew.wire.bodies import check_resources, new_message, plain
+from clew.wire.errors import not_found
+from clew.wire.objects import Deleted, ListObject, ThreadObject
+from clew.wire.requests import CreateMessage, CreateThread, UpdateThread
+
+
+async def create(call: Call[CreateThread]) -> ThreadObject:
+    """Create a thread, with the messages that the body brings."""
+    thread, first = new_thread(call.services, call.project, call.body)
+    await call.services.db.write(add, thread, first)
+    return objects.thread(thread)
+
+
+async def get(call: Call[None]) -> ThreadObject:
+    """Read a thread."""
+    thread_id = call.path["thread_id"]
+    thread = await call.services.db.read(threads.get, call.project, thread_id)
+    if thread is None:
+        raise not_found("thread", thread_id)
+    return objects.thread(thread)
+
+
+async def update(call: Call[UpdateThread]) -> ThreadObject:
+    """Change a thread's metadata or tool resources."""
+    check_resources(call.body.tool_resources, "tool_resources")
+    given = {"metadata": call.body.metadata, "tool_resources": plain(call.body.tool_resources)}
+    fields = {name: value for name, value in given.items() if value is not None}
+    thread_id = call.path["thread_id"]
+    return objects.thread(await call.services.db.write(_update, call.project, thread_id, fields))
+
+
+async def _update(tx: Transaction, project: str, thread_id: str, fields: Json) -> Thread:
+    thread = await threads.get(tx, project, thread_id)
+    if thread is None:
+        raise not_found("thread", thread_id)
+    changed = replace(thread, **fields)
+    await threads.save(tx, changed)
+    return changed
+
+
+async def delete(call: Call[None]) -> Deleted:
+    """Delete a thread with all that is in it. A run that is still active is cancelled first."""
+    thread_id, services = call.path["thread_id"], call.services
+    cancelled = await services.db.write(_delete, call.project, thread_id, call.now)
+    if cancelled is not None:
+        run_id = cancelled.state.run.id
+        services.dispatch.interrupt(run_id)
+        for event in cancelled.publish:
+            services.events.publish(run_id, RunEvent(event.name, event.subject))
+    return Deleted(thread_id, "thread.deleted")
+
+
+async def _delete(tx: Transaction, project: str, thread_id: str, now: int) -> Decision | None:
+    exists, run_id = await threads.lock(tx, project, thread_id)
+    if not exists:
+        raise not_found("thread", thread_id)
+    run = await runs.get(tx, project, thread_id, run_id) if run_id else None
+    await threads.remove(tx, project, thread_id)
+    return None if run is None else _cancelled(run, now)
+
+
+def _cancelled(run: Run, now: int) -> Decision:
+    """Return what the readers of a deleted run are told."""
+    asked = decide(RunState(run), CancelRequested(), now) if run.status != "cancelling" else None
+    begun = asked or Decision(RunState(run))
+    return begun.then(decide(begun.state, Started(), now))
+
+
+async def list_(call: Call[None]) -> ListObject:
+    """List the project's threads (Azure has this; OpenAI's users asked for it since day one)."""
+    page = await call.services.db.read(threads.page, call.project, page_request(call))
+    return objects.listed([objects.thread(each) for each in page.items], page.has_more)
+
+
+def new_thread(services: Services, project: str, body: CreateThread) -> tuple[Thread, list[Message]]:
+    """Return the thread that a body describes, and its messages."""
+    check_resources(body.tool_resources, "tool_resources")
+    thread = Thread(
+        id=services.ids.new(THREAD),
+        project=project,
+        created_at=services.clock.now(),
+        metadata=body.metadata or {},
+        tool_resources=plain(body.tool_resources) or {},
+    )
+    return thread, new_messages(services, project, thread.id, body.messages or (), "messages")
+
+
+def new_messages(
+    services: Services, project: str, thread_id: str, bodies: Sequence[CreateMessage], path: str
+) -> list[Message]:
+    """Return the messages that a list in a body describes."""
+    now = services.clock.now()
+    return [
+        new_message(
+            body,
+            id=services.ids.new(MESSAGE),
+            project=project,
+            thread_id=thread_id,
+            now=now,
+            path=f"{path}[{index}].",
+        )
+        for index, body in enumerate(bodies)
+    ]
+
+
+async def add(tx: Transaction, thread: Thread, first: Sequence[Message]) -> None:
+    """Store a thread and its first messages, all or nothing."""
+    await threads.add(tx, thread)
+    for message in first:
+        await messages.add(tx, message)

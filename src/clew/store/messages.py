@@ -1,0 +1,80 @@
+"""Messages in the store."""
+
+from sqlalchemy import delete, func, insert, or_, select, update
+
+from clew.core.records import Message
+from clew.store import pages
+from clew.store.pages import Page, PageRequest
+from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.tables import messages
+
+_MESSAGE = Mapper(messages, Message)
+_ONE = (
+    messages.c.id == param("id"),
+    messages.c.thread_id == param("thread_id"),
+    messages.c.project == param("project"),
+)
+
+INSERT_MESSAGE = Statement(insert(messages), columns=_MESSAGE.names)
+SELECT_MESSAGE = Statement(select(*_MESSAGE.columns).where(*_ONE))
+UPDATE_METADATA = Statement(update(messages).where(*_ONE).values(metadata=param("new_metadata")))
+DELETE_MESSAGE = Statement(delete(messages).where(*_ONE))
+COUNT_MESSAGES = Statement(select(func.count()).where(messages.c.thread_id == param("thread_id")))
+SELECT_NEWEST = Statement(
+    select(*_MESSAGE.columns)
+    .where(
+        messages.c.thread_id == param("thread_id"),
+        or_(messages.c.run_id.is_(None), messages.c.run_id != param("except_run")),
+    )
+    .order_by(messages.c.seq.desc())
+    .limit(param("limit"))
+    .offset(constant(0))
+)
+SELECT_OF_RUN = Statement(
+    select(*_MESSAGE.columns).where(messages.c.run_id == param("run_id")).order_by(messages.c.seq)
+)
+
+
+async def add(tx: Transaction, message: Message) -> None:
+    """Store a new message, as the thread's newest."""
+    await tx.run(INSERT_MESSAGE, _MESSAGE.params(message))
+
+
+async def get(tx: Transaction, project: str, thread_id: str, message_id: str) -> Message | None:
+    """Return a message of the thread, or None."""
+    row = await tx.one(SELECT_MESSAGE, {"id": message_id, "thread_id": thread_id, "project": project})
+    return None if row is None else _MESSAGE.read(row)
+
+
+async def save_metadata(tx: Transaction, message: Message) -> None:
+    """Store a message's metadata, the one thing of it that clients may change."""
+    keys = {"id": message.id, "thread_id": message.thread_id, "project": message.project}
+    await tx.run(UPDATE_METADATA, {**keys, "new_metadata": _MESSAGE.params(message)["metadata"]})
+
+
+async def remove(tx: Transaction, project: str, thread_id: str, message_id: str) -> bool:
+    """Delete a message. Return whether there was one."""
+    keys = {"id": message_id, "thread_id": thread_id, "project": project}
+    return await tx.run(DELETE_MESSAGE, keys) > 0
+
+
+async def page(
+    tx: Transaction, project: str, thread_id: str, wanted: PageRequest, run_id: str | None = None
+) -> Page:
+    """Return one page of a thread's messages, or of those that one run wrote."""
+    parents = {"project": project, "thread_id": thread_id}
+    if run_id is not None:
+        parents["run_id"] = run_id
+    return await pages.page(tx, _MESSAGE, wanted, **parents)
+
+
+async def newest(tx: Transaction, thread_id: str, limit: int, *, except_run: str) -> list[Message]:
+    """Return the newest ``limit`` messages of a thread (-1: all), oldest first, less those of one run."""
+    rows = await tx.all(SELECT_NEWEST, {"thread_id": thread_id, "limit": limit, "except_run": except_run})
+    return [_MESSAGE.read(row) for row in reversed(rows)]
+
+
+async def of_run(tx: Transaction, run_id: str) -> list[Message]:
+    """Return the messages that a run wrote, oldest first."""
+    rows = await tx.all(SELECT_OF_RUN, {"run_id": run_id})
+    return [_MESSAGE.read(row) for row in rows]

@@ -1,0 +1,148 @@
+"""Runs in the store: claims, guarded writes, and what recovery looks for."""
+
+from sqlalchemy import func, insert, select, update
+
+from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveStep
+from clew.core.records import Run
+from clew.core.states import RunStatus
+from clew.store import messages, pages, steps
+from clew.store.pages import Page, PageRequest
+from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.tables import IS_LIVE, runs
+
+_RUN = Mapper(runs, Run)
+_ONE = (runs.c.id == param("id"), runs.c.thread_id == param("thread_id"), runs.c.project == param("project"))
+_PARKED = constant(RunStatus.REQUIRES_ACTION.value)
+_CHANGING = (
+    "status",
+    "started_at",
+    "completed_at",
+    "failed_at",
+    "cancelled_at",
+    "last_error",
+    "incomplete_reason",
+    "usage",
+    "turns",
+)
+
+INSERT_RUN = Statement(insert(runs), columns=_RUN.names)
+SELECT_RUN = Statement(select(*_RUN.columns).where(*_ONE))
+SELECT_BY_ID = Statement(select(*_RUN.columns).where(runs.c.id == param("id")))
+# The guard: a worker that lost its claim, or looked at an older version, changes nothing.
+UPDATE_RUN = Statement(
+    update(runs)
+    .where(runs.c.id == param("id"), runs.c.epoch == param("epoch"), runs.c.version == param("version"))
+    .values({**{name: param(name) for name in _CHANGING}, "version": runs.c.version + constant(1)})
+)
+CLAIM_RUN = Statement(
+    update(runs)
+    .where(runs.c.id == param("id"), IS_LIVE, runs.c.status != _PARKED)
+    .values(epoch=runs.c.epoch + constant(1), version=runs.c.version + constant(1))
+)
+CLAIM_EXPIRED = Statement(
+    update(runs)
+    .where(runs.c.id == param("id"), IS_LIVE, runs.c.expires_at <= param("now"))
+    .values(epoch=runs.c.epoch + constant(1), version=runs.c.version + constant(1))
+)
+UPDATE_METADATA = Statement(update(runs).where(*_ONE).values(metadata=param("new_metadata")))
+SELECT_DUE = Statement(select(runs.c.id).where(IS_LIVE, runs.c.expires_at <= param("now")))
+SELECT_NEXT_DUE = Statement(select(func.min(runs.c.expires_at)).where(IS_LIVE))
+SELECT_UNFINISHED = Statement(select(runs.c.id).where(IS_LIVE, runs.c.status != _PARKED).order_by(runs.c.seq))
+
+
+class ClaimLost(Exception):
+    """Another worker has claimed the run since, or it was deleted: nothing was written."""
+
+
+class Changed(Exception):
+    """The run has changed since it was read, under the same claim: nothing was written."""
+
+
+async def add(tx: Transaction, run: Run) -> None:
+    """Store a new run. The database refuses it if the thread has a live one."""
+    await tx.run(INSERT_RUN, _RUN.params(run))
+
+
+async def get(tx: Transaction, project: str, thread_id: str, run_id: str) -> Run | None:
+    """Return a run of the thread, or None."""
+    row = await tx.one(SELECT_RUN, {"id": run_id, "thread_id": thread_id, "project": project})
+    return None if row is None else _RUN.read(row)
+
+
+async def page(tx: Transaction, project: str, thread_id: str, wanted: PageRequest) -> Page:
+    """Return one page of a thread's runs."""
+    return await pages.page(tx, _RUN, wanted, project=project, thread_id=thread_id)
+
+
+async def save_metadata(tx: Transaction, run: Run) -> None:
+    """Store a run's metadata, the one thing of it that clients may change."""
+    keys = {"id": run.id, "thread_id": run.thread_id, "project": run.project}
+    await tx.run(UPDATE_METADATA, {**keys, "new_metadata": _RUN.params(run)["metadata"]})
+
+
+async def state(tx: Transaction, run: Run) -> RunState:
+    """Return all that a decision about the run needs."""
+    waits = run.status in (RunStatus.REQUIRES_ACTION, RunStatus.CANCELLING)
+    return RunState(run, await steps.waiting(tx, run.id) if waits else None)
+
+
+async def claim(tx: Transaction, run_id: str, now: int) -> RunState | None:
+    """Make the caller the owner of a run that has work to do; None if it has none.
+
+    Whoever is handed a run claims it unconditionally: the former owner's writes die on the epoch.
+    """
+    claimed = await tx.run(CLAIM_RUN, {"id": run_id}) or await tx.run(
+        CLAIM_EXPIRED, {"id": run_id, "now": now}
+    )
+    if not claimed:
+        return None
+    row = await tx.one(SELECT_BY_ID, {"id": run_id})
+    return None if row is None else await state(tx, _RUN.read(row))
+
+
+async def apply(tx: Transaction, before: RunState, decision: Decision) -> RunState:
+    """Write a decision that was made on ``before``; return the state as it now is.
+
+    Raises:
+        ClaimLost: the caller no longer owns the run.
+        Changed: the run is another version than ``before``; decide anew.
+    """
+    after = decision.state.run
+    guard = {"id": after.id, "epoch": before.run.epoch, "version": before.run.version}
+    values = _RUN.params(after)
+    if not await tx.run(UPDATE_RUN, {**{name: values[name] for name in _CHANGING}, **guard}):
+        row = await tx.one(SELECT_BY_ID, {"id": after.id})
+        raise Changed if row is not None and _RUN.read(row).epoch == before.run.epoch else ClaimLost
+    for write in decision.writes:
+        match write:
+            case AddMessage(message):
+                await messages.add(tx, message)
+            case AddStep(step):
+                await steps.add(tx, step)
+            case SaveStep(step):
+                await steps.save(tx, step)
+    return decision.state.at_version(before.run.version + 1)
+
+
+async def reload(tx: Transaction, run_id: str, epoch: int) -> RunState:
+    """Return the state of a run that the caller owns.
+
+    Raises:
+        ClaimLost: the caller no longer owns the run.
+    """
+    row = await tx.one(SELECT_BY_ID, {"id": run_id})
+    if row is None or (run := _RUN.read(row)).epoch != epoch:
+        raise ClaimLost
+    return await state(tx, run)
+
+
+async def due(tx: Transaction, now: int) -> tuple[list[str], int | None]:
+    """Return the ids of live runs whose time is up, and when the next live run's is."""
+    expired = [row[0] for row in await tx.all(SELECT_DUE, {"now": now})]
+    following = await tx.one(SELECT_NEXT_DUE, {})
+    return expired, following[0] if following else None
+
+
+async def unfinished(tx: Transaction) -> list[str]:
+    """Return the ids of live runs that a worker should be working on, oldest first."""
+    return [row[0] for row in await tx.all(SELECT_UNFINISHED, {})]

@@ -1,0 +1,137 @@
+"""The tables, one a record type, for SQLite and PostgreSQL alike.
+
+Every table has an integer ``seq`` that orders rows by commit, and a public ``id``. Lists walk
+``index(parent, seq)``, and a cursor is the ``seq`` of its id, so a page costs the same in a thread of
+ten messages and of a hundred thousand. Objects are JSON in text columns: both databases then store
+the same bytes. Times are milliseconds.
+"""
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, text
+
+from clew.core.states import LIVE
+
+metadata = MetaData()
+
+
+class Object(Text):
+    """A text column that holds a JSON value."""
+
+
+def _columns() -> list[Column[object]]:
+    return [
+        Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+        Column("id", Text, nullable=False, unique=True),
+        Column("project", Text, nullable=False),
+        Column("created_at", BigInteger, nullable=False),
+    ]
+
+
+def _in_thread() -> Column[object]:
+    return Column("thread_id", Text, ForeignKey("threads.id", ondelete="CASCADE"), nullable=False)
+
+
+agents = Table(
+    "agents",
+    metadata,
+    *_columns(),
+    Column("model", Text, nullable=False),
+    Column("name", Text),
+    Column("description", Text),
+    Column("instructions", Text),
+    Column("tools", Object, nullable=False),
+    Column("tool_resources", Object, nullable=False),
+    Column("metadata", Object, nullable=False),
+    Column("temperature", Float, nullable=False),
+    Column("top_p", Float, nullable=False),
+    Column("response_format", Object, nullable=False),
+    Column("reasoning_effort", Text),
+    Index("agents_by_project", "project", "seq"),
+)
+
+threads = Table(
+    "threads",
+    metadata,
+    *_columns(),
+    Column("metadata", Object, nullable=False),
+    Column("tool_resources", Object, nullable=False),
+    Index("threads_by_project", "project", "seq"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    *_columns(),
+    _in_thread(),
+    Column("role", Text, nullable=False),
+    Column("content", Object, nullable=False),
+    Column("assistant_id", Text),
+    Column("run_id", Text),
+    Column("status", Text, nullable=False),
+    Column("incomplete_reason", Text),
+    Column("completed_at", BigInteger),
+    Column("incomplete_at", BigInteger),
+    Column("attachments", Object, nullable=False),
+    Column("metadata", Object, nullable=False),
+    Index("messages_by_thread", "thread_id", "seq"),
+    Index(
+        "messages_by_run",
+        "run_id",
+        "seq",
+        sqlite_where=text("run_id IS NOT NULL"),
+        postgresql_where=text("run_id IS NOT NULL"),
+    ),
+)
+
+IS_LIVE = text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(LIVE))))
+"""The condition of the partial indexes. Queries use the same words, or SQLite won't take the index."""
+
+runs = Table(
+    "runs",
+    metadata,
+    *_columns(),
+    _in_thread(),
+    Column("assistant_id", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("config", Object, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("started_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("failed_at", BigInteger),
+    Column("cancelled_at", BigInteger),
+    Column("last_error", Object),
+    Column("incomplete_reason", Text),
+    Column("usage", Object, nullable=False),
+    Column("turns", Integer, nullable=False),
+    Column("metadata", Object, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Index("runs_by_thread", "thread_id", "seq"),
+    # The thread lock: the database itself refuses a second live run.
+    Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
+    # Recovery and expiry look at live runs only, however many are over.
+    Index("live_runs_by_expiry", "expires_at", sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    *_columns(),
+    _in_thread(),
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("assistant_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("message_id", Text),
+    Column("calls", Object, nullable=False),
+    Column("last_error", Object),
+    Column("usage", Object, nullable=False),
+    Column("first_token_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("failed_at", BigInteger),
+    Column("cancelled_at", BigInteger),
+    Column("expired_at", BigInteger),
+    Column("metadata", Object, nullable=False),
+    Index("steps_by_run", "run_id", "seq"),
+    Index("steps_by_thread", "thread_id", "seq"),
+)

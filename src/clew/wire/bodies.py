@@ -1,0 +1,142 @@
+"""From what clients send to what is kept. Pure: times and ids come in as parameters."""
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from clew.core.records import Agent, Json, Message, RunConfig, text_part
+from clew.wire import requests
+from clew.wire.errors import ApiError, invalid
+
+
+def agent_fields(body: requests.CreateAgent | requests.UpdateAgent) -> Json:
+    """Return the fields of an agent that a body gives; ``null`` counts as not given."""
+    check_resources(body.tool_resources, "tool_resources")
+    fields = {name: plain(getattr(body, name)) for name in body.__struct_fields__}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def new_message(
+    body: requests.CreateMessage, *, id: str, project: str, thread_id: str, now: int, path: str = ""
+) -> Message:
+    """Return the message that a body describes; ``path`` is where it stands in a larger body."""
+    if isinstance(body.content, str):
+        content = [text_part(body.content)]
+    else:
+        content = [_part(part, f"{path}content[{index}]") for index, part in enumerate(body.content)]
+    for index, attachment in enumerate(body.attachments or ()):
+        refuse_file(attachment.file_id or "", f"{path}attachments[{index}].file_id")
+    return Message(
+        id=id,
+        project=project,
+        thread_id=thread_id,
+        created_at=now,
+        role=body.role.value,
+        content=content,
+        completed_at=now,
+        metadata=body.metadata or {},
+    )
+
+
+def run_config(agent: Agent, body: requests.RunOptions) -> RunConfig:
+    """Return the values in force for a run: its own where given, else its agent's."""
+    given = {
+        name: plain(getattr(body, name))
+        for name in (
+            "model",
+            "instructions",
+            "tools",
+            "temperature",
+            "top_p",
+            "response_format",
+            "reasoning_effort",
+            "tool_choice",
+            "parallel_tool_calls",
+            "truncation_strategy",
+            "max_prompt_tokens",
+            "max_completion_tokens",
+        )
+    }
+    snapshot = RunConfig(
+        model=agent.model,
+        instructions=agent.instructions,
+        tools=agent.tools,
+        tool_resources=agent.tool_resources,
+        temperature=agent.temperature,
+        top_p=agent.top_p,
+        response_format=agent.response_format,
+        reasoning_effort=agent.reasoning_effort,
+    )
+    config = replace(snapshot, **{name: value for name, value in given.items() if value is not None})
+    if isinstance(body, requests.CreateRun) and body.additional_instructions:
+        parts = [part for part in (config.instructions, body.additional_instructions) if part]
+        config = replace(config, instructions="\n\n".join(parts))
+    if isinstance(body, requests.CreateThreadAndRun) and body.tool_resources is not None:
+        check_resources(body.tool_resources, "tool_resources")
+        config = replace(config, tool_resources=plain(body.tool_resources))
+    _check_choices(config)
+    return config
+
+
+def _check_choices(config: RunConfig) -> None:
+    strategy = config.truncation_strategy
+    if strategy["type"] == "last_messages" and strategy["last_messages"] is None:
+        path = "truncation_strategy.last_messages"
+        raise invalid(f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
+    match config.tool_choice:
+        case {"type": "function", "function": {"name": name}}:
+            if name not in [tool["function"]["name"] for tool in config.functions()]:
+                raise invalid(
+                    f"Invalid 'tool_choice': there is no function '{name}' among the tools.",
+                    param="tool_choice",
+                    code="invalid_value",
+                )
+        case {"type": "function"}:
+            path = "tool_choice.function"
+            raise invalid(
+                f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter"
+            )
+
+
+def check_resources(resources: requests.ToolResources | None, path: str) -> None:
+    """Refuse files and vector stores: this server keeps none yet, so no id can be right."""
+    if resources is None:
+        return
+    if resources.code_interpreter is not None:
+        for file_id in resources.code_interpreter.file_ids or ():
+            refuse_file(file_id, f"{path}.code_interpreter.file_ids")
+    if resources.file_search is not None:
+        for store_id in resources.file_search.vector_store_ids or ():
+            where = f"{path}.file_search.vector_store_ids"
+            raise ApiError(404, f"No vector store found with id '{store_id}'.", param=where)
+        if resources.file_search.vector_stores:
+            raise invalid(
+                "This server keeps no vector stores yet.",
+                param=f"{path}.file_search.vector_stores",
+                code="unsupported_tool",
+            )
+
+
+def refuse_file(file_id: str, path: str) -> None:
+    """Refuse a file: this server keeps none yet, so no id can be right."""
+    raise ApiError(404, f"No such File object: {file_id}", param=path)
+
+
+def _part(part: requests.Part, path: str) -> Json:
+    match part:
+        case requests.TextPart(text=text):
+            return text_part(text)
+        case requests.ImageFilePart(image_file=image):
+            refuse_file(image.file_id, f"{path}.image_file.file_id")
+    return {"type": "image_url", **plain(part)}
+
+
+def plain(value: Any) -> Any:
+    """Return a request's value as JSON types, with what was not given left out."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, requests.TruncationStrategy):
+        return {"type": value.type, "last_messages": value.last_messages}
+    kept = msgspec.to_builtins(value)
+    return {key: each for key, each in kept.items() if each is not None} if isinstance(kept, dict) else kept

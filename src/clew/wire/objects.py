@@ -1,0 +1,362 @@
+"""The objects that clients get, as both services name and shape them. Pure: records in, wire out.
+
+One shape serves both dialects: it holds the keys of either, which both vendors' clients accept.
+Nullable fields are present with null. Times are whole seconds since the Unix epoch.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+from clew.core.records import Agent, Call, Failure, Json, Message, Run, Step, Thread, Usage
+from clew.core.states import RunStatus, StepStatus
+
+Object: TypeAlias = dict[str, Any]
+
+
+class AgentObject(Struct, frozen=True, kw_only=True):
+    """An agent."""
+
+    id: str
+    object: Literal["assistant"] = "assistant"
+    created_at: int
+    name: str | None
+    description: str | None
+    model: str
+    instructions: str | None
+    tools: list[Object]
+    tool_resources: Object
+    metadata: dict[str, str]
+    temperature: float
+    top_p: float
+    response_format: str | Object
+    reasoning_effort: str | None
+
+
+class ThreadObject(Struct, frozen=True, kw_only=True):
+    """A thread."""
+
+    id: str
+    object: Literal["thread"] = "thread"
+    created_at: int
+    metadata: dict[str, str]
+    tool_resources: Object
+
+
+class IncompleteDetails(Struct, frozen=True):
+    """Why a run or a message is incomplete."""
+
+    reason: str
+
+
+class MessageObject(Struct, frozen=True, kw_only=True):
+    """A message."""
+
+    id: str
+    object: Literal["thread.message"] = "thread.message"
+    created_at: int
+    thread_id: str
+    status: str
+    incomplete_details: IncompleteDetails | None
+    completed_at: int | None
+    incomplete_at: int | None
+    role: str
+    content: list[Object]
+    assistant_id: str | None
+    run_id: str | None
+    attachments: list[Object]
+    metadata: dict[str, str]
+
+
+class PromptTokenDetails(Struct, frozen=True):
+    """Of the prompt's tokens, how many the model had cached."""
+
+    cached_tokens: int
+
+
+class UsageObject(Struct, frozen=True, kw_only=True):
+    """Tokens used."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_token_details: PromptTokenDetails
+
+
+class LastError(Struct, frozen=True):
+    """Why a run or a step failed."""
+
+    code: str
+    message: str
+
+
+class CalledFunction(Struct, frozen=True):
+    """The function of a call that waits for its output; ``arguments`` is JSON in a string."""
+
+    name: str
+    arguments: str
+
+
+class RequiredCall(Struct, frozen=True, kw_only=True):
+    """A call that waits for its output."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class RequiredCalls(Struct, frozen=True):
+    """The calls that wait for their outputs."""
+
+    tool_calls: list[RequiredCall]
+
+
+class RequiredAction(Struct, frozen=True, kw_only=True):
+    """What a run waits for."""
+
+    type: Literal["submit_tool_outputs"] = "submit_tool_outputs"
+    submit_tool_outputs: RequiredCalls
+
+
+class RunObject(Struct, frozen=True, kw_only=True):
+    """A run."""
+
+    id: str
+    object: Literal["thread.run"] = "thread.run"
+    created_at: int
+    assistant_id: str
+    thread_id: str
+    status: str
+    started_at: int | None
+    expires_at: int | None
+    cancelled_at: int | None
+    failed_at: int | None
+    completed_at: int | None
+    required_action: RequiredAction | None
+    last_error: LastError | None
+    incomplete_details: IncompleteDetails | None
+    model: str
+    instructions: str | None
+    tools: list[Object]
+    tool_resources: Object
+    metadata: dict[str, str]
+    temperature: float
+    top_p: float
+    max_completion_tokens: int | None
+    max_prompt_tokens: int | None
+    truncation_strategy: Object
+    response_format: str | Object
+    reasoning_effort: str | None
+    tool_choice: str | Object
+    parallel_tool_calls: bool
+    usage: UsageObject | None
+
+
+class StepObject(Struct, frozen=True, kw_only=True):
+    """A run step. Its expiry has two names, one a service."""
+
+    id: str
+    object: Literal["thread.run.step"] = "thread.run.step"
+    created_at: int
+    run_id: str
+    assistant_id: str
+    thread_id: str
+    type: str
+    status: str
+    cancelled_at: int | None
+    completed_at: int | None
+    expired_at: int | None
+    expires_at: int | None
+    failed_at: int | None
+    last_error: LastError | None
+    step_details: Object
+    usage: UsageObject | None
+    metadata: dict[str, str]
+
+
+class Deleted(Struct, frozen=True):
+    """The answer to a deletion."""
+
+    id: str
+    object: str
+    deleted: bool = True
+
+
+class ModelObject(Struct, frozen=True, kw_only=True):
+    """A model that agents can use."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "clew"
+
+
+class ListObject(Struct, frozen=True, kw_only=True):
+    """One page of a list."""
+
+    object: Literal["list"] = "list"
+    data: Sequence[Any]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+def listed(items: Sequence[Any], has_more: bool) -> ListObject:
+    """Return a list's envelope. An empty page has no ids: Azure's client pages until it sees that."""
+    return ListObject(
+        data=items,
+        first_id=items[0].id if items else None,
+        last_id=items[-1].id if items else None,
+        has_more=has_more,
+    )
+
+
+def agent(record: Agent) -> AgentObject:
+    """Return an agent as clients see it."""
+    return AgentObject(
+        id=record.id,
+        created_at=record.created_at // 1000,
+        name=record.name,
+        description=record.description,
+        model=record.model,
+        instructions=record.instructions,
+        tools=record.tools,
+        tool_resources=record.tool_resources,
+        metadata=record.metadata,
+        temperature=record.temperature,
+        top_p=record.top_p,
+        response_format=record.response_format,
+        reasoning_effort=record.reasoning_effort,
+    )
+
+
+def thread(record: Thread) -> ThreadObject:
+    """Return a thread as clients see it."""
+    return ThreadObject(
+        id=record.id,
+        created_at=record.created_at // 1000,
+        metadata=record.metadata,
+        tool_resources=record.tool_resources,
+    )
+
+
+def message(record: Message) -> MessageObject:
+    """Return a message as clients see it."""
+    return MessageObject(
+        id=record.id,
+        created_at=record.created_at // 1000,
+        thread_id=record.thread_id,
+        status=record.status,
+        incomplete_details=_reason(record.incomplete_reason),
+        completed_at=_seconds(record.completed_at),
+        incomplete_at=_seconds(record.incomplete_at),
+        role=record.role,
+        content=record.content,
+        assistant_id=record.assistant_id,
+        run_id=record.run_id,
+        attachments=record.attachments,
+        metadata=record.metadata,
+    )
+
+
+def run(record: Run, waiting: Step | None = None) -> RunObject:
+    """Return a run as clients see it. ``waiting`` is its tool step while it requires action."""
+    live = record.status.live
+    config = record.config
+    return RunObject(
+        id=record.id,
+        created_at=record.created_at // 1000,
+        assistant_id=record.assistant_id,
+        thread_id=record.thread_id,
+        status=record.status,
+        started_at=_seconds(record.started_at),
+        expires_at=record.expires_at // 1000 if live else None,
+        cancelled_at=_seconds(record.cancelled_at),
+        failed_at=_seconds(record.failed_at),
+        completed_at=_seconds(record.completed_at),
+        required_action=_required_action(record, waiting),
+        last_error=_last_error(record.last_error),
+        incomplete_details=_reason(record.incomplete_reason),
+        model=config.model,
+        instructions=config.instructions,
+        tools=config.tools,
+        tool_resources=config.tool_resources,
+        metadata=record.metadata,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        max_completion_tokens=config.max_completion_tokens,
+        max_prompt_tokens=config.max_prompt_tokens,
+        truncation_strategy=config.truncation_strategy,
+        response_format=config.response_format,
+        reasoning_effort=config.reasoning_effort,
+        tool_choice=config.tool_choice,
+        parallel_tool_calls=config.parallel_tool_calls,
+        usage=None if live else _usage(record.usage),
+    )
+
+
+def step(record: Step) -> StepObject:
+    """Return a run step as clients see it."""
+    expired_at = _seconds(record.expired_at)
+    return StepObject(
+        id=record.id,
+        created_at=record.created_at // 1000,
+        run_id=record.run_id,
+        assistant_id=record.assistant_id,
+        thread_id=record.thread_id,
+        type=record.type,
+        status=record.status,
+        cancelled_at=_seconds(record.cancelled_at),
+        completed_at=_seconds(record.completed_at),
+        expired_at=expired_at,
+        expires_at=expired_at,
+        failed_at=_seconds(record.failed_at),
+        last_error=_last_error(record.last_error),
+        step_details=_step_details(record),
+        usage=None if record.status == StepStatus.IN_PROGRESS else _usage(record.usage),
+        metadata=record.metadata,
+    )
+
+
+def _step_details(record: Step) -> Json:
+    if record.type == "message_creation":
+        return {"type": "message_creation", "message_creation": {"message_id": record.message_id}}
+    return {"type": "tool_calls", "tool_calls": [_tool_call(call) for call in record.calls]}
+
+
+def _tool_call(call: Call) -> Json:
+    function = {"name": call.name, "arguments": call.arguments, "output": call.output}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _required_action(record: Run, waiting: Step | None) -> RequiredAction | None:
+    if record.status != RunStatus.REQUIRES_ACTION or waiting is None:
+        return None
+    calls = [
+        RequiredCall(id=call.id, function=CalledFunction(call.name, call.arguments))
+        for call in waiting.calls
+        if call.output is None
+    ]
+    return RequiredAction(submit_tool_outputs=RequiredCalls(calls))
+
+
+def _usage(usage: Usage) -> UsageObject:
+    return UsageObject(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        total_tokens=usage.prompt_tokens + usage.completion_tokens,
+        prompt_token_details=PromptTokenDetails(usage.cached_tokens),
+    )
+
+
+def _seconds(milliseconds: int | None) -> int | None:
+    return None if milliseconds is None else milliseconds // 1000
+
+
+def _reason(reason: str | None) -> IncompleteDetails | None:
+    return None if reason is None else IncompleteDetails(reason)
+
+
+def _last_error(failure: Failure | None) -> LastError | None:
+    return None if failure is None else LastError(failure.code, failure.message)
