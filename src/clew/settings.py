@@ -46,12 +46,14 @@ class Settings(BaseSettings):
     bus_url: str | None = Field(None, description="not available yet: one process serves and works")
     model_url: str | None = Field(
         None,
-        description="a chat-completions endpoint, such as http://localhost:11434/v1; by default the embedded model",
+        description="a chat-completions endpoint, such as http://localhost:11434/v1; "
+        "by default the embedded model",
     )
     model_api_key: SecretStr | None = Field(None, description="the key that endpoint asks for")
     model_name: str | None = Field(
         None,
-        description="the model to use when a program asks for one the endpoint doesn't know; by default names go through unchanged",
+        description="the model to use when a program asks for one the endpoint doesn't know; "
+        "by default names go through unchanged",
     )
     model_limit_field: str = Field(
         "max_completion_tokens",

@@ -222,6 +222,7 @@ def test_cuts_the_connection(model: ScriptedModel, streamed: bool) -> None:
     assert answer.status == 200
     with pytest.raises(http.client.IncompleteRead) as raised:
         answer.read()
+    connection.close()
     assert b"[DONE]" not in raised.value.partial
     assert not reply.client_left
 

@@ -44,13 +44,13 @@ def paths(data_dir: Path) -> Certificates:
     return Certificates(*(folder / f"{name}.pem" for name in ("ca", "cert", "key", "bundle")))
 
 
-def ensure(data_dir: Path, host: str, now: float, own_bundle: Path | None = None) -> Certificates:
+def ensure(data_dir: Path, host: str, now: int, own_bundle: Path | None = None) -> Certificates:
     """Return certificates that are valid for ``host`` and this machine for 30 days or more.
 
     Args:
         data_dir: Clew's data directory.
         host: the address the server listens on.
-        now: seconds since the Unix epoch.
+        now: milliseconds since the Unix epoch.
         own_bundle: authorities that the user's programs trust already, to be trusted beside ours.
 
     Raises:
@@ -58,7 +58,7 @@ def ensure(data_dir: Path, host: str, now: float, own_bundle: Path | None = None
     """
     files = paths(data_dir)
     names = _names(host)
-    moment = datetime.fromtimestamp(now, UTC)
+    moment = datetime.fromtimestamp(now / 1000, UTC)
     if not _is_good(files, names, moment):
         _make(data_dir, names, moment)
     _write_bundle(files, own_bundle)

@@ -10,8 +10,8 @@ import click
 import msgspec
 
 from clew.cli import certificates, keys, server_file
-from clew.cli.main import NOT_FOUND, USAGE, Problem
 from clew.cli.options import load_settings, setting
+from clew.cli.problems import NOT_FOUND, USAGE, Problem
 from clew.cli.serve import model_to_ask_for
 from clew.settings import Settings
 

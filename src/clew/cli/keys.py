@@ -5,7 +5,7 @@ from pathlib import Path
 
 from clew import ids
 from clew.cli.files import create_private
-from clew.cli.main import NOT_FOUND, Problem
+from clew.cli.problems import NOT_FOUND, Problem
 from clew.settings import Settings
 
 

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 import click
 
 import clew
-
-FAILED, USAGE, NOT_FOUND, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 130
+from clew.cli.problems import FAILED, INTERRUPTED, NOT_FOUND, TIMED_OUT, Problem
 
 _COMMANDS = {
+    "demo": ("clew.cli.demo", "Show the lesson, end to end, on a server of its own."),
     "serve": ("clew.cli.serve", "Serve threads and runs."),
     "env": ("clew.cli.env", "Print what clients need to find the server."),
     "models": ("clew.cli.models", "List and fetch embedded models."),
@@ -25,19 +25,12 @@ _COMMANDS = {
 
 _EXAMPLES = """\b
 Examples:
+  clew demo                                           see it work
   clew serve                                          an embedded model answers
   clew serve --model-url http://localhost:11434/v1    your own model answers
   clew serve --tls                                    https, which Azure's SDK insists on
   eval "$(clew env)"                                  point this shell's programs at the server
 """
-
-
-class Problem(click.ClickException):
-    """Something the user can do something about: one line on stderr and an exit code."""
-
-    def __init__(self, message: str, code: int = FAILED) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Commands(click.Group):

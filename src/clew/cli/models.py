@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from clew.cli.main import FAILED, NOT_FOUND, Problem
 from clew.cli.options import load_settings, setting
+from clew.cli.problems import FAILED, NOT_FOUND, Problem
 
 
 @click.group()

@@ -8,7 +8,7 @@ import click
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
-from clew.cli.main import USAGE, Problem
+from clew.cli.problems import USAGE, Problem
 from clew.settings import Settings, load
 
 _Command = TypeVar("_Command", bound=Callable[..., object])

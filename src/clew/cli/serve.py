@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,8 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
         made = certificates.ensure(settings.data_dir, settings.host, now, own_bundle)
         certificate = (made.cert, made.key)
     _warn_about_model(settings)
+    # A plain SIGTERM would end the process before the `finally` below, and before stdout is flushed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
     from clew.http.serve import run
 
@@ -76,7 +80,7 @@ def model_to_ask_for(settings: Settings) -> str | None:
         return settings.model_name
     if settings.model_url is not None:
         return None
-    return settings.model_file.stem if settings.model_file is not None else settings.embedded_model
+    return settings.embedded_model
 
 
 def _banner(settings: Settings, info: server_file.ServerInfo) -> str:

@@ -15,6 +15,9 @@ _TOKENS_PER_MESSAGE = 4
 _ANSWER_RESERVE = 512
 """Tokens of a model's context that are kept free for its answer."""
 
+_MOST_MESSAGES = 2**31
+"""More than any thread holds, and still a number that every database takes."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -64,8 +67,9 @@ def build(
 
 def history_limit(run: Run) -> int | None:
     """Return how many of the newest messages the model is given; None for all that fit."""
-    limit: int | None = run.config.truncation_strategy.get("last_messages")
-    return limit
+    strategy = run.config.truncation_strategy
+    limit: int | None = strategy["last_messages"] if strategy["type"] == "last_messages" else None
+    return None if limit is None else min(limit, _MOST_MESSAGES)
 
 
 def _tool_choice(run: Run) -> str | Json | None:

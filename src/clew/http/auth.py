@@ -56,7 +56,8 @@ class Authentication:
             key = headers.get("api-key", "")
         if not key:
             raise unauthorized(
-                "You didn't provide an API key. Send it as a header, 'Authorization: Bearer KEY' or 'api-key: KEY'."
+                "You didn't provide an API key. Send it as a header: "
+                "'Authorization: Bearer KEY' or 'api-key: KEY'."
             )
         project = self._keyring.project(key.strip())
         if project is None:

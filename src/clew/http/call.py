@@ -1,5 +1,6 @@
 """What a handler is given: one request, checked, with everything it may use."""
 
+import re
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
@@ -15,6 +16,7 @@ from clew.wire.errors import invalid
 from clew.wire.explain import bad_choice, check_range
 
 B = TypeVar("B")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -64,11 +66,10 @@ def page_request(call: Call[None]) -> PageRequest:
 
 
 def _limit(given: str) -> int:
-    try:
-        limit = int(given)
-    except ValueError:
+    if _WHOLE_NUMBER.fullmatch(given) is None:
         message = "Invalid type for 'limit': expected an integer, but got a string instead."
-        raise invalid(message, param="limit", code="invalid_type") from None
+        raise invalid(message, param="limit", code="invalid_type")
+    limit = int(given)
     for error in check_range("limit", limit, least=1, most=100, whole=True):
         raise error
     return limit

@@ -60,7 +60,7 @@ def run(
         timeout_graceful_shutdown=5,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(uvicorn.Server(config), listener, lambda: on_ready(url)))
+        runner.run(_Server(config, lambda: on_ready(url)).serve([listener]))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -68,17 +68,17 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=2048)
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    async def announce() -> None:
-        while not server.started:
-            await asyncio.sleep(0.005)
-        on_ready()
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it is ready."""
 
-    announcing = asyncio.ensure_future(announce())
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        announcing.cancel()
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
 
 
 def _build(settings: Settings, api_key: str) -> Any:

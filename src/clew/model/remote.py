@@ -228,6 +228,6 @@ def _retry_after(response: aiohttp.ClientResponse) -> int | None:
     for header, unit in (("retry-after-ms", 1), ("retry-after", 1000)):
         try:
             return int(float(response.headers[header]) * unit)
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             continue
     return None

@@ -3,7 +3,11 @@
 import sqlite3
 from pathlib import Path
 
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
 from clew.store.database import StoreError
+from clew.store.tables import metadata
 
 HEAD = "0001"
 """The newest migration. A database that has it is opened without loading Alembic (0.3 s)."""
@@ -20,15 +24,40 @@ def prepare_sqlite(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         version = _sqlite_version(path)
+        if version is None:
+            _create_sqlite(path)
     except sqlite3.Error as error:
         raise StoreError(f"{path} is not a Clew database: {error}") from error
-    if version == HEAD:
+    if version is None or version == HEAD:
         return
-    if version is not None and version > HEAD:
+    if version > HEAD:
         raise StoreError(
             f"{path} was written by a newer Clew (schema {version}, this one knows {HEAD}). Upgrade Clew."
         )
     _upgrade(f"sqlite:///{path}")
+
+
+def _create_sqlite(path: Path) -> None:
+    """Make a new database from the tables. A test holds them against the sum of the migrations."""
+    dialect = sqlite.dialect()
+    statements = [str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables]
+    indexes = [
+        index
+        for table in metadata.sorted_tables
+        for index in sorted(table.indexes, key=lambda each: str(each.name))
+    ]
+    statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+        connection.execute("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
 
 
 def _sqlite_version(path: Path) -> str | None:

@@ -1,8 +1,8 @@
 """From what clients send to what is kept. Pure: times and ids come in as parameters."""
 
-from typing import Any
+from typing import Any, NoReturn
 
-import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from clew.core.records import Agent, Json, Message, RunConfig, text_part
@@ -118,7 +118,7 @@ def check_resources(resources: requests.ToolResources | None, path: str) -> None
             )
 
 
-def refuse_file(file_id: str, path: str) -> None:
+def refuse_file(file_id: str, path: str) -> NoReturn:
     """Refuse a file: this server keeps none yet, so no id can be right."""
     raise ApiError(404, f"No such File object: {file_id}", param=path)
 
@@ -127,16 +127,23 @@ def _part(part: requests.Part, path: str) -> Json:
     match part:
         case requests.TextPart(text=text):
             return text_part(text)
-        case requests.ImageFilePart(image_file=image):
-            refuse_file(image.file_id, f"{path}.image_file.file_id")
-    return {"type": "image_url", **plain(part)}
+        case requests.ImageUrlPart(image_url=image):
+            return {"type": "image_url", "image_url": {"detail": "auto"} | plain(image)}
+    refuse_file(part.image_file.file_id, f"{path}.image_file.file_id")
 
 
 def plain(value: Any) -> Any:
-    """Return a request's value as JSON types, with what was not given left out."""
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
+    """Return a request's value as JSON types, with what was null or not given left out.
+
+    JSON that the contract leaves to the client, such as a function's parameters, stays as it is.
+    """
     if isinstance(value, requests.TruncationStrategy):
         return {"type": value.type, "last_messages": value.last_messages}
-    kept = msgspec.to_builtins(value)
-    return {key: each for key, each in kept.items() if each is not None} if isinstance(kept, dict) else kept
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if not isinstance(value, Struct):
+        return value
+    tag = value.__struct_config__
+    kind = {} if tag.tag_field is None else {tag.tag_field: tag.tag}
+    given = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+    return kind | {name: each for name, each in given.items() if each is not None}

@@ -48,10 +48,7 @@ def _faults(declared: inspect.Type, value: Any, path: str) -> Iterator[ApiError]
             yield from _union(types, value, path)
         case inspect.ListType() | inspect.DictType():
             yield from _container(declared, value, path)
-        case inspect.LiteralType(values=values):
-            if value not in values:
-                yield _bad_value(value, [str(each) for each in values], path)
-        case inspect.EnumType(cls=choices):
+        case inspect.LiteralType(values=choices) | inspect.EnumType(cls=choices):
             if value not in list(choices):
                 yield _bad_value(value, [str(each) for each in choices], path)
         case inspect.StrType():
@@ -60,8 +57,6 @@ def _faults(declared: inspect.Type, value: Any, path: str) -> Iterator[ApiError]
             yield from _number(declared, value, path)
         case inspect.BoolType() if not isinstance(value, bool):
             yield _wrong_type("a boolean", value, path)
-        case inspect.NoneType() if value is not None:
-            yield _wrong_type("null", value, path)
 
 
 def _struct(declared: inspect.StructType, value: Any, path: str) -> Iterator[ApiError]:
@@ -106,7 +101,7 @@ def _choose_struct(structs: list[Any], value: dict[str, Any], path: str) -> Iter
     here = _join(path, "type")
     if "type" not in value:
         yield invalid(f"Missing required parameter: '{here}'.", param=here, code="missing_required_parameter")
-    elif value["type"] not in tags:
+    elif not isinstance(value["type"], str) or value["type"] not in tags:
         yield _bad_value(value["type"], [str(tag) for tag in tags], here)
     else:
         yield from _faults(tags[value["type"]], value, path)
@@ -162,8 +157,8 @@ def _property_name(declared: inspect.Type, name: str, path: str) -> Iterator[Api
     most = _bare(declared).max_length if isinstance(_bare(declared), inspect.StrType) else None
     if most is not None and len(name) > most:
         yield invalid(
-            f"Invalid property name in '{path}': property name too long. Expected a property name with maximum "
-            f"length {most}, but got a property name with length {len(name)} instead.",
+            f"Invalid property name in '{path}': property name too long. Expected a property name with "
+            f"maximum length {most}, but got a property name with length {len(name)} instead.",
             param=path,
             code="property_name_above_max_length",
         )
@@ -213,13 +208,15 @@ def check_range(
     kind = "integer" if whole else "decimal"
     if most is not None and value > most:
         yield invalid(
-            f"Invalid '{path}': {kind} above maximum value. Expected a value <= {most:g}, but got {value} instead.",
+            f"Invalid '{path}': {kind} above maximum value. "
+            f"Expected a value <= {most:g}, but got {value} instead.",
             param=path,
             code=f"{kind}_above_max_value",
         )
     if least is not None and value < least:
         yield invalid(
-            f"Invalid '{path}': {kind} below minimum value. Expected a value >= {least:g}, but got {value} instead.",
+            f"Invalid '{path}': {kind} below minimum value. "
+            f"Expected a value >= {least:g}, but got {value} instead.",
             param=path,
             code=f"{kind}_below_min_value",
         )

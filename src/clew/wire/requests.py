@@ -7,7 +7,7 @@ fields it doesn't know. ``null`` for an optional field means "not given".
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 Json: TypeAlias = dict[str, Any]
 
@@ -21,6 +21,8 @@ Metadata: TypeAlias = Annotated[
 Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
 TopP: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 TokenBudget: TypeAlias = Annotated[int, Meta(ge=1)]
+# Python's "$" also matches before a line break at the end.
+FunctionName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$(?!\n)")]
 MessageText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256_000)]
 
 
@@ -34,10 +36,10 @@ class Request(Struct, kw_only=True, forbid_unknown_fields=True):
 class FunctionDefinition(Request):
     """A function that the client runs. ``parameters`` is a JSON Schema, kept as it is."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_-]+$")]
-    description: str | None | UnsetType = UNSET
-    parameters: Json | None | UnsetType = UNSET
-    strict: bool | None | UnsetType = UNSET
+    name: FunctionName
+    description: str | None = None
+    parameters: Json | None = None
+    strict: bool | None = None
 
 
 class FunctionTool(Request, tag="function"):
@@ -53,21 +55,21 @@ class CodeInterpreterTool(Request, tag="code_interpreter"):
 class RankingOptions(Request):
     """How file_search ranks what it finds."""
 
-    ranker: str | UnsetType = UNSET
-    score_threshold: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    ranker: str | None = None
+    score_threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
 class FileSearchOptions(Request):
     """How file_search searches."""
 
-    max_num_results: Annotated[int, Meta(ge=1, le=50)] | UnsetType = UNSET
-    ranking_options: RankingOptions | UnsetType = UNSET
+    max_num_results: Annotated[int, Meta(ge=1, le=50)] | None = None
+    ranking_options: RankingOptions | None = None
 
 
 class FileSearchTool(Request, tag="file_search"):
     """Search in files. Kept with the agent; this server does not run it yet."""
 
-    file_search: FileSearchOptions | UnsetType = UNSET
+    file_search: FileSearchOptions | None = None
 
 
 class OpenApiTool(Request, tag="openapi"):
@@ -91,7 +93,7 @@ class BingGroundingTool(Request, tag="bing_grounding"):
 class AzureAISearchTool(Request, tag="azure_ai_search"):
     """Azure AI Search. Kept with the agent; this server does not run it yet."""
 
-    azure_ai_search: Json | UnsetType = UNSET
+    azure_ai_search: Json | None = None
 
 
 class AzureFunctionTool(Request, tag="azure_function"):
@@ -148,10 +150,10 @@ class JsonObjectFormat(Request, tag="json_object"):
 class JsonSchema(Request):
     """The schema of an answer."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_-]+$")]
-    description: str | None | UnsetType = UNSET
-    schema: Json | UnsetType = UNSET
-    strict: bool | None | UnsetType = UNSET
+    name: FunctionName
+    description: str | None = None
+    schema: Json | None = None
+    strict: bool | None = None
 
 
 class JsonSchemaFormat(Request, tag="json_schema"):
@@ -175,7 +177,7 @@ class NamedTool(Request):
     type: Literal[
         "function", "code_interpreter", "file_search", "bing_grounding", "azure_ai_search", "connected_agent"
     ]
-    function: ChosenFunction | UnsetType = UNSET
+    function: ChosenFunction | None = None
 
 
 ToolChoice: TypeAlias = Literal["none", "auto", "required"] | NamedTool
@@ -236,7 +238,7 @@ class ImageUrl(Request):
     """An image by address, or inline as a ``data:`` URL."""
 
     url: Annotated[str, Meta(min_length=1)]
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: Literal["auto", "low", "high"] | None = None
 
 
 class ImageUrlPart(Request, tag="image_url"):
@@ -249,7 +251,7 @@ class ImageFile(Request):
     """An image among the files."""
 
     file_id: str
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: Literal["auto", "low", "high"] | None = None
 
 
 class ImageFilePart(Request, tag="image_file"):

@@ -13,7 +13,6 @@ from clew.core.events import CancelRequested, Event, OutputsSubmitted, Started
 from clew.core.records import Message, Run, Step, Thread
 from clew.core.states import RunStatus
 from clew.http.call import Call, Services, page_request
-from clew.http.handlers.threads import add as add_thread
 from clew.http.handlers.threads import new_messages, new_thread
 from clew.http.streams import RunStream
 from clew.ids import RUN
@@ -162,7 +161,8 @@ async def submit_tool_outputs(call: Call[SubmitToolOutputs]) -> RunObject | RunS
     services.dispatch.advance(run_id, state if claimed else None)
     if reader is not None:
         return RunStream(reader)
-    return objects.run(replace(state.run, status=RunStatus.QUEUED))
+    queued = replace(state.run, status=RunStatus.QUEUED, completed_at=None, incomplete_reason=None)
+    return objects.run(queued)
 
 
 async def cancel(call: Call[None]) -> RunObject:

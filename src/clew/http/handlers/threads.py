@@ -1,12 +1,13 @@
 """Threads: /threads."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from msgspec.structs import replace
 
 from clew.bus.events import RunEvent
 from clew.core.decide import decide
-from clew.core.decisions import Decision, RunState
+from clew.core.decisions import Decision, Refused, RunState
 from clew.core.events import CancelRequested, Started
 from clew.core.records import Json, Message, Run, Thread
 from clew.http.call import Call, Services, page_request
@@ -77,8 +78,9 @@ async def _delete(tx: Transaction, project: str, thread_id: str, now: int) -> De
 
 def _cancelled(run: Run, now: int) -> Decision:
     """Return what the readers of a deleted run are told."""
-    asked = decide(RunState(run), CancelRequested(), now) if run.status != "cancelling" else None
-    begun = asked or Decision(RunState(run))
+    begun = Decision(RunState(run))
+    with suppress(Refused):  # it is being cancelled already, or its time is up
+        begun = decide(begun.state, CancelRequested(), now)
     return begun.then(decide(begun.state, Started(), now))
 
 

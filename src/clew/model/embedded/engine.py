@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from clew.ids import CALL, Ids, RandomIds, new_api_key
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta
 from clew.model.embedded import conversation, native, prompts
 from clew.model.embedded.calling import MOST_CALLS, Call, Chooser
@@ -17,7 +17,7 @@ from clew.model.embedded.errors import WeightsError
 from clew.model.embedded.files import Progress, ignore_progress
 from clew.model.embedded.machine import obstacle, threads
 from clew.model.embedded.process import LlamaProcess, Setup, WorkerError
-from clew.model.embedded.profiles import Profile, profile_of
+from clew.model.embedded.profiles import UNMEASURED, Profile, profile_of
 from clew.model.embedded.weights import Located, pull
 
 Json: TypeAlias = dict[str, Any]
@@ -36,6 +36,7 @@ class EmbeddedModel:
         context_tokens: tokens one request may take, prompt and answer together.
         slots: requests computed at once; further ones wait. Memory grows with slots x context.
         progress: told about downloads, from another thread: bytes done, bytes in all, what.
+        ids: makes the ids of calls.
     """
 
     def __init__(
@@ -47,12 +48,19 @@ class EmbeddedModel:
         context_tokens: int = 8192,
         slots: int = 2,
         progress: Progress = ignore_progress,
+        ids: Ids | None = None,
     ) -> None:
         self.name, self.context_tokens = name, context_tokens
         self._data_dir, self._file, self._slots, self._progress = data_dir, file, slots, progress
+        self._ids: Ids = RandomIds() if ids is None else ids
         self._opening = threading.Lock()
         self._opened: tuple[LlamaProcess, Profile | None] | None = None
         self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the model's process, if it runs."""
+        return self._opened[0].pid if self._opened is not None and self._opened[0].alive else None
 
     async def load(self) -> None:
         """Fetch the weights if they are missing and load them, if that has not been done.
@@ -72,9 +80,10 @@ class EmbeddedModel:
         """See :meth:`clew.model.chat.ChatModel.stream`."""
         process, profile = await self._open()
         dialogue = Dialogue(process, request, min(_MOST_TOKENS, self.context_tokens))
-        parts = (
-            native.answer(dialogue, request) if profile is None else self._answer(dialogue, request, profile)
-        )
+        if profile is None and not chosen_tools(request)[1]:
+            parts = native.answer(dialogue, request, self._ids)
+        else:
+            parts = self._answer(dialogue, request, profile or UNMEASURED)
         async with aclosing(parts):
             async for chunk in parts:
                 yield chunk
@@ -90,7 +99,7 @@ class EmbeddedModel:
             calls = await _choose(dialogue, request, profile)
             if calls:
                 for index, call in enumerate(calls):
-                    yield CallDelta(index, f"call_{uuid.uuid4().hex[:24]}", call.name, call.arguments)
+                    yield CallDelta(index, self._ids.new(CALL), call.name, call.arguments)
                 dialogue.finish = "tool_calls"
                 return
             turns = conversation.chat_turns(request.messages)
@@ -135,7 +144,11 @@ class EmbeddedModel:
 
     def _setup(self, weights: Located) -> Setup:
         return Setup(
-            path=weights.path, context_tokens=self.context_tokens, slots=self._slots, threads=threads()
+            path=weights.path,
+            context_tokens=self.context_tokens,
+            slots=self._slots,
+            threads=threads(),
+            api_key=new_api_key(),
         )
 
 
@@ -195,12 +208,10 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
         result, error = None, None
         try:
             result = work()
-        except BaseException as caught:  # noqa: BLE001 - raised again where it is awaited
+        except BaseException as caught:  # raised again where it is awaited
             error = caught
-        try:
+        with suppress(RuntimeError):  # the loop is closed: nobody is waiting
             loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            pass  # the loop is closed: nobody is waiting
 
     threading.Thread(target=run, name="clew-embedded-load", daemon=True).start()
     return await done

@@ -19,14 +19,16 @@ def is_grounded(arguments: Json, tool: Json, conversation: str) -> bool:
     """
     properties = parameters_of(tool).get("properties", {})
     said = _words(conversation)
-    stems = {word[:_STEM] for word in said if len(word) >= _STEM}
+    stems = {word[:_STEM] for word in said if word.isalpha() and len(word) >= _STEM}
     telling = False
     for name, value in arguments.items():
         if {"enum", "const"} & properties.get(name, {}).keys():
             continue
         words = _words(flatten(value))
         telling = telling or bool(words)
-        if words & said or any(word[:_STEM] in stems for word in words if len(word) >= _STEM):
+        if words & said or any(
+            word[:_STEM] in stems for word in words if word.isalpha() and len(word) >= _STEM
+        ):
             return True
     return not telling
 

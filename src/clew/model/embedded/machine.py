@@ -1,11 +1,11 @@
 """What the machine offers to the embedded model."""
 
 import ctypes
-import importlib.util
 import os
 import platform
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 _MOST_THREADS = 8  # beyond that, memory is what such a small model waits for
@@ -16,24 +16,22 @@ _WINDOWS_AVX2 = 40  # PF_AVX2_INSTRUCTIONS_AVAILABLE
 
 def obstacle() -> str | None:
     """Why llama.cpp can't run here, and what to do; None if nothing is in the way."""
-    if importlib.util.find_spec("xllamacpp") is None:
+    if find_spec("xllamacpp") is None:
         return f"the embedded model is not installed: pip install 'clew[local]', {_ELSEWHERE}"
-    if platform.machine().lower() in _X86 and not _has_avx2():
+    if platform.machine().lower() in _X86 and not has_avx2():
         return f"this processor lacks AVX2, which the embedded model needs: {_ELSEWHERE.removeprefix('or ')}"
     return None
 
 
-def _has_avx2() -> bool:
+def has_avx2() -> bool:
     """Whether an x86 processor has AVX2; True if that can't be found out."""
     try:
         if sys.platform == "linux":
-            return " avx2 " in f" {Path('/proc/cpuinfo').read_text()} ".replace("\n", " ")
+            return " avx2 " in f" {Path('/proc/cpuinfo').read_text(encoding='utf-8')} ".replace("\n", " ")
         if sys.platform == "darwin":
             command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.leaf7_features"]
-            return (
-                "AVX2"
-                in subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout
-            )
+            told = subprocess.run(command, capture_output=True, timeout=5, check=False)
+            return b"AVX2" in told.stdout
         if sys.platform == "win32":
             return bool(ctypes.windll.kernel32.IsProcessorFeaturePresent(_WINDOWS_AVX2))
     except (OSError, subprocess.SubprocessError):
@@ -47,13 +45,13 @@ def threads() -> int:
         usable = len(os.sched_getaffinity(0))
     else:
         usable = os.cpu_count() or 1
-    return max(1, min(usable, _quota(), _MOST_THREADS))
+    return max(1, min(usable, quota(), _MOST_THREADS))
 
 
-def _quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+def quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """Whole processors a control group allows; many if it sets no bound."""
     try:
-        share, period = path.read_text().split()
+        share, period = path.read_text(encoding="utf-8").split()
         return max(1, int(share) // int(period))
     except (OSError, ValueError):  # no such file, or "max"
         return _MOST_THREADS

@@ -1,11 +1,11 @@
 """llama.cpp's own chat: constrained output for every model, and tool calls for models that Clew has no
 measurements of."""
 
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, TypeAlias
 
+from clew.ids import CALL, Ids
 from clew.model.chat import CallDelta, ChatRequest, Chunk, ModelError, TextDelta
 from clew.model.embedded.dialogue import Dialogue
 from clew.model.embedded.prompts import text_of
@@ -46,22 +46,22 @@ def _format(response_format: Json | None) -> Json:
     return {"response_format": _ANY_OBJECT} if kind in ("json_object", "json_schema") else {}
 
 
-async def answer(dialogue: Dialogue, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-    """Answer with the model's own template and its own tool calls.
+async def answer(dialogue: Dialogue, request: ChatRequest, ids: Ids) -> AsyncGenerator[Chunk, None]:
+    """Answer with the model's own template, which may call tools if it likes to.
 
     Raises:
         ModelError: the prompt is too long, or the model failed.
     """
     body: Json = {"messages": [_message(message) for message in request.messages]}
     if request.tools and request.tool_choice != "none":
-        body |= _tools(request)
+        body |= {"tools": request.tools, "parallel_tool_calls": request.parallel_tool_calls}
     known: set[int] = set()
     async with aclosing(speak(dialogue, body, request.response_format)) as deltas:
         async for delta in deltas:
             if delta.get("content"):
                 yield TextDelta(delta["content"])
             for piece in delta.get("tool_calls") or ():
-                yield _call(piece, known)
+                yield _call(piece, known, ids)
 
 
 def _message(message: Json) -> Json:
@@ -69,25 +69,10 @@ def _message(message: Json) -> Json:
     return kept | {"content": text_of(message.get("content"))}
 
 
-def _tools(request: ChatRequest) -> Json:
-    # llama.cpp knows no choice of one named tool: show it that tool only.
-    tools, choice = list(request.tools), request.tool_choice or "auto"
-    if isinstance(choice, dict):
-        name = (choice.get("function") or {}).get("name")
-        tools, choice = [tool for tool in tools if tool["function"]["name"] == name], "required"
-        if not tools:
-            raise ModelError(
-                "invalid_prompt", f"tool_choice names the function {name!r}, which is not among the tools"
-            )
-    return {"tools": tools, "tool_choice": choice, "parallel_tool_calls": request.parallel_tool_calls}
-
-
-def _call(piece: Json, known: set[int]) -> CallDelta:
+def _call(piece: Json, known: set[int], ids: Ids) -> CallDelta:
     index, function = int(piece.get("index") or 0), piece.get("function") or {}
     arguments = function.get("arguments") or ""
     if index in known:
         return CallDelta(index, arguments=arguments)
     known.add(index)
-    return CallDelta(
-        index, piece.get("id") or f"call_{uuid.uuid4().hex[:24]}", function.get("name"), arguments
-    )
+    return CallDelta(index, piece.get("id") or ids.new(CALL), function.get("name"), arguments)

@@ -12,7 +12,9 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
@@ -21,6 +23,8 @@ from msgspec import Struct
 Json: TypeAlias = dict[str, Any]
 Kind: TypeAlias = Literal["text", "chat"]
 
+_LOAD_PATIENCE = 300.0  # seconds; a slow disk may need many of them
+_LOOK_EVERY = 5.0
 _WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -37,10 +41,14 @@ class Setup(Struct, frozen=True, kw_only=True):
     slots: int
     """Requests computed at once."""
     threads: int
+    api_key: str
+    """Closes the listener that xllamacpp opens on the loopback interface."""
     batch: int = 256
     """Prompt tokens computed between two looks at whether the request was cancelled."""
     cache_mib: int = 256
     """Memory for prompts computed earlier."""
+    silence: float = 120.0
+    """Seconds without a word from the process, with requests under way, after which it is ended."""
 
 
 class _Call:
@@ -52,10 +60,8 @@ class _Call:
         self.ended = asyncio.Event()
 
     def put(self, chunk: Json | None) -> None:
-        try:
+        with suppress(RuntimeError):  # the loop is closed: nobody is waiting
             self.loop.call_soon_threadsafe(self._take, chunk)
-        except RuntimeError:
-            pass  # the loop is closed: nobody is waiting
 
     def _take(self, chunk: Json | None) -> None:
         self.arrived.put_nowait(chunk)
@@ -72,7 +78,14 @@ class LlamaProcess:
         self._calls: dict[int, _Call] = {}
         self._lock = threading.Lock()
         self._outbox: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
+        self._heard = time.monotonic()
+        self._silence = 0.0
         self.alive = True
+
+    @property
+    def pid(self) -> int:
+        """The process's number in the operating system."""
+        return self._process.pid
 
     @classmethod
     def start(cls, setup: Setup) -> "LlamaProcess":
@@ -87,17 +100,25 @@ class LlamaProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # llama.cpp's log: nothing a user could act on
         )
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         self = cls(process, process.stdin, process.stdout)
+        self._silence = setup.silence
+        timer = threading.Timer(_LOAD_PATIENCE, process.kill)
+        timer.daemon = True
+        timer.start()
         try:
             self._write(_fields(setup))
             line = self._stdout.readline()
-        except BaseException as error:
-            self.kill()
-            raise WorkerError("the model's process could not be spoken to") from error
+        except OSError:
+            line = b""
+        finally:
+            timer.cancel()
         answer = json.loads(line) if line else {"failed": f"it ended with code {process.wait()}"}
         if "failed" in answer:
             self.kill()
+            self._stdin.close()
+            self._stdout.close()
             raise WorkerError(str(answer["failed"]))
         for target in (self._read_all, self._write_all):
             threading.Thread(target=target, name="clew-embedded", daemon=True).start()
@@ -112,7 +133,7 @@ class LlamaProcess:
         number, call = self._register()
         try:
             self._outbox.put({"id": number, "kind": kind, "body": body})
-            while (chunk := await call.arrived.get()) is not None:
+            while (chunk := await self._next(call)) is not None:
                 yield chunk
             if not self.alive:
                 raise WorkerError("the model's process ended unexpectedly")
@@ -120,32 +141,47 @@ class LlamaProcess:
             if not call.ended.is_set():
                 self._outbox.put({"id": number, "cancel": True})
 
+    async def _next(self, call: _Call) -> Json | None:
+        while True:
+            try:
+                return await asyncio.wait_for(call.arrived.get(), min(_LOOK_EVERY, self._silence))
+            except TimeoutError:
+                # Waiting for a slot is no silence: then others' requests are heard of.
+                if time.monotonic() - self._heard > self._silence:
+                    self.kill()
+
     def _register(self) -> tuple[int, _Call]:
         number, call = next(self._numbers), _Call()
         with self._lock:
             if not self.alive:
                 raise WorkerError("the model's process ended unexpectedly")
+            if not self._calls:
+                self._heard = time.monotonic()
             self._calls[number] = call
         return number, call
 
     def kill(self) -> None:
         """End the process at once; requests under way fail. May be called twice."""
-        self._outbox.put(None)
         self._process.kill()
         self._process.wait()
         self._bury()
 
     def _read_all(self) -> None:
-        for line in self._stdout:
-            message = json.loads(line)
-            if message.get("end"):
-                with self._lock:
-                    call = self._calls.pop(message["id"], None)
-                if call is not None:
-                    call.put(None)
-            elif (call := self._calls.get(message["id"])) is not None:
-                call.put(message["chunk"])
-        self._bury()
+        with self._stdout:
+            for line in self._stdout:
+                self._heard = time.monotonic()
+                self._hand_over(json.loads(line))
+        self._outbox.put(None)
+        self.kill()
+
+    def _hand_over(self, message: Json) -> None:
+        if message.get("end"):
+            with self._lock:
+                call = self._calls.pop(message["id"], None)
+            if call is not None:
+                call.put(None)
+        elif (call := self._calls.get(message["id"])) is not None:
+            call.put(message["chunk"])
 
     def _bury(self) -> None:
         with self._lock:
@@ -155,11 +191,9 @@ class LlamaProcess:
             call.put(None)
 
     def _write_all(self) -> None:
-        while (message := self._outbox.get()) is not None:
-            try:
+        with suppress(OSError), self._stdin:  # the reader notices if the process is gone
+            while (message := self._outbox.get()) is not None:
                 self._write(message)
-            except (OSError, ValueError):
-                return  # the reader notices that the process is gone
 
     def _write(self, message: Json) -> None:
         self._stdin.write(json.dumps(message).encode() + b"\n")

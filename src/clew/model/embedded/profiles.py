@@ -17,6 +17,9 @@ class Profile(Struct, frozen=True):
     """Answer from tool outputs with the short question-and-facts prompt."""
 
 
+UNMEASURED = Profile(gate=None, more=-8.0)
+"""For forced calls of weights nobody measured; their own templates can't be held to ``required``."""
+
 _BY_NAME = {
     "qwen2.5-coder-0.5b": Profile(gate=0.0, more=-8.8),
     "qwen2.5-coder-1.5b": Profile(gate=0.5, more=-8.0),
@@ -27,5 +30,5 @@ _BY_HASH = {weights.sha256: _BY_NAME[weights.name] for weights in catalogue()}
 
 
 def profile_of(sha256: str) -> Profile | None:
-    """The profile of these weights, or None: then llama.cpp's own tool calling is used."""
+    """The profile of these weights, or None: then they choose tools by their own template."""
     return _BY_HASH.get(sha256)

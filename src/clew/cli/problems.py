@@ -1,0 +1,13 @@
+"""How a command fails: exit codes, and the exception that carries one."""
+
+import click
+
+FAILED, USAGE, NOT_FOUND, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class Problem(click.ClickException):
+    """Something the user can do something about: one line on stderr and an exit code."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,148 @@
+"""One implementation, two faces: ``asend`` is a coroutine, ``send`` waits for it.
+
+The waiting face runs the coroutine in an event loop of its own, in one thread for the whole process,
+so that an asynchronous client used through several objects stays in one loop. Blocking calls of
+others (synchronous clients, plain functions as tools) run in daemon threads, which can't keep a
+program from ending.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import contextvars
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+P = ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_portal: BlockingPortal | None = None
+_thread: int | None = None
+
+
+def blocking(function: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[S, P], T]:
+    """Return the waiting face of the coroutine method ``function``, whose name begins with an ``a``."""
+    name = function.__name__
+
+    @wraps(function)
+    def wait(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        method: Callable[..., Coroutine[Any, Any, T]] = getattr(self, name)  # so that subclasses count
+        return run(method(*args, **kwargs))
+
+    wait.__name__ = name.removeprefix("a")
+    wait.__qualname__ = function.__qualname__.replace(name, wait.__name__)
+    wait.__doc__ = f"{function.__doc__ or ''}\n\n        The waiting form of :meth:`{name}`."
+    return wait
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run ``coroutine`` in the toolkit's own event loop and wait for it.
+
+    An interruption (Ctrl-C) cancels it, waits until it has cleaned up, and is raised again.
+
+    Raises:
+        RuntimeError: called from inside that loop, where waiting would block for ever.
+    """
+    try:
+        portal = _running_portal()
+    except BaseException:
+        coroutine.close()
+        raise
+    ended = threading.Event()
+
+    async def work() -> T:
+        try:
+            return await coroutine
+        finally:
+            ended.set()
+
+    future = portal.start_task_soon(work)
+    try:
+        return future.result()
+    except BaseException:
+        if not ended.is_set():
+            future.cancel()
+            ended.wait()
+        raise
+
+
+@contextlib.contextmanager
+def iterate(source: AbstractAsyncContextManager[AsyncIterator[T]]) -> Iterator[Iterator[T]]:
+    """Enter ``source`` in the toolkit's own loop and offer what it yields to a plain ``for``."""
+    portal = _running_portal()
+    with portal.wrap_async_context_manager(source) as items:
+        yield _items(items)
+
+
+def _items(items: AsyncIterator[T]) -> Iterator[T]:
+    async def following() -> tuple[T, ...]:
+        try:
+            return (await anext(items),)
+        except StopAsyncIteration:
+            return ()
+
+    while found := run(following()):
+        yield found[0]
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a blocking function in a daemon thread.
+
+    If this is cancelled the thread is left to itself: a thread can't be killed.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            result = context.run(lambda: function(*args, **kwargs))
+        except BaseException as error:
+            _tell(loop, _fail, future, error)
+        else:
+            _tell(loop, _succeed, future, result)
+
+    threading.Thread(
+        target=work, name=f"clew-toolkit {getattr(function, '__name__', '')}", daemon=True
+    ).start()
+    return await future
+
+
+def _tell(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: object) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(function, *args)
+
+
+def _succeed(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(error, StopIteration):  # asyncio refuses to carry it
+        wrapped = RuntimeError("the function raised StopIteration")
+        wrapped.__cause__ = error
+        error = wrapped
+    future.set_exception(error)
+
+
+def _running_portal() -> BlockingPortal:
+    global _portal, _thread
+    with _lock:
+        if _portal is None:
+            opened = start_blocking_portal(name="clew-toolkit")
+            _portal = opened.__enter__()
+            _thread = _portal.call(threading.get_ident)
+            atexit.register(opened.__exit__, None, None, None)
+        if threading.get_ident() == _thread:
+            raise RuntimeError("this thread runs the toolkit's event loop: await the a... form instead")
+        return _portal

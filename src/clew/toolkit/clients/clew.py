@@ -1,0 +1,110 @@
+"""Clew's own client: a URL and a key, nothing else to install."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import httpx2
+
+from clew.toolkit.clients.transport import Answer, Json, Query, Reading
+from clew.toolkit.errors import ConnectionFailed, StreamLost
+
+_SILENCE = 60.0
+"""Seconds a connection may stay silent; a stream of Clew sends something at least every 15."""
+
+
+class ClewTransport:
+    """HTTP to any server of this API; one pool of connections for each event loop that uses it."""
+
+    retries = False
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        *,
+        ca_bundle: Path | str | None = None,
+        timeout: float = _SILENCE,
+        query: Query | None = None,
+    ) -> None:
+        """Prepare a transport; nothing is sent yet.
+
+        Args:
+            base_url: the root of the API, such as ``http://127.0.0.1:8787/v1``; a project endpoint
+                (``.../api/projects/name``) does too.
+            api_key: sent as ``Authorization: Bearer``.
+            ca_bundle: a PEM file with the authorities to trust, instead of the usual ones.
+            timeout: seconds without a byte after which a connection counts as lost.
+            query: parameters to add to every request, such as ``{"api-version": "v1"}``.
+        """
+        self.base_url = base_url.rstrip("/")
+        self._headers = {"OpenAI-Beta": "assistants=v2", "Accept": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._ca_bundle = ca_bundle
+        self._timeout = timeout
+        self._query = dict(query or {})
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]
+        self._clients = WeakKeyDictionary()
+
+    def __repr__(self) -> str:
+        return f"<ClewTransport {self.base_url}>"
+
+    async def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
+        with _errors():
+            response = await self._client.request(method, path, params=self._params(query), json=body)
+        return Answer(response.status_code, response.headers, response.content)
+
+    @asynccontextmanager
+    async def open(self, path: str, body: Json) -> AsyncIterator[Reading]:
+        client = self._client
+        request = client.build_request("POST", path, params=self._params({}), json=body)
+        with _errors():
+            response = await client.send(request, stream=True)
+        try:
+            yield Reading(response.status_code, response.headers, self._chunks(response))
+        finally:
+            await response.aclose()
+
+    @staticmethod
+    async def _chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
+        with _errors(streaming=True):
+            async for chunk in response.aiter_bytes():
+                yield chunk
+
+    async def aclose(self) -> None:
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    @property
+    def _client(self) -> httpx2.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            self._clients[loop] = httpx2.AsyncClient(
+                base_url=self.base_url,
+                headers=self._headers,
+                timeout=self._timeout,
+                verify=ssl.create_default_context(cafile=self._ca_bundle),
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+            )
+        return self._clients[loop]
+
+    def _params(self, query: Query) -> dict[str, Any] | None:
+        return {**self._query, **query} or None
+
+
+@contextmanager
+def _errors(*, streaming: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except httpx2.HTTPError as error:
+        what = str(error) or type(error).__name__
+        if streaming:
+            raise StreamLost(f"The stream broke off: {what}") from error
+        sent = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+        raise ConnectionFailed(f"No answer from the service: {what}", sent=sent) from error

@@ -1,0 +1,142 @@
+"""What every client is reduced to: send a request, read a stream. The vendor's client signs it,
+retries it and knows where the service is; what the answers mean is the same for all of them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from clew.toolkit._blocking import in_thread
+
+Json: TypeAlias = dict[str, Any]
+Query: TypeAlias = Mapping[str, str | int]
+
+
+class Answer(Struct, frozen=True):
+    """A whole answer; the names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Reading(Struct, frozen=True):
+    """An answer that is still being read."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+
+class Transport(Protocol):
+    """One client's way to the service.
+
+    Both methods raise :class:`clew.toolkit.errors.ConnectionFailed` when there is no answer; an
+    answer with an error status is an answer.
+    """
+
+    retries: bool
+    """Whether the client repeats failed requests by itself, as the vendors' do."""
+
+    async def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
+        """Send a request below the API's root (``/threads/...``) and return the whole answer."""
+        ...
+
+    def open(self, path: str, body: Json) -> AbstractAsyncContextManager[Reading]:
+        """POST a request whose answer is read piece by piece."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this transport opened itself. A client that was given stays open."""
+        ...
+
+
+class PlainReading(Struct, frozen=True):
+    """A :class:`Reading` of a synchronous client. ``close`` may be called from another thread."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+    close: Callable[[], None]
+
+
+class PlainClient(Protocol):
+    """A synchronous client, as plain blocking functions."""
+
+    def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
+        """Like :meth:`Transport.send`."""
+        ...
+
+    def open(self, path: str, body: Json) -> PlainReading:
+        """Like :meth:`Transport.open`."""
+        ...
+
+
+class ThreadTransport:
+    """A synchronous client as a transport: every request runs in a thread of its own."""
+
+    retries = True
+
+    def __init__(self, client: PlainClient) -> None:
+        self._client = client
+
+    async def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
+        return await in_thread(self._client.send, method, path, query, body)
+
+    @asynccontextmanager
+    async def open(self, path: str, body: Json) -> AsyncIterator[Reading]:
+        plain = await in_thread(self._client.open, path, body)
+        pump = _Pump(plain)
+        try:
+            yield Reading(plain.status, plain.headers, pump.chunks())
+        finally:
+            pump.stop()
+
+    async def aclose(self) -> None:
+        pass
+
+
+class _Pump:
+    """Moves the pieces of a blocking stream from one thread into the event loop.
+
+    The queue is unbounded: what it may hold is one run's stream, and a reader that is slow for a
+    moment must not keep the connection from being read.
+    """
+
+    def __init__(self, plain: PlainReading) -> None:
+        self._plain = plain
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
+        self._stopped = False
+        self._task = asyncio.ensure_future(in_thread(self._read))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while (piece := await self._queue.get()) is not None:
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+
+    def stop(self) -> None:
+        """Stop to read. The thread notices at the next piece, which a keep-alive brings at the latest."""
+        self._stopped = True
+        self._task.cancel()
+
+    def _read(self) -> None:
+        end: BaseException | None = None
+        try:
+            for piece in self._plain.chunks:
+                if self._stopped:
+                    return
+                self._put(piece)
+        except Exception as error:
+            end = error
+        finally:
+            self._plain.close()
+            self._put(end)
+
+    def _put(self, piece: bytes | BaseException | None) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, piece)

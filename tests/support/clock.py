@@ -1,0 +1,79 @@
+"""A clock that only tests move."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+START = 1_800_000_000_250
+"""When a manual clock starts: 2027-01-15, a quarter of a second past, so that rounding shows."""
+
+PATIENCE = 10.0
+"""Seconds that a test waits for somebody to fall asleep."""
+
+
+class _Sleeper(NamedTuple):
+    due: int
+    wake: Callable[[], None]
+
+
+class ManualClock:
+    """Time stands still until :meth:`advance`. Any thread may ask, sleep or move it."""
+
+    def __init__(self, now: int = START) -> None:
+        self._now = now
+        self._changed = threading.Condition()
+        self._sleepers: list[_Sleeper] = []
+
+    def now(self) -> int:
+        return self._now
+
+    @property
+    def seconds(self) -> int:
+        """Return the time as the wire shows it."""
+        return self._now // 1000
+
+    async def sleep(self, milliseconds: int) -> None:
+        if milliseconds <= 0:
+            await asyncio.sleep(0)
+            return
+        loop, awake = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(awake.set)
+
+        sleeper = _Sleeper(self._now + milliseconds, wake)
+        with self._changed:
+            self._sleepers.append(sleeper)
+            self._changed.notify_all()
+        try:
+            await awake.wait()
+        finally:
+            with self._changed:
+                if sleeper in self._sleepers:
+                    self._sleepers.remove(sleeper)
+
+    def advance(self, milliseconds: int) -> None:
+        """Let time pass and wake those whose time has come."""
+        with self._changed:
+            self._now += milliseconds
+            due = [sleeper for sleeper in self._sleepers if sleeper.due <= self._now]
+            self._sleepers = [sleeper for sleeper in self._sleepers if sleeper.due > self._now]
+        for sleeper in due:
+            sleeper.wake()
+
+    def advance_past_sleep(self, milliseconds: int) -> None:
+        """Wait until somebody sleeps for no longer than ``milliseconds``, then let that much time pass.
+
+        Raises:
+            TimeoutError: nobody did.
+        """
+        with self._changed:
+
+            def asleep() -> bool:
+                return any(sleeper.due <= self._now + milliseconds for sleeper in self._sleepers)
+
+            if not self._changed.wait_for(asleep, PATIENCE):
+                raise TimeoutError(f"nobody sleeps for {milliseconds} ms or less")
+        self.advance(milliseconds)

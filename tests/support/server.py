@@ -1,0 +1,128 @@
+"""A whole server in this process: store, engine, model gateway and API, on a real socket."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+
+from clew.clock import Clock
+from clew.engine.engine import Engine
+from clew.http.app import create_app
+from clew.http.auth import Keyring
+from clew.http.call import Services
+from clew.ids import Ids
+from clew.model.catalogue import Models
+from clew.model.remote import RemoteModel
+from clew.store.schema import prepare_sqlite
+from clew.store.sqlite import SqliteDatabase
+
+KEYS = {"alpha": "clew_alpha-key-0123456789abcdef", "beta": "clew_beta-key-0123456789abcdef"}
+"""The key of each of the two projects."""
+
+MODEL_KEY = "sk-the-providers-secret-0123456789"
+"""The key that the server sends to the model."""
+
+_PATIENCE = 15.0
+
+
+class Server:
+    """A server in a thread of its own. Use it as a context manager.
+
+    Args:
+        path: the database.
+        model_url: the chat-completions endpoint that answers.
+        model_timeout: seconds that the model may stay silent.
+        run_expiry: milliseconds after which an unfinished run expires.
+        works: whether runs are worked on; if not, they stay queued.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        model_url: str,
+        *,
+        clock: Clock,
+        ids: Ids,
+        model_timeout: float = 5.0,
+        run_expiry: int = 600_000,
+        max_active_runs: int = 256,
+        works: bool = True,
+    ) -> None:
+        self.path = path
+        self._model_url, self._model_timeout = model_url, model_timeout
+        self._clock, self._ids = clock, ids
+        self._run_expiry, self._max_active_runs, self._works = run_expiry, max_active_runs, works
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.url = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
+        self._ready = threading.Event()
+        self._server: uvicorn.Server | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="server-under-test", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(_PATIENCE), "the server did not start"
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
+        self._thread.join(_PATIENCE)
+        self._listener.close()
+        assert not self._thread.is_alive(), "the server did not stop"
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            config = uvicorn.Config(
+                self._app(), log_config=None, access_log=False, timeout_graceful_shutdown=2
+            )
+            self._server = uvicorn.Server(config)
+            with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+                runner.run(self._server.serve(sockets=[self._listener]))
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ready.set()
+
+    def _app(self) -> Any:
+        prepare_sqlite(self.path)
+        db = SqliteDatabase(self.path)
+        gateway = RemoteModel(
+            self._model_url, key=MODEL_KEY, timeout=self._model_timeout, clock=self._clock
+        )
+        models = Models(gateway, ["scripted", "vendor/large"])
+        engine = Engine(
+            db, models=models, clock=self._clock, ids=self._ids, max_active_runs=self._max_active_runs
+        )
+
+        @asynccontextmanager
+        async def lifespan(_: Any) -> AsyncIterator[None]:
+            if self._works:
+                engine.start()
+            self._ready.set()
+            yield
+            await engine.stop()
+            await db.close()
+
+        services = Services(
+            db=db,
+            dispatch=engine.dispatch,
+            events=engine.events,
+            clock=self._clock,
+            ids=self._ids,
+            models=models.names,
+            run_expiry=self._run_expiry,
+        )
+        return create_app(services, Keyring({key: project for project, key in KEYS.items()}), lifespan)
