@@ -6,6 +6,7 @@ enough never to collide, but they are not secrets: every access also checks the 
 
 import os
 import secrets
+from hashlib import sha256
 from typing import Protocol
 
 _ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -22,12 +23,20 @@ class Ids(Protocol):
         """Return a new id that starts with ``prefix``."""
         ...
 
+    def derived(self, prefix: str, *parts: str) -> str:
+        """Return the id that starts with ``prefix`` and follows from ``parts``: always the same."""
+        ...
+
 
 class RandomIds:
     """Ids from the operating system's randomness (142 bits each)."""
 
     def new(self, prefix: str) -> str:
         return prefix + os.urandom(_LENGTH).translate(_BYTE_TO_CHARACTER).decode("ascii")
+
+    def derived(self, prefix: str, *parts: str) -> str:
+        digest = sha256("/".join(parts).encode()).digest()
+        return prefix + digest[:_LENGTH].translate(_BYTE_TO_CHARACTER).decode("ascii")
 
 
 def new_api_key() -> str:

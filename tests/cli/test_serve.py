@@ -121,6 +121,25 @@ def test_a_port_that_is_taken_is_one_line(model: ScriptedModel, tmp_path: Path) 
     assert "in use" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("database", "code", "said"),
+    [
+        ("mysql://user:secret@host/db", 2, "CLEW_DATABASE_URL must look like"),
+        ("sqlite:///{tmp_path}/not-a-database", 1, "not-a-database"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_one_line(
+    tmp_path: Path, database: str, code: int, said: str
+) -> None:
+    (tmp_path / "not-a-database").write_text("This is not an SQLite file." * 100)
+    url = database.replace("{tmp_path}", str(tmp_path))
+    done = serve(tmp_path / "data", "--model-url", "http://127.0.0.1:1/v1", "--database", url)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_ctrl_c_is_130(model: ScriptedModel) -> None:
     with RunningServer(model) as server:
         process = server._process

@@ -59,7 +59,7 @@ class Server:
         self._clock, self._ids = clock, ids
         self._run_expiry, self._max_active_runs, self._works = run_expiry, max_active_runs, works
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.url = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ready = threading.Event()
         self._server: uvicorn.Server | None = None
         self._error: BaseException | None = None
@@ -99,9 +99,7 @@ class Server:
     def _app(self) -> Any:
         prepare_sqlite(self.path)
         db = SqliteDatabase(self.path)
-        gateway = RemoteModel(
-            self._model_url, key=MODEL_KEY, timeout=self._model_timeout, clock=self._clock
-        )
+        gateway = RemoteModel(self._model_url, key=MODEL_KEY, timeout=self._model_timeout, clock=self._clock)
         models = Models(gateway, ["scripted", "vendor/large"])
         engine = Engine(
             db, models=models, clock=self._clock, ids=self._ids, max_active_runs=self._max_active_runs

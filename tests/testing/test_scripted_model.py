@@ -88,12 +88,14 @@ def test_gives_replies_in_order_and_records_requests(model: ScriptedModel, clien
     model.reply("first")
     model.reply("second")
     assert model.pending == 2
+    with pytest.raises(AssertionError, match="2 scripted replies"):
+        model.check(all_used=True)
     assert [ask(client).choices[0].message.content for _ in range(3)] == [
         "first",
         "second",
         "You said: Hello there",
     ]
-    assert model.pending == 0
+    model.check(all_used=True)
     request = model.requests[0]
     assert request.body["messages"] == HELLO
     assert request.headers["authorization"] == "Bearer any"
@@ -297,10 +299,15 @@ def test_an_error_in_a_script_is_raised_at_the_end() -> None:
     def broken(request: Request) -> str:
         raise KeyError("oh")
 
-    with pytest.raises(KeyError, match="oh"), ScriptedModel(default=broken) as model:
+    with ScriptedModel(default=broken) as model:
         status, body = raw_answer(model, "POST", "/v1/chat/completions", b'{"messages": []}')
         assert status == 500
         assert "KeyError" in body["error"]["message"]
+        with pytest.raises(KeyError, match="oh"):
+            model.check()
+        raw_answer(model, "POST", "/v1/chat/completions", b'{"messages": []}')
+        with pytest.raises(KeyError, match="oh"):
+            model.__exit__(None, None, None)
 
 
 def test_other_requests(model: ScriptedModel, client: openai.OpenAI) -> None:
@@ -314,9 +321,9 @@ def test_other_requests(model: ScriptedModel, client: openai.OpenAI) -> None:
 
 def test_asks_for_a_key_when_it_has_one() -> None:
     with ScriptedModel(api_key="secret") as model:
-        with openai.OpenAI(base_url=model.url, api_key="wrong", max_retries=0) as client:
-            with pytest.raises(openai.AuthenticationError):
-                ask(client)
+        wrong = openai.OpenAI(base_url=model.url, api_key="wrong", max_retries=0)
+        with wrong, pytest.raises(openai.AuthenticationError):
+            ask(wrong)
         with openai.OpenAI(base_url=model.url, api_key="secret", max_retries=0) as client:
             assert ask(client).choices[0].message.content == "You said: Hello there"
 

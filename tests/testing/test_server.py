@@ -1,8 +1,11 @@
 """A real server under a test's control."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import openai
 import pytest
 
@@ -70,6 +73,17 @@ def test_an_error_in_the_block_carries_the_log(model: ScriptedModel) -> None:
     with pytest.raises(ZeroDivisionError) as raised, RunningServer(model):
         _ = 1 / 0
     assert "Clew is ready" in raised.value.__notes__[0]
+
+
+def test_a_program_that_forgets_to_stop_leaves_no_process(model: ScriptedModel, tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib; from clew.testing.server import RunningServer;"
+        "s = RunningServer(model_url=sys.argv[1], data_dir=pathlib.Path(sys.argv[2])).start(); print(s.url)"
+    )
+    command = [sys.executable, "-c", program, model.url, str(tmp_path)]
+    url = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{url}/healthz")
 
 
 def test_needs_a_start(model: ScriptedModel) -> None:

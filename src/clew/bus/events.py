@@ -1,55 +1,32 @@
-"""Events: what happens to a run, as readers see it live."""
+"""Events: what happens to a run, as readers see it live.
 
-from typing import Protocol, TypeAlias
+Every event has its position in the run's journal (:mod:`clew.core.journal`). The bus carries the
+newest of them; a reader that is further back takes what it missed from the rows.
+"""
 
-from msgspec import Struct
+from collections.abc import Sequence
+from typing import Protocol
 
-from clew.core.records import Message, Run, Step, Thread
-
-
-class TextDelta(Struct, frozen=True):
-    """A piece of a message's text (or of its refusal). The first piece has no predecessor."""
-
-    message_id: str
-    value: str
-    part: int = 0
-    first: bool = False
-    refusal: bool = False
-
-
-class CallDelta(Struct, frozen=True):
-    """A piece of a function call. ``id`` and ``name`` are set in the call's first piece only."""
-
-    step_id: str
-    index: int
-    id: str | None = None
-    name: str | None = None
-    arguments: str = ""
-
-
-Subject: TypeAlias = Thread | Run | Step | Message | TextDelta | CallDelta
-
-
-class RunEvent(Struct, frozen=True):
-    """One event of a run; ``name`` is its name on the wire less ``thread.``.
-
-    ``waiting`` is the step whose calls a run that requires action waits for.
-    """
-
-    name: str
-    subject: Subject
-    waiting: Step | None = None
+from clew.core.journal import Entry
 
 
 class Subscription(Protocol):
-    """One reader of a run's events."""
+    """One reader of a run's live events."""
 
-    async def next(self) -> RunEvent:
-        """Wait for the next event. After one of :data:`ENDINGS` there is none."""
+    def since(self, position: int) -> Sequence[Entry] | None:
+        """Return the live events that end after ``position``.
+
+        None means that the bus no longer has, or never had, what comes right after ``position``.
+        """
         ...
 
-    def ready(self) -> list[RunEvent]:
-        """Return the events that have come meanwhile, without waiting."""
+    @property
+    def start(self) -> int | None:
+        """The position of the oldest live event; None if there is none."""
+        ...
+
+    async def wait(self) -> None:
+        """Return when there is something new since the last :meth:`wait`."""
         ...
 
     def close(self) -> None:
@@ -60,21 +37,14 @@ class Subscription(Protocol):
 class Events(Protocol):
     """Carries live events from whoever works on a run to its readers."""
 
-    def publish(self, run_id: str, event: RunEvent) -> None:
-        """Hand an event to the run's readers. Never waits for any of them."""
+    def publish(self, run_id: str, entries: Sequence[Entry]) -> None:
+        """Hand over events that follow those handed over before. Never waits for a reader."""
         ...
 
-    def wanted(self, run_id: str) -> bool:
-        """Whether anybody reads the run's events."""
+    def committed(self, run_id: str, entries: Sequence[Entry]) -> None:
+        """Hand over the events of a commit: what came before an earlier commit may be forgotten."""
         ...
 
     def subscribe(self, run_id: str) -> Subscription:
-        """Start reading a run's events."""
+        """Start reading a run's live events."""
         ...
-
-
-ENDINGS: frozenset[str] = frozenset(
-    f"run.{status}"
-    for status in ("completed", "failed", "cancelled", "expired", "incomplete", "requires_action")
-)
-"""Events that end a stream: after them comes nothing until a client acts."""

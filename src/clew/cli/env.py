@@ -124,7 +124,8 @@ def _server(settings: Settings, url: str | None) -> server_file.ServerInfo:
     info = server_file.read(settings.data_dir)
     if info is not None:
         return info
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)
+    anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - not for listening
+    host = anywhere.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host else host
     guess = f"{'https' if settings.tls else 'http'}://{host}:{settings.port}"
     return _expected(settings, guess, settings.tls)

@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 import click
 
 import clew
-from clew.cli.problems import FAILED, INTERRUPTED, NOT_FOUND, TIMED_OUT, Problem
+from clew.cli.problems import FAILED, INTERRUPTED, NOT_FOUND, TIMED_OUT, USAGE, Problem
+
+__all__ = ["FAILED", "INTERRUPTED", "NOT_FOUND", "TIMED_OUT", "USAGE", "Commands", "Problem", "cli"]
 
 _COMMANDS = {
     "demo": ("clew.cli.demo", "Show the lesson, end to end, on a server of its own."),

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from clew.cli.options import load_settings, setting
-from clew.cli.problems import FAILED, NOT_FOUND, Problem
 
 
 @click.group()
@@ -40,26 +39,9 @@ def list_models(data_dir: Path | None) -> None:
 def pull(name: str | None, data_dir: Path | None) -> None:
     """Fetch the model NAME, by default the one in use. Goes on where it was interrupted."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from clew.model.embedded import WeightsError, find
-    from clew.model.embedded import pull as fetch
+    from clew.cli.download import pull_with_bar
 
     settings = load_settings(data_dir=data_dir)
-    wanted = name or settings.embedded_model
-    try:
-        find(wanted)
-    except WeightsError as error:
-        raise Problem(str(error), NOT_FOUND) from None
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(wanted, total=None)
-            located = fetch(
-                wanted,
-                settings.data_dir,
-                lambda done, total, what: bar.update(task, completed=done, total=total, description=what),
-            )
-    except WeightsError as error:
-        raise Problem(str(error), FAILED) from None
-    click.echo(located.path)
+    path = pull_with_bar(name or settings.embedded_model, settings.data_dir, Console(stderr=True))
+    click.echo(path)

@@ -14,6 +14,7 @@ import click
 from clew.cli import certificates, keys, server_file
 from clew.cli.files import private_directory
 from clew.cli.options import load_settings, setting
+from clew.cli.problems import USAGE, Problem
 from clew.clock import SystemClock
 from clew.settings import Settings, default_data_dir
 
@@ -40,6 +41,7 @@ from clew.settings import Settings, default_data_dir
 def serve(own_bundle: Path | None, **flags: Any) -> None:
     """Serve threads and runs."""
     settings = load_settings(**flags)
+    _check_database(settings)
     private_directory(settings.data_dir)
     key = keys.api_key(settings)
     certificate = None
@@ -52,11 +54,21 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
     from clew.http.serve import run
+    from clew.store.database import StoreError
 
     try:
         run(settings, api_key=key, certificate=certificate, on_ready=_announcer(settings))
+    except StoreError as error:
+        raise Problem(str(error)) from None
     finally:
         server_file.remove(settings.data_dir, os.getpid())
+
+
+def _check_database(settings: Settings) -> None:
+    try:
+        _ = settings.sqlite_path
+    except ValueError as error:
+        raise Problem(str(error), USAGE) from None
 
 
 def _announcer(settings: Settings) -> Callable[[str], None]:

@@ -19,7 +19,6 @@ from clew.core.decisions import (
     NotCancellable,
     OutputsMismatch,
     OutputsNotAccepted,
-    Publish,
     RunState,
     SaveStep,
 )
@@ -34,7 +33,18 @@ from clew.core.events import (
     Started,
     TimeIsUp,
 )
-from clew.core.records import Call, Failure, Json, Run, Step, Turn, Usage
+from clew.core.journal import (
+    JUMP,
+    Entry,
+    Publish,
+    call_entries,
+    message_opening,
+    opened_message,
+    opened_step,
+    text_entries,
+    tools_opening,
+)
+from clew.core.records import Call, Failure, Json, Message, Run, Step, Turn, Usage
 from clew.core.states import MessageStatus, RunStatus, StepStatus, move
 
 MAX_TURNS = 100
@@ -50,7 +60,7 @@ def decide(state: RunState, event: Event, now: int) -> Decision:
         Refused: a client asked for what the run's status does not allow.
     """
     handler: Callable[[RunState, Any, int], Decision] = _HANDLERS[type(event)]
-    return handler(state, event, now)
+    return _entered(state.run.position, handler(state, event, now))
 
 
 def _started(state: RunState, _: Started, now: int) -> Decision:
@@ -63,7 +73,9 @@ def _started(state: RunState, _: Started, now: int) -> Decision:
         return Decision(state)
     if run.status == RunStatus.IN_PROGRESS:  # taken over from a worker that died
         return _next_turn(state, now)
-    started = replace(run, status=move(run.status, RunStatus.IN_PROGRESS), started_at=now)
+    started = replace(
+        run, status=move(run.status, RunStatus.IN_PROGRESS), started_at=now, starts=run.starts + 1
+    )
     begun = Decision(RunState(started), publish=(Publish("run.in_progress", started),))
     return begun.then(_next_turn(begun.state, now))
 
@@ -122,10 +134,10 @@ def _called(state: RunState, turn: Turn, now: int) -> Decision:
             (AddMessage(message), AddStep(said)),
             (Publish("message.completed", message), Publish("run.step.completed", said)),
         )
-    calls = turn.calls if run.config.parallel_tool_calls else turn.calls[:1]
-    step = turns.tools_step(run, turn, [_answer_if_unknown(call, run) for call in calls])
+    step = turns.tools_step(run, turn, [_answer_if_unknown(call, run) for call in turn.calls])
     if any(call.output is None for call in step.calls):
         waiting = replace(run, status=move(run.status, RunStatus.REQUIRES_ACTION))
+        step = replace(step, waited=True)
         published = Publish("run.requires_action", waiting, step)
         return spoken.then(Decision(RunState(waiting, step), (AddStep(step),), (published,)))
     done = replace(step, status=StepStatus.COMPLETED, completed_at=now)
@@ -135,7 +147,7 @@ def _called(state: RunState, turn: Turn, now: int) -> Decision:
 
 def _answer_if_unknown(call: Call, run: Run) -> Call:
     """A function that was not offered goes back to the model as an error, never to the client."""
-    offered = [tool["function"]["name"] for tool in run.config.functions()]
+    offered = run.config.function_names()
     if call.name in offered:
         return call
     return replace(call, output=f'{{"error": "There is no function named {call.name!r}. Known: {offered}"}}')
@@ -166,7 +178,11 @@ def _model_failed(state: RunState, event: ModelFailed, now: int) -> Decision:
 def _model_stopped(state: RunState, event: ModelStopped, now: int) -> Decision:
     if not state.run.status.live:
         return Decision(state)
-    return _over(state, event.turn, now) or _next_turn(state, now)
+    if over := _over(state, event.turn, now):
+        return over
+    # Stopped for nothing: the turn is made again, beyond what readers have heard of it.
+    again = replace(state.run, position=state.run.position + JUMP)
+    return _next_turn(RunState(again), now)
 
 
 def _prompt_too_long(state: RunState, _: PromptTooLong, now: int) -> Decision:
@@ -203,11 +219,66 @@ def _cancel_requested(state: RunState, _: CancelRequested, now: int) -> Decision
     if now >= run.expires_at:
         raise NotCancellable(RunStatus.EXPIRED)
     cancelling = replace(run, status=move(run.status, RunStatus.CANCELLING))
-    return Decision(RunState(cancelling, state.waiting), publish=(Publish("run.cancelling", cancelling),))
+    return Decision(RunState(cancelling, state.waiting))  # its readers are told when the work stops
 
 
 def _time_is_up(state: RunState, _: TimeIsUp, now: int) -> Decision:
     return (_over(state, None, now) if state.run.status.live else None) or Decision(state)
+
+
+# --- the journal ---------------------------------------------------------------------------------
+
+
+def _entered(position: int, decision: Decision) -> Decision:
+    """Enter a decision in the run's journal, which ends at ``position``.
+
+    A new step's opening and what was said in it come right before its first event; the first new
+    step's come before everything, because readers have seen them live.
+    """
+    if not decision.publish:
+        return decision
+    messages = {write.message.id: write.message for write in decision.writes if isinstance(write, AddMessage)}
+    unopened = [write.step for write in decision.writes if isinstance(write, AddStep)]
+    starts: dict[str, int] = {}
+    entries: list[Entry] = []
+    for event in decision.publish:
+        while unopened and (not starts or _about(event, unopened[0])):
+            step = unopened.pop(0)
+            starts[step.id] = position + 1
+            entries += _opening(position + 1, step, messages.get(step.message_id or ""))
+            position = entries[-1].end
+        position += 1
+        entries.append(Entry(position, event.name, event.subject, event.waiting))
+    return _placed(decision, starts, entries, position)
+
+
+def _about(event: Publish, step: Step) -> bool:
+    if isinstance(event.subject, Run):
+        return event.waiting is not None and event.waiting.id == step.id
+    return event.subject.id in (step.id, step.message_id)
+
+
+def _opening(position: int, step: Step, message: Message | None) -> list[Entry]:
+    if message is not None:
+        opening = message_opening(position, opened_step(step), opened_message(message))
+        return opening + list(text_entries(position + len(opening), message))
+    opening = tools_opening(position, opened_step(step))
+    return opening + list(call_entries(position + len(opening), step))
+
+
+def _placed(decision: Decision, starts: dict[str, int], entries: list[Entry], position: int) -> Decision:
+    """Return the decision with its new steps and its run at their positions."""
+
+    def place(step: Step) -> Step:
+        return replace(step, position=starts[step.id]) if step.id in starts else step
+
+    state = decision.state
+    writes = tuple(
+        AddStep(place(write.step)) if isinstance(write, AddStep) else write for write in decision.writes
+    )
+    waiting = place(state.waiting) if state.waiting is not None else None
+    placed = RunState(replace(state.run, position=position), waiting)
+    return Decision(placed, writes, decision.publish, decision.call_model, tuple(entries))
 
 
 # --- endings -------------------------------------------------------------------------------------
@@ -216,7 +287,8 @@ def _time_is_up(state: RunState, _: TimeIsUp, now: int) -> Decision:
 def _over(state: RunState, turn: Turn | None, now: int) -> Decision | None:
     """End a run that a client cancelled or whose time is up; None if neither is so."""
     if state.run.status == RunStatus.CANCELLING:
-        closed = _close(state, turn, now, "run_cancelled", StepStatus.CANCELLED, None)
+        told = Decision(state, publish=(Publish("run.cancelling", state.run),))
+        closed = told.then(_close(state, turn, now, "run_cancelled", StepStatus.CANCELLED, None))
         run = closed.state.run
         ended = replace(run, status=move(run.status, RunStatus.CANCELLED), cancelled_at=now)
         return closed.then(Decision(RunState(ended), publish=(Publish("run.cancelled", ended),)))

@@ -5,6 +5,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from clew.core.journal import Entry, Publish
 from clew.core.records import Message, Run, Step
 from clew.core.states import RunStatus
 
@@ -41,17 +42,6 @@ class SaveStep(Struct, frozen=True):
 Write: TypeAlias = AddMessage | AddStep | SaveStep
 
 
-class Publish(Struct, frozen=True):
-    """Effect: tell the run's readers. ``name`` is the event's name on the wire, less ``thread.``.
-
-    ``waiting`` is the step whose calls a run that requires action waits for.
-    """
-
-    name: str
-    subject: Run | Step | Message
-    waiting: Step | None = None
-
-
 class CallModel(Struct, frozen=True):
     """Effect: ask the model for the next turn, within what is left of the run's token budgets."""
 
@@ -60,12 +50,16 @@ class CallModel(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """The answer to an event: the next state, what to write with it, then what to do."""
+    """The answer to an event: the next state, what to write with it, then what to do.
+
+    ``entries`` is what the run's readers are told, as it stands in the run's journal.
+    """
 
     state: RunState
     writes: tuple[Write, ...] = ()
     publish: tuple[Publish, ...] = ()
     call_model: CallModel | None = None
+    entries: tuple[Entry, ...] = ()
 
     def then(self, later: "Decision") -> "Decision":
         """Return both decisions as one: ``later`` was made on this one's state."""

@@ -107,12 +107,17 @@ class RunConfig(Struct, frozen=True, kw_only=True):
         """Return the function tools among the tools."""
         return [tool for tool in self.tools if tool.get("type") == "function"]
 
+    def function_names(self) -> list[str]:
+        """Return the names of the functions that the model may call."""
+        return [tool["function"]["name"] for tool in self.functions()]
+
 
 class Run(Struct, frozen=True, kw_only=True):
     """One execution of an agent on a thread.
 
     ``epoch`` is the fencing token: it counts the claims, and a worker whose epoch is not the
-    row's can write nothing. ``version`` counts the writes of the row.
+    row's can write nothing. ``version`` counts the writes of the row. ``position`` is where the run's
+    journal ends (:mod:`clew.core.journal`), ``starts`` how often it went to work.
     """
 
     id: str
@@ -134,6 +139,8 @@ class Run(Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     epoch: int = 0
     version: int = 0
+    position: int = 0
+    starts: int = 0
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -146,7 +153,11 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One step of a run: a message written, or tools called. ``turn`` counts the model calls."""
+    """One step of a run: a message written, or tools called.
+
+    ``turn`` counts the model calls; ``position`` is where the step begins in the run's journal;
+    ``waited`` tells whether the run waited for a client to answer its calls.
+    """
 
     id: str
     project: str
@@ -156,6 +167,8 @@ class Step(Struct, frozen=True, kw_only=True):
     created_at: int
     type: StepType
     turn: int
+    position: int = 0
+    waited: bool = False
     status: StepStatus = StepStatus.IN_PROGRESS
     message_id: str | None = None
     calls: list[Call] = []

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from clew.core.records import Call, Message, Run, Step, Turn, Usage, text_part
-from clew.core.states import MessageStatus, StepStatus
+from clew.core.states import StepStatus
 
 
 def counted(run: Run, turn: Turn) -> Run:
@@ -60,15 +60,3 @@ def message_step(run: Run, turn: Turn, now: int, usage: Usage) -> Step:
 def tools_step(run: Run, turn: Turn, calls: list[Call]) -> Step:
     """Return the open step that holds the turn's calls."""
     return replace(_step(run, turn, turn.tools_step_id), calls=calls, usage=turn.usage)
-
-
-def opened_message(run: Run, turn: Turn) -> tuple[Step, Message]:
-    """Return a message step and its message as readers first see them: begun and empty."""
-    step = replace(message_step(run, turn, 0, Usage()), status=StepStatus.IN_PROGRESS, completed_at=None)
-    begun = replace(message(run, turn, 0), status=MessageStatus.IN_PROGRESS, content=[], completed_at=None)
-    return step, begun
-
-
-def opened_tools(run: Run, turn: Turn) -> Step:
-    """Return a tool step as readers first see it: begun, with no calls yet."""
-    return tools_step(run, turn, [])

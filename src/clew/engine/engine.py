@@ -3,7 +3,8 @@
 import asyncio
 from contextlib import suppress
 
-from clew.bus.local import LocalDispatch, LocalEvents
+from clew.bus.local_dispatch import LocalDispatch
+from clew.bus.local_events import LocalEvents
 from clew.clock import Clock
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker

@@ -1,10 +1,18 @@
 """Records one turn of the model as it comes, and tells the run's readers."""
 
-from clew.bus.events import CallDelta as CallPiece
-from clew.bus.events import Events, RunEvent, Subject
-from clew.bus.events import TextDelta as TextPiece
+from clew.bus.events import Events
 from clew.clock import Clock
 from clew.core import turns
+from clew.core.journal import (
+    CallPiece,
+    Entry,
+    Subject,
+    TextPiece,
+    message_opening,
+    opened_message,
+    opened_step,
+    tools_opening,
+)
 from clew.core.records import Call, Run, Turn, Usage
 from clew.ids import CALL, MESSAGE, STEP, Ids
 from clew.model.chat import CallDelta, Chunk, Finished, RefusalDelta, TextDelta
@@ -14,17 +22,23 @@ class TurnRecorder:
     """One turn under way.
 
     Readers see openings and pieces at once. What lasts, such as a completed message, they see after
-    its commit. A call that follows text therefore stays unheard until the text's message is
-    committed (:meth:`open_tools`), because messages and steps are closed before the next is opened.
+    its commit. Calls that follow text therefore stay unheard until then: messages and steps are
+    closed before the next is opened.
+
+    The ids of what a turn brings follow from the run and the turn's number. A turn that is made again
+    after a crash brings the same ids, so nothing can be there twice, and readers who had begun to
+    read the first attempt see the second one replace it.
     """
 
     def __init__(self, run: Run, *, ids: Ids, clock: Clock, events: Events) -> None:
         self._run, self._ids, self._clock, self._events = run, ids, clock, events
+        number = run.turns + 1
+        self._number = str(number)
         self._blank = Turn(
-            number=run.turns + 1,
-            message_id=ids.new(MESSAGE),
-            message_step_id=ids.new(STEP),
-            tools_step_id=ids.new(STEP),
+            number=number,
+            message_id=ids.derived(MESSAGE, run.id, self._number, "message"),
+            message_step_id=ids.derived(STEP, run.id, self._number, "message step"),
+            tools_step_id=ids.derived(STEP, run.id, self._number, "tools step"),
             started_at=clock.now(),
         )
         self._first_token_at: int | None = None
@@ -32,9 +46,8 @@ class TurnRecorder:
         self._refusal: list[str] = []
         self._calls: list[tuple[str, str, list[str]]] = []
         self._finished: Finished | None = None
-        self._message_open = False
-        self._tools_open = False
-        self._held: list[CallPiece] = []
+        self.position = run.position
+        """Where the run's journal ends for its readers."""
 
     def add(self, chunk: Chunk) -> None:
         """Record a chunk."""
@@ -69,57 +82,51 @@ class TurnRecorder:
             usage=self._finished.usage if self._finished else Usage(),
         )
 
-    def open_message(self) -> None:
-        """Announce the message, unless it has been."""
-        if self._message_open:
-            return
-        self._message_open = True
-        if not self._events.wanted(self._run.id):
-            return
-        step, message = turns.opened_message(self._run, self.turn())
-        self._publish("run.step.created", step)
-        self._publish("run.step.in_progress", step)
-        self._publish("message.created", message)
-        self._publish("message.in_progress", message)
-
-    def open_tools(self) -> None:
-        """Announce the step of tool calls with the pieces held back, unless it has been."""
-        if not self._calls or self._tools_open:
-            return
-        self._tools_open = True
-        if self._events.wanted(self._run.id):
-            step = turns.opened_tools(self._run, self.turn())
-            self._publish("run.step.created", step)
-            self._publish("run.step.in_progress", step)
-        for piece in self._held:
-            self._publish("run.step.delta", piece)
-        self._held.clear()
+    @property
+    def _speaking(self) -> bool:
+        return bool(self._text or self._refusal)
 
     def _add_text(self, text: str, pieces: list[str], *, refusal: bool) -> None:
         if self._calls:
             return  # a message closes before tools are called; what is said after that is not kept
-        self.open_message()
+        if not self._speaking:
+            self._open_message()
         part = 1 if refusal and self._text else 0
         piece = TextPiece(self._blank.message_id, text, part, first=not pieces, refusal=refusal)
         pieces.append(text)
-        self._publish("message.delta", piece)
+        self._tell("message.delta", piece)
 
     def _add_call(self, chunk: CallDelta) -> None:
+        if chunk.index > 0 and not self._run.config.parallel_tool_calls:
+            return  # the model was asked for one call at a time; it can ask for the next one later
+        silent = self._speaking
         if chunk.index == len(self._calls):
-            call_id = self._ids.new(CALL)  # our own: models repeat theirs within a thread
+            if not self._calls and not silent:
+                self._open_tools()
+            call_id = self._ids.derived(CALL, self._run.id, self._number, str(chunk.index))
             self._calls.append((call_id, chunk.name or "", []))
-            self._tell(CallPiece(self._blank.tools_step_id, chunk.index, call_id, chunk.name or ""))
+            if not silent:
+                piece = CallPiece(self._blank.tools_step_id, chunk.index, call_id, chunk.name or "")
+                self._tell("run.step.delta", piece)
         if chunk.arguments:
             self._calls[chunk.index][2].append(chunk.arguments)
-            self._tell(CallPiece(self._blank.tools_step_id, chunk.index, arguments=chunk.arguments))
+            if not silent:
+                piece = CallPiece(self._blank.tools_step_id, chunk.index, arguments=chunk.arguments)
+                self._tell("run.step.delta", piece)
 
-    def _tell(self, piece: CallPiece) -> None:
-        if self._tools_open:
-            self._publish("run.step.delta", piece)
-            return
-        self._held.append(piece)
-        if not self._message_open:
-            self.open_tools()
+    def _open_message(self) -> None:
+        turn = self.turn()
+        step = opened_step(turns.message_step(self._run, turn, 0, Usage()))
+        message = opened_message(turns.message(self._run, turn, 0))
+        self._publish(message_opening(self.position + 1, step, message))
 
-    def _publish(self, name: str, subject: Subject) -> None:
-        self._events.publish(self._run.id, RunEvent(name, subject))
+    def _open_tools(self) -> None:
+        step = turns.tools_step(self._run, self.turn(), [])
+        self._publish(tools_opening(self.position + 1, step))
+
+    def _tell(self, name: str, piece: Subject) -> None:
+        self._publish([Entry(self.position + 1, name, piece)])
+
+    def _publish(self, entries: list[Entry]) -> None:
+        self.position = entries[-1].end
+        self._events.publish(self._run.id, entries)

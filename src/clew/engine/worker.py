@@ -4,11 +4,12 @@ import logging
 
 import anyio
 
-from clew.bus.events import Events, RunEvent
+from clew.bus.events import Events
 from clew.clock import Clock
 from clew.core.decide import decide
 from clew.core.decisions import CallModel, Decision, RunState
 from clew.core.events import Event, ModelFailed, ModelReplied, ModelStopped, PromptTooLong, Started
+from clew.core.journal import trimmed
 from clew.core.records import Failure, Message, Run, Step
 from clew.engine import prompt
 from clew.engine.recorder import TurnRecorder
@@ -68,7 +69,7 @@ class Worker:
         try:
             while True:
                 state, decision = await self._settle(state, event)
-                self._publish(state.run, decision, recorder)
+                self._publish(decision, recorder)
                 if decision.call_model is None:
                     return
                 recorder = TurnRecorder(state.run, ids=self._ids, clock=self._clock, events=self._events)
@@ -89,13 +90,11 @@ class Worker:
             except runs.Changed:
                 state = await self._db.read(runs.reload, state.run.id, state.run.epoch)
 
-    def _publish(self, run: Run, decision: Decision, recorder: TurnRecorder | None) -> None:
-        if not self._events.wanted(run.id):
-            return
-        for event in decision.publish:
-            if recorder is not None:
-                _open_first(recorder, event.subject)
-            self._events.publish(run.id, RunEvent(event.name, event.subject, event.waiting))
+    def _publish(self, decision: Decision, recorder: TurnRecorder | None) -> None:
+        """Tell what is committed, less what the recorder has told already."""
+        told = recorder.position if recorder is not None else 0
+        entries = [entry for entry in decision.entries if trimmed(entry, told) is not None]
+        self._events.committed(decision.state.run.id, entries)
 
     # --- the effect --------------------------------------------------------------------------
 
@@ -103,11 +102,11 @@ class Worker:
         """Ask the model for one turn, unless interrupted. Whatever happens becomes an event."""
         if not work.interrupted:
             with anyio.CancelScope() as work.scope:
-                return await self._ask(run, call, recorder)
+                return await self._ask(run, call, recorder, work)
         work.interrupted, work.scope = False, None
         return ModelStopped(recorder.turn())
 
-    async def _ask(self, run: Run, call: CallModel, recorder: TurnRecorder) -> Event:
+    async def _ask(self, run: Run, call: CallModel, recorder: TurnRecorder, work: _Work) -> Event:
         if failure := _unavailable(run):
             return ModelFailed(recorder.turn(), failure)
         model, name = self._models.resolve(run.config.model)
@@ -116,6 +115,8 @@ class Worker:
             stream = model.stream(request)
             try:
                 async for chunk in stream:
+                    if work.interrupted:
+                        return ModelStopped(recorder.turn())
                     recorder.add(chunk)
             finally:
                 with anyio.CancelScope(shield=True):
@@ -157,11 +158,3 @@ def _unavailable(run: Run) -> Failure | None:
     return Failure(
         "server_error", f"This server does not run these tools yet: {', '.join(kinds)}. Function tools work."
     )
-
-
-def _open_first(recorder: TurnRecorder, subject: Run | Step | Message) -> None:
-    """Announce what is about to be closed, if the model was too quick for it to have been announced."""
-    if isinstance(subject, Message):
-        recorder.open_message()
-    elif isinstance(subject, Run) or (isinstance(subject, Step) and subject.type == "tool_calls"):
-        recorder.open_tools()

@@ -39,6 +39,7 @@ class Call(Struct, Generic[B], kw_only=True):
     project: str
     path: Mapping[str, str]
     query: Mapping[str, str]
+    headers: Mapping[str, str]
     body: B
 
     @property

@@ -44,6 +44,7 @@ class Endpoint:
             project=scope["clew.project"],
             path=request.path_params,
             query=request.query_params,
+            headers=request.headers,
             body=self._decode(await _read(request)) if self._decoder is not None else None,
         )
         answer = await self._operation.handler(call)

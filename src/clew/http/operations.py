@@ -68,6 +68,7 @@ OPERATIONS: tuple[Operation, ...] = (
         runs.submit_tool_outputs,
         requests.SubmitToolOutputs,
     ),
+    Operation("follow_run", "GET", _RUN + "/events", runs.follow),
     Operation("list_run_steps", "GET", _RUN + "/steps", steps.list_),
     Operation("get_run_step", "GET", _RUN + "/steps/{step_id}", steps.get),
     Operation("list_models", "GET", "/models", models.list_),

@@ -1,63 +1,86 @@
 """A run's events as server-sent events, to one reader."""
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from clew.bus.events import ENDINGS, RunEvent, Subscription
+from clew.core.journal import ENDINGS, Entry
+from clew.http.call import Services
+from clew.http.follower import Follower, RunKeys
 from clew.wire import frames
 
 _IDLE = 15.0
 """Seconds without an event after which a keep-alive is sent; azure-core gives up after 300."""
 
-_HEADERS = [
+_HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
-]
+)
+_WAITING = "run.requires_action"
 
 
 class RunStream:
-    """A response that is a run's stream. A reader that goes away stops nothing but the reading."""
+    """A response that is a run's stream, from the event after position ``after`` on.
 
-    def __init__(self, reader: Subscription) -> None:
-        self._reader = reader
+    A reader that goes away stops nothing but the reading. With ``joined``, the stream is one that a
+    client joins by its own request: frames carry their position as ``id``, and the stream goes on
+    while the run waits for tool outputs.
+    """
+
+    def __init__(
+        self, services: Services, keys: RunKeys, *, after: int, preface: bytes = b"", joined: bool = False
+    ) -> None:
+        self._services, self._keys, self._after = services, keys, after
+        self._preface = preface
+        self._joined = joined
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        follower = Follower(self._services, self._keys, self._after)
+        gone = asyncio.ensure_future(_disconnected(receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
-            gone = asyncio.ensure_future(_disconnected(receive))
-            try:
-                await self._send_events(send, gone)
-            finally:
-                gone.cancel()
+            await self._follow(follower, send, gone)
         finally:
-            self._reader.close()
+            gone.cancel()
+            follower.close()
 
-    async def _send_events(self, send: Send, gone: "asyncio.Future[None]") -> None:
-        coming = asyncio.ensure_future(self._reader.next())
-        try:
-            while not gone.done():
-                await asyncio.wait((coming, gone), timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    await send(_body(frames.KEEP_ALIVE))
-                    continue
-                events = [coming.result(), *self._reader.ready()]
-                await send(_body(b"".join(frames.frame(event) for event in events)))
-                if _ended(events):
-                    await send({**_body(frames.DONE), "more_body": False})
-                    return
-                coming = asyncio.ensure_future(self._reader.next())
-        finally:
-            coming.cancel()
+    async def _follow(self, follower: Follower, send: Send, gone: "asyncio.Future[None]") -> None:
+        pending = self._preface
+        while not gone.done():
+            entries = await follower.read()
+            data = pending + b"".join(self._frame(entry) for entry in entries)
+            pending = b""
+            if self._is_last(entries) or follower.over:
+                await send(_body(data + frames.DONE, more=False))
+                return
+            if data:
+                await send(_body(data))
+            elif not await _news(follower, gone):
+                await send(_body(frames.KEEP_ALIVE))
+
+    def _frame(self, entry: Entry) -> bytes:
+        return frames.frame(entry, numbered=self._joined)
+
+    def _is_last(self, entries: Sequence[Entry]) -> bool:
+        if not entries or entries[-1].name not in ENDINGS:
+            return False
+        return not (self._joined and entries[-1].name == _WAITING)
 
 
-def _ended(events: list[RunEvent]) -> bool:
-    return events[-1].name in ENDINGS
+async def _news(follower: Follower, gone: "asyncio.Future[None]") -> bool:
+    """Wait for something to do; return False after a long silence."""
+    news = asyncio.ensure_future(follower.wait())
+    try:
+        done, _ = await asyncio.wait((news, gone), timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        news.cancel()
+    return bool(done)
 
 
-def _body(data: bytes) -> dict[str, object]:
-    return {"type": "http.response.body", "body": data, "more_body": True}
+def _body(data: bytes, *, more: bool = True) -> dict[str, object]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
 
 
 async def _disconnected(receive: Receive) -> None:

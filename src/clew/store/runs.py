@@ -1,8 +1,10 @@
 """Runs in the store: claims, guarded writes, and what recovery looks for."""
 
+from msgspec.structs import replace
 from sqlalchemy import func, insert, select, update
 
 from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveStep
+from clew.core.journal import JUMP
 from clew.core.records import Run
 from clew.core.states import RunStatus
 from clew.store import messages, pages, steps
@@ -23,6 +25,8 @@ _CHANGING = (
     "incomplete_reason",
     "usage",
     "turns",
+    "position",
+    "starts",
 )
 
 INSERT_RUN = Statement(insert(runs), columns=_RUN.names)
@@ -43,6 +47,9 @@ CLAIM_EXPIRED = Statement(
     update(runs)
     .where(runs.c.id == param("id"), IS_LIVE, runs.c.expires_at <= param("now"))
     .values(epoch=runs.c.epoch + constant(1), version=runs.c.version + constant(1))
+)
+SKIP_AHEAD = Statement(
+    update(runs).where(runs.c.id == param("id")).values(position=runs.c.position + constant(JUMP))
 )
 UPDATE_METADATA = Statement(update(runs).where(*_ONE).values(metadata=param("new_metadata")))
 SELECT_DUE = Statement(select(runs.c.id).where(IS_LIVE, runs.c.expires_at <= param("now")))
@@ -97,7 +104,19 @@ async def claim(tx: Transaction, run_id: str, now: int) -> RunState | None:
     if not claimed:
         return None
     row = await tx.one(SELECT_BY_ID, {"id": run_id})
-    return None if row is None else await state(tx, _RUN.read(row))
+    if row is None:
+        return None
+    owned = await state(tx, _RUN.read(row))
+    if not _may_have_spoken(owned):
+        return owned
+    await tx.run(SKIP_AHEAD, {"id": run_id})
+    return RunState(replace(owned.run, position=owned.run.position + JUMP), owned.waiting)
+
+
+def _may_have_spoken(owned: RunState) -> bool:
+    """Whether an earlier owner may have told readers more than it committed."""
+    cancelled_at_work = owned.run.status == RunStatus.CANCELLING and owned.waiting is None
+    return owned.run.status == RunStatus.IN_PROGRESS or cancelled_at_work
 
 
 async def apply(tx: Transaction, before: RunState, decision: Decision) -> RunState:

@@ -6,7 +6,19 @@ ten messages and of a hundred thousand. Objects are JSON in text columns: both d
 the same bytes. Times are milliseconds.
 """
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
 
 from clew.core.states import LIVE
 
@@ -105,6 +117,8 @@ runs = Table(
     Column("metadata", Object, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("starts", Integer, nullable=False),
     Index("runs_by_thread", "thread_id", "seq"),
     # The thread lock: the database itself refuses a second live run.
     Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
@@ -121,6 +135,8 @@ steps = Table(
     Column("assistant_id", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("turn", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("waited", Boolean, nullable=False),
     Column("status", Text, nullable=False),
     Column("message_id", Text),
     Column("calls", Object, nullable=False),

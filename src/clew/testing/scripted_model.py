@@ -275,11 +275,17 @@ class ScriptedModel(Script):
                 raise TimeoutError(f"{len(self._requests)} of {count} requests within {timeout:g} s")
             return list(self._requests)
 
-    def check(self) -> None:
-        """Raise the first exception that a function of the script raised; leaving the context does too."""
+    def check(self, *, all_used: bool = False) -> None:
+        """Raise the first exception that a function of the script raised; leaving the context does too.
+
+        Raises:
+            AssertionError: with ``all_used``, if replies of the queue were not asked for.
+        """
         errors, self._errors = self._errors, []
         if errors:
             raise errors[0]
+        if all_used and self.pending:
+            raise AssertionError(f"{self.pending} scripted replies were not asked for")
 
     # the server
 

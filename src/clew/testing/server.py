@@ -7,7 +7,8 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -62,8 +63,10 @@ class RunningServer:
             patience: seconds that starting or ending may take.
         """
         self.model = model
-        self._own_directory = data_dir is None
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="clew-"))
+        self._forget: Callable[[], object] = lambda: None
+        if data_dir is None:
+            self._forget = weakref.finalize(self, shutil.rmtree, self.data_dir, ignore_errors=True)
         self._model_url = model_url or (model.url if model is not None else None)
         self._tls = tls
         self._environment = environment
@@ -72,6 +75,7 @@ class RunningServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._info: server_file.ServerInfo | None = None
         self._key: str | None = None
+        self._last_resort: weakref.finalize[..., RunningServer] | None = None
         if settings:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             lines = [f"{name} = {msgspec.json.encode(value).decode()}\n" for name, value in settings.items()]
@@ -167,6 +171,7 @@ class RunningServer:
                 stderr=subprocess.STDOUT,
                 env=self._environment,
             )
+        self._last_resort = weakref.finalize(self, self._process.kill)  # for programs that end without stop()
         try:
             self._info = self._wait_until_ready(self._process)
         except BaseException:
@@ -184,15 +189,21 @@ class RunningServer:
         try:
             self._process.wait(self._patience)
         except subprocess.TimeoutExpired:
-            self.kill()
-        self._process = None
+            self._process.kill()
+        self._reap()
 
     def kill(self) -> None:
         """End it without warning, as ``kill -9`` does."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._reap()
+
+    def _reap(self) -> None:
+        assert self._process is not None
+        self._process.wait()
         self._process = None
+        if self._last_resort is not None:
+            self._last_resort.detach()
 
     def restart(self) -> Self:
         """Start it again on the same port and data; end it first if it still runs."""
@@ -213,10 +224,6 @@ class RunningServer:
         if error is not None and self.log:
             error.add_note(f"The server printed:\n{self.log[-_LOG_SHOWN:]}")
         self._forget()
-
-    def _forget(self) -> None:
-        if self._own_directory:
-            shutil.rmtree(self.data_dir, ignore_errors=True)
 
     # details
 

@@ -128,8 +128,9 @@ def _succeed(future: asyncio.Future[T], result: T) -> None:
 def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
     if future.done():
         return
-    if isinstance(error, StopIteration):  # asyncio refuses to carry it
-        wrapped = RuntimeError("the function raised StopIteration")
+    if isinstance(error, StopIteration) or not isinstance(error, Exception):
+        # asyncio refuses to carry the one, and SystemExit would end the whole loop
+        wrapped = RuntimeError(f"the function raised {type(error).__name__}")
         wrapped.__cause__ = error
         error = wrapped
     future.set_exception(error)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from clew.toolkit.monitor.events import RunResult
     from clew.toolkit.records import Run
 
 
@@ -177,9 +178,11 @@ class RunError(ToolkitError):
     Attributes:
         run: the run as it was last read.
         code: a short reason that can be counted, such as ``rate_limit_exceeded`` or ``expired``.
+        result: all that is known of the run, if a monitor followed it.
     """
 
     code: str = "run_error"
+    result: RunResult | None = None
 
     def __init__(self, message: str, run: Run, *, code: str | None = None, advice: str | None = None) -> None:
         super().__init__(message, advice=advice)

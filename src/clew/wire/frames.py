@@ -6,7 +6,7 @@ azure-ai-agents parser loses events that end in CRLF, and fails on frames withou
 
 import msgspec
 
-from clew.bus.events import CallDelta, RunEvent, Subject, TextDelta
+from clew.core.journal import CallPiece, Entry, Subject, TextPiece
 from clew.core.records import Json, Message, Run, Step, Thread
 from clew.wire import objects
 
@@ -19,10 +19,11 @@ KEEP_ALIVE = b": keep-alive\n"
 """A comment without an empty line: it belongs to the next frame, and no client trips over it."""
 
 
-def frame(event: RunEvent) -> bytes:
-    """Return an event's frame."""
-    payload = _encode(_payload(event.subject, event.waiting))
-    return b"event: thread.%b\ndata: %b\n\n" % (event.name.encode(), payload)
+def frame(entry: Entry, *, numbered: bool = False) -> bytes:
+    """Return an event's frame; ``numbered`` adds the position that a reader may go on from."""
+    payload = _encode(_payload(entry.subject, entry.waiting))
+    number = b"id: %d\n" % entry.end if numbered else b""
+    return b"event: thread.%b\ndata: %b\n%b\n" % (entry.name.encode(), payload, number)
 
 
 def _payload(subject: Subject, waiting: Step | None) -> object:
@@ -35,29 +36,29 @@ def _payload(subject: Subject, waiting: Step | None) -> object:
             return objects.message(subject)
         case Thread():
             return objects.thread(subject)
-        case TextDelta():
+        case TextPiece():
             return _text_delta(subject)
-        case CallDelta():
+        case CallPiece():
             return _call_delta(subject)
 
 
-def _text_delta(delta: TextDelta) -> Json:
+def _text_delta(piece: TextPiece) -> Json:
     """Exactly three keys: a sample of azure-ai-agents fails on any other."""
-    if delta.refusal:
-        part: Json = {"index": delta.part, "type": "refusal", "refusal": delta.value}
+    if piece.refusal:
+        part: Json = {"index": piece.part, "type": "refusal", "refusal": piece.value}
     else:
-        text: Json = {"value": delta.value, "annotations": []} if delta.first else {"value": delta.value}
-        part = {"index": delta.part, "type": "text", "text": text}
-    return {"id": delta.message_id, "object": "thread.message.delta", "delta": {"content": [part]}}
+        text: Json = {"value": piece.value, "annotations": []} if piece.first else {"value": piece.value}
+        part = {"index": piece.part, "type": "text", "text": text}
+    return {"id": piece.message_id, "object": "thread.message.delta", "delta": {"content": [part]}}
 
 
-def _call_delta(delta: CallDelta) -> Json:
+def _call_delta(piece: CallPiece) -> Json:
     """Clients add strings up, so an id or a name that came twice would be there twice."""
-    call: Json = {"index": delta.index, "type": "function"}
-    if delta.id is not None:
-        call["id"] = delta.id
-        call["function"] = {"name": delta.name, "arguments": delta.arguments, "output": None}
+    call: Json = {"index": piece.index, "type": "function"}
+    if piece.id is not None:
+        call["id"] = piece.id
+        call["function"] = {"name": piece.name, "arguments": piece.arguments, "output": None}
     else:
-        call["function"] = {"arguments": delta.arguments}
+        call["function"] = {"arguments": piece.arguments}
     details = {"type": "tool_calls", "tool_calls": [call]}
-    return {"id": delta.step_id, "object": "thread.run.step.delta", "delta": {"step_details": details}}
+    return {"id": piece.step_id, "object": "thread.run.step.delta", "delta": {"step_details": details}}

@@ -1,25 +1,25 @@
 """Runs: /threads/{thread_id}/runs and /threads/runs."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from clew.bus.events import RunEvent, Subscription
 from clew.core.decide import decide
 from clew.core.decisions import Decision, Refused, RunState
 from clew.core.events import CancelRequested, Event, OutputsSubmitted, Started
+from clew.core.journal import Entry, journal
 from clew.core.records import Message, Run, Step, Thread
 from clew.core.states import RunStatus
-from clew.http.call import Call, Services, page_request
+from clew.http.call import Call, page_request
+from clew.http.follower import RunKeys
 from clew.http.handlers.threads import new_messages, new_thread
 from clew.http.streams import RunStream
 from clew.ids import RUN
 from clew.store import agents, messages, runs, steps, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
-from clew.wire import objects
+from clew.wire import frames, objects
 from clew.wire.bodies import run_config
 from clew.wire.errors import invalid, not_found
 from clew.wire.objects import ListObject, RunObject
@@ -83,26 +83,14 @@ async def _start(
         claimed=services.dispatch.ready,
         thread=thread,
     )
-    with _reading(services, new.id, wanted=call.body.stream) as reader:
-        state = await services.db.write(_insert, new)
-    queued = replace(state.run, status=RunStatus.QUEUED, started_at=None)
-    if reader is not None:
-        _announce(services, state.run, queued, thread)
+    state = await services.db.write(_insert, new)
+    services.events.committed(new.id, journal(state.run, (), ()))
     services.dispatch.wake_at(new.expires_at)
     services.dispatch.advance(new.id, state if new.claimed else None)
-    return objects.run(queued) if reader is None else RunStream(reader)
-
-
-@contextmanager
-def _reading(services: Services, run_id: str, *, wanted: bool | None) -> Iterator[Subscription | None]:
-    """Subscribe before anything can happen; unsubscribe if the request is refused after all."""
-    reader = services.events.subscribe(run_id) if wanted else None
-    try:
-        yield reader
-    except BaseException:
-        if reader is not None:
-            reader.close()
-        raise
+    if not call.body.stream:
+        return objects.run(replace(state.run, status=RunStatus.QUEUED, started_at=None))
+    preface = frames.frame(Entry(0, "created", thread)) if thread is not None else b""
+    return RunStream(services, RunKeys(new.project, new.thread_id, new.id), after=0, preface=preface)
 
 
 async def _insert(tx: Transaction, new: _NewRun) -> RunState:
@@ -127,21 +115,12 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
         expires_at=new.expires_at,
         config=run_config(agent, new.body),
         metadata=new.body.metadata or {},
+        position=2,  # created and queued
     )
     if new.claimed:
         run = replace(decide(RunState(run), Started(), new.now).state.run, epoch=1)
     await runs.add(tx, run)
     return RunState(run)
-
-
-def _announce(services: Services, run: Run, queued: Run, thread: Thread | None = None) -> None:
-    """Tell a run's first reader how it came into being."""
-    if thread is not None:
-        services.events.publish(run.id, RunEvent("created", thread))
-    services.events.publish(run.id, RunEvent("run.created", queued))
-    services.events.publish(run.id, RunEvent("run.queued", queued))
-    if run.status == RunStatus.IN_PROGRESS:
-        services.events.publish(run.id, RunEvent("run.in_progress", run))
 
 
 # --- going on --------------------------------------------------------------------------------------
@@ -150,33 +129,30 @@ def _announce(services: Services, run: Run, queued: Run, thread: Thread | None =
 async def submit_tool_outputs(call: Call[SubmitToolOutputs]) -> RunObject | RunStream:
     """Answer all the calls that a run waits for. Of two submissions one wins."""
     services, run_id = call.services, call.path["run_id"]
-    keys = (call.project, call.path["thread_id"], run_id)
+    keys = RunKeys(call.project, call.path["thread_id"], run_id)
     outputs = OutputsSubmitted(
         tuple((each.tool_call_id or "", each.output or "") for each in call.body.tool_outputs)
     )
     claimed = services.dispatch.ready
-    with _reading(services, run_id, wanted=call.body.stream) as reader:
-        decision, state = await services.db.write(_transition, keys, outputs, call.now, claimed)
-    _publish(services, decision)
+    decision, state = await services.db.write(_transition, keys, outputs, call.now, claimed)
+    services.events.committed(run_id, decision.entries)
     services.dispatch.advance(run_id, state if claimed else None)
-    if reader is not None:
-        return RunStream(reader)
-    queued = replace(state.run, status=RunStatus.QUEUED, completed_at=None, incomplete_reason=None)
-    return objects.run(queued)
+    if call.body.stream:
+        return RunStream(services, keys, after=decision.entries[0].position - 1)
+    return objects.run(replace(state.run, status=RunStatus.QUEUED))
 
 
 async def cancel(call: Call[None]) -> RunObject:
     """Cancel a run: whoever works on it stops at once."""
     services, run_id = call.services, call.path["run_id"]
-    keys = (call.project, call.path["thread_id"], run_id)
-    decision, state = await services.db.write(_transition, keys, CancelRequested(), call.now, False)
-    _publish(services, decision)
+    keys = RunKeys(call.project, call.path["thread_id"], run_id)
+    _, state = await services.db.write(_transition, keys, CancelRequested(), call.now, False)
     services.dispatch.interrupt(run_id)
     return objects.run(state.run)
 
 
 async def _transition(
-    tx: Transaction, keys: tuple[str, str, str], event: Event, now: int, claim: bool
+    tx: Transaction, keys: RunKeys, event: Event, now: int, claim: bool
 ) -> tuple[Decision, RunState]:
     """Decide on what a client asks for, and write it; claim the run for this process if it can start."""
     run = await runs.get(tx, *keys)
@@ -193,13 +169,8 @@ async def _transition(
     owned = await runs.claim(tx, run.id, now)
     assert owned is not None, "a run that was just queued can be claimed"
     started = decide(owned, Started(), now)
-    return decision.then(started), await runs.apply(tx, owned, started)
-
-
-def _publish(services: Services, decision: Decision) -> None:
-    run_id = decision.state.run.id
-    for event in decision.publish:
-        services.events.publish(run_id, RunEvent(event.name, event.subject, event.waiting))
+    entered = replace(decision.then(started), entries=decision.entries + started.entries)
+    return entered, await runs.apply(tx, owned, started)
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -207,7 +178,7 @@ def _publish(services: Services, decision: Decision) -> None:
 
 async def get(call: Call[None]) -> RunObject:
     """Read a run."""
-    keys = (call.project, call.path["thread_id"], call.path["run_id"])
+    keys = RunKeys(call.project, call.path["thread_id"], call.path["run_id"])
     state = await call.services.db.read(_state, *keys)
     return objects.run(state.run, state.waiting)
 
@@ -219,14 +190,30 @@ async def _state(tx: Transaction, project: str, thread_id: str, run_id: str) -> 
     return await runs.state(tx, run)
 
 
+async def follow(call: Call[None]) -> RunStream:
+    """Stream a run's events, from the one after position ``after`` on, whether it lives or is over."""
+    keys = RunKeys(call.project, call.path["thread_id"], call.path["run_id"])
+    await call.services.db.read(_state, *keys)
+    return RunStream(call.services, keys, after=_after(call), joined=True)
+
+
+def _after(call: Call[None]) -> int:
+    """Return the position to go on from: the query's, or that of a reconnecting EventSource."""
+    given = call.query.get("after") or call.headers.get("last-event-id") or "0"
+    if not given.isdecimal():
+        message = "Invalid type for 'after': expected an integer, but got a string instead."
+        raise invalid(message, param="after", code="invalid_type")
+    return int(given)
+
+
 async def update(call: Call[UpdateMetadata]) -> RunObject:
     """Change a run's metadata."""
-    keys = (call.project, call.path["thread_id"], call.path["run_id"])
+    keys = RunKeys(call.project, call.path["thread_id"], call.path["run_id"])
     state = await call.services.db.write(_update, keys, call.body)
     return objects.run(state.run, state.waiting)
 
 
-async def _update(tx: Transaction, keys: tuple[str, str, str], body: UpdateMetadata) -> RunState:
+async def _update(tx: Transaction, keys: RunKeys, body: UpdateMetadata) -> RunState:
     state = await _state(tx, *keys)
     if body.metadata is None:
         return state

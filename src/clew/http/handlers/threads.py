@@ -1,15 +1,15 @@
 """Threads: /threads."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 from msgspec.structs import replace
 
-from clew.bus.events import RunEvent
 from clew.core.decide import decide
-from clew.core.decisions import Decision, Refused, RunState
-from clew.core.events import CancelRequested, Started
+from clew.core.decisions import Decision, RunState
+from clew.core.events import Started
+from clew.core.journal import JUMP
 from clew.core.records import Json, Message, Run, Thread
+from clew.core.states import RunStatus
 from clew.http.call import Call, Services, page_request
 from clew.ids import MESSAGE, THREAD
 from clew.store import messages, runs, threads
@@ -62,8 +62,7 @@ async def delete(call: Call[None]) -> Deleted:
     if cancelled is not None:
         run_id = cancelled.state.run.id
         services.dispatch.interrupt(run_id)
-        for event in cancelled.publish:
-            services.events.publish(run_id, RunEvent(event.name, event.subject))
+        services.events.committed(run_id, cancelled.entries)
     return Deleted(thread_id, "thread.deleted")
 
 
@@ -77,11 +76,9 @@ async def _delete(tx: Transaction, project: str, thread_id: str, now: int) -> De
 
 
 def _cancelled(run: Run, now: int) -> Decision:
-    """Return what the readers of a deleted run are told."""
-    begun = Decision(RunState(run))
-    with suppress(Refused):  # it is being cancelled already, or its time is up
-        begun = decide(begun.state, CancelRequested(), now)
-    return begun.then(decide(begun.state, Started(), now))
+    """Return what the readers of a deleted run are told, after anything its worker has told them."""
+    cancelling = replace(run, status=RunStatus.CANCELLING, position=run.position + JUMP)
+    return decide(RunState(cancelling), Started(), now)
 
 
 async def list_(call: Call[None]) -> ListObject:

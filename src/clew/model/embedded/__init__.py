@@ -7,7 +7,7 @@ from clew.model.embedded.catalog import DEFAULT, Weights, Wheel, catalogue
 from clew.model.embedded.engine import EmbeddedModel
 from clew.model.embedded.errors import WeightsError
 from clew.model.embedded.files import Progress
-from clew.model.embedded.weights import Located, fetch, find, locate, pull
+from clew.model.embedded.weights import Located, cached_path, fetch, find, locate, pull
 
 __all__ = [
     "DEFAULT",
@@ -17,6 +17,7 @@ __all__ = [
     "Weights",
     "WeightsError",
     "Wheel",
+    "cached_path",
     "catalogue",
     "fetch",
     "find",

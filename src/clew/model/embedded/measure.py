@@ -48,8 +48,13 @@ def _holds(text: str, parts: tuple[str, ...]) -> bool:
 
 async def chosen(model: EmbeddedModel, trial: Trial) -> list[CallDelta]:
     """The calls the model makes in a trial."""
-    messages = tuple({"role": "user", "content": text} for text in (*trial.before, trial.said))
-    request = ChatRequest(model="", messages=messages, tools=KITS[trial.kit], max_completion_tokens=512)
+    messages = []
+    for text in trial.before:
+        messages += [{"role": "user", "content": text}, {"role": "assistant", "content": "All right."}]
+    messages.append({"role": "user", "content": trial.said})
+    request = ChatRequest(
+        model="", messages=tuple(messages), tools=KITS[trial.kit], max_completion_tokens=512
+    )
     calls = []
     async with aclosing(model.stream(request)) as chunks:
         async for chunk in chunks:

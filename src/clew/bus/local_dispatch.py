@@ -1,4 +1,4 @@
-"""The bus in one process: asyncio tasks and queues, no polling."""
+"""Dispatch in one process: a task a delivery, no polling."""
 
 import asyncio
 import logging
@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 
 from clew.bus.dispatch import Advance
-from clew.bus.events import ENDINGS, RunEvent
 from clew.core.decisions import RunState
 
 _log = logging.getLogger(__name__)
@@ -79,53 +78,3 @@ class LocalDispatch:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class LocalSubscription:
-    """A reader's queue. It ends after an event that ends a stream."""
-
-    def __init__(self, forget: Callable[["LocalSubscription"], None]) -> None:
-        self._queue: asyncio.Queue[RunEvent] = asyncio.Queue()
-        self._forget = forget
-        self._ended = False
-
-    def put(self, event: RunEvent) -> None:
-        """Hand over an event, unless the stream has ended."""
-        if not self._ended:
-            self._ended = event.name in ENDINGS
-            self._queue.put_nowait(event)
-
-    async def next(self) -> RunEvent:
-        return await self._queue.get()
-
-    def ready(self) -> list[RunEvent]:
-        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
-
-    def close(self) -> None:
-        self._forget(self)
-
-
-class LocalEvents:
-    """Fans out a run's events to the readers of this process."""
-
-    def __init__(self) -> None:
-        self._readers: dict[str, list[LocalSubscription]] = {}
-
-    def wanted(self, run_id: str) -> bool:
-        return run_id in self._readers
-
-    def publish(self, run_id: str, event: RunEvent) -> None:
-        for reader in self._readers.get(run_id, ()):
-            reader.put(event)
-
-    def subscribe(self, run_id: str) -> LocalSubscription:
-        def forget(reader: LocalSubscription) -> None:
-            readers = self._readers.get(run_id, [])
-            if reader in readers:
-                readers.remove(reader)
-            if not readers:
-                self._readers.pop(run_id, None)
-
-        subscription = LocalSubscription(forget)
-        self._readers.setdefault(run_id, []).append(subscription)
-        return subscription

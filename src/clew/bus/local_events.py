@@ -1,0 +1,148 @@
+"""Live events in one process: a short window of each run's journal, shared by its readers.
+
+A reader holds a position and nothing else, so a thousand readers cost as much as one, and a slow one
+costs nothing: what has left the window it takes from the rows.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+
+from msgspec.structs import replace
+
+from clew.core.journal import ENDINGS, CallPiece, Entry, TextPiece
+
+_MERGE_AT = 4096
+"""Pieces of text in a window, beyond which those of one text become one."""
+
+
+class _Window:
+    """The newest events of one run."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.readers: set[LocalSubscription] = set()
+        self.at_work = True
+        self._last_commit = 0
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        self.entries.extend(entries)
+        if len(self.entries) > _MERGE_AT:
+            self.entries = _merged(self.entries)
+        for reader in self.readers:
+            reader.wake()
+
+    def commit(self, entries: Sequence[Entry]) -> None:
+        """Keep what came since the commit before: that much even a quick reader may still lack."""
+        del self.entries[: self._last_commit]
+        self._last_commit = len(self.entries)
+        self.at_work = entries[-1].name not in ENDINGS
+        self.add(entries)
+
+
+class LocalSubscription:
+    """A reader's view of a window."""
+
+    def __init__(self, window: _Window, forget: Callable[["LocalSubscription"], None]) -> None:
+        self._window = window
+        self._forget = forget
+        self._news = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that there is something new."""
+        self._news.set()
+
+    @property
+    def start(self) -> int | None:
+        entries = self._window.entries
+        return entries[0].position if entries else None
+
+    def since(self, position: int) -> Sequence[Entry] | None:
+        entries = self._window.entries
+        if not entries or entries[0].position > position + 1:
+            return None
+        return entries[bisect_left(entries, position + 1, key=attrgetter("end")) :]
+
+    async def wait(self) -> None:
+        await self._news.wait()
+        self._news.clear()
+
+    def close(self) -> None:
+        self._forget(self)
+
+
+class LocalEvents:
+    """Windows of the runs that this process works on or that somebody here reads."""
+
+    def __init__(self) -> None:
+        self._windows: dict[str, _Window] = {}
+
+    def publish(self, run_id: str, entries: Sequence[Entry]) -> None:
+        if entries:
+            self._window(run_id).add(entries)
+
+    def committed(self, run_id: str, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        window = self._window(run_id)
+        window.commit(entries)
+        self._drop_if_idle(run_id, window)
+
+    def subscribe(self, run_id: str) -> LocalSubscription:
+        window = self._window(run_id)
+
+        def forget(reader: LocalSubscription) -> None:
+            window.readers.discard(reader)
+            self._drop_if_idle(run_id, window)
+
+        subscription = LocalSubscription(window, forget)
+        window.readers.add(subscription)
+        return subscription
+
+    def _window(self, run_id: str) -> _Window:
+        window = self._windows.get(run_id)
+        if window is None:
+            window = self._windows[run_id] = _Window()
+        return window
+
+    def _drop_if_idle(self, run_id: str, window: _Window) -> None:
+        """Forget a window that nobody reads and nobody fills; the rows have it all."""
+        idle = not window.readers and not (window.entries and window.at_work)
+        if idle and self._windows.get(run_id) is window:
+            del self._windows[run_id]
+
+
+def _merged(entries: list[Entry]) -> list[Entry]:
+    """Join neighbouring pieces of one text, or of one call's arguments."""
+    merged: list[Entry] = []
+    run: list[Entry] = []
+    for entry in entries:
+        if run and not _follows(run[-1], entry):
+            merged.append(_joined(run))
+            run = []
+        run.append(entry)
+    merged.append(_joined(run))
+    return merged
+
+
+def _follows(before: Entry, entry: Entry) -> bool:
+    """Whether an entry only goes on with what the one before it said."""
+    match before.subject, entry.subject:
+        case TextPiece() as said, TextPiece(first=False) as more:
+            return said.message_id == more.message_id and said.refusal == more.refusal
+        case CallPiece(id=None) as said, CallPiece(id=None) as more:
+            return said.step_id == more.step_id and said.index == more.index
+    return False
+
+
+def _joined(run: list[Entry]) -> Entry:
+    first = run[0]
+    match first.subject:
+        case TextPiece() as piece if len(run) > 1:
+            values = [entry.subject.value for entry in run if isinstance(entry.subject, TextPiece)]
+            return replace(first, subject=replace(piece, value="".join(values)))
+        case CallPiece() as piece if len(run) > 1:
+            more = [entry.subject.arguments for entry in run if isinstance(entry.subject, CallPiece)]
+            return replace(first, subject=replace(piece, arguments="".join(more)))
+    return first

@@ -1,0 +1,1 @@
+"""Tools: functions that a model may ask a program to run."""

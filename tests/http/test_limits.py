@@ -1,0 +1,168 @@
+"""Limits hold exactly: as much is accepted, one more is refused. Lengths count characters, not bytes."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.api import Api, Json, function_tool
+from tests.support.operations import World
+from tests.support.refusals import Refuses
+
+WIDE = "🧶"
+"""A character of four bytes in UTF-8, two units in UTF-16."""
+
+
+class Limit(NamedTuple):
+    """A limit: what makes a body of a size, the most it may be, and how one more is refused."""
+
+    path: str
+    body: Callable[[int], Json]
+    most: int
+    param: str
+    code: str
+    words: str
+
+
+def _text(path: str, param: str, most: int, wrap: Callable[[str], Json]) -> Limit:
+    words = f"too long. Expected a string with maximum length {most}, but got a string with length {most + 1}"
+    return Limit(path, lambda size: wrap(WIDE * size), most, param, "string_above_max_length", words)
+
+
+def _array(path: str, param: str, most: int, wrap: Callable[[int], Json]) -> Limit:
+    words = f"too long. Expected an array with maximum length {most}, but got an array with length {most + 1}"
+    return Limit(path, wrap, most, param, "array_above_max_length", words)
+
+
+def _agent(**fields: Any) -> Json:
+    return {"model": "scripted", **fields}
+
+
+def _run(**fields: Any) -> Json:
+    return {"assistant_id": "{assistant_id}", **fields}
+
+
+def _message(content: Any, **fields: Any) -> Json:
+    return {"role": "user", "content": content, **fields}
+
+
+_MESSAGES = "/threads/{thread_id}/messages"
+
+LIMITS = {
+    "model": _text("/assistants", "model", 256, lambda text: {"model": text}),
+    "name": _text("/assistants", "name", 256, lambda text: _agent(name=text)),
+    "description": _text("/assistants", "description", 512, lambda text: _agent(description=text)),
+    "instructions": _text("/assistants", "instructions", 256_000, lambda text: _agent(instructions=text)),
+    "instructions of a run": _text(
+        "/threads/runs", "instructions", 256_000, lambda text: _run(instructions=text)
+    ),
+    "name on update": _text("/assistants/{assistant_id}", "name", 256, lambda text: {"name": text}),
+    "text": _text(_MESSAGES, "content", 256_000, _message),
+    "text of a part": _text(
+        _MESSAGES, "content[0].text", 256_000, lambda text: _message([{"type": "text", "text": text}])
+    ),
+    "text with a thread": _text(
+        "/threads", "messages[0].content", 256_000, lambda text: {"messages": [_message(text)]}
+    ),
+    "metadata value": _text("/threads", "metadata.key", 512, lambda text: {"metadata": {"key": text}}),
+    "metadata key": Limit(
+        "/threads",
+        lambda size: {"metadata": {WIDE * size: "value"}},
+        64,
+        "metadata",
+        "property_name_above_max_length",
+        "property name too long. Expected a property name with maximum length 64, but got a property name "
+        "with length 65",
+    ),
+    "metadata pairs": Limit(
+        _MESSAGES,
+        lambda size: _message("x", metadata={str(number): "v" for number in range(size)}),
+        16,
+        "metadata",
+        "object_above_max_properties",
+        "too many properties. Expected an object with at most 16 properties, but got an object with 17",
+    ),
+    "function name": Limit(
+        "/assistants",
+        lambda size: _agent(tools=[function_tool("f" * size)]),
+        64,
+        "tools[0].function.name",
+        "string_above_max_length",
+        "string too long. Expected a string with maximum length 64, but got a string with length 65",
+    ),
+    "tools": _array(
+        "/assistants",
+        "tools",
+        128,
+        lambda size: _agent(tools=[function_tool(f"f{number}") for number in range(size)]),
+    ),
+    "tools of a run": _array(
+        "/threads/runs",
+        "tools",
+        128,
+        lambda size: _run(tools=[function_tool(f"f{number}") for number in range(size)]),
+    ),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+def test_a_limit_holds_exactly(api: Api, refuses: Refuses, world: World, limit: Limit) -> None:
+    path = limit.path.format(**world._asdict())
+
+    def body(size: int) -> Json:
+        made = limit.body(size)
+        return made | {"assistant_id": world.assistant_id} if "assistant_id" in made else made
+
+    assert api.send("POST", path, body(limit.most)).status_code == 200
+    error = refuses(400, "POST", path, body(limit.most + 1))
+    assert (error["param"], error["code"]) == (limit.param, limit.code)
+    assert limit.words in error["message"]
+    assert error["message"].endswith(" instead.")
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "most"),
+    [("temperature", 0, 2), ("top_p", 0, 1)],
+)
+def test_the_ends_of_a_range_belong_to_it(
+    api: Api, refuses: Refuses, field: str, least: float, most: float
+) -> None:
+    for value in (least, float(least), most, float(most), (least + most) / 2):
+        assert api.post("/assistants", _agent(**{field: value}))[field] == value
+    error = refuses(400, "POST", "/assistants", _agent(**{field: most + 0.001}))
+    assert (error["param"], error["code"]) == (field, "decimal_above_max_value")
+    error = refuses(400, "POST", "/assistants", _agent(**{field: least - 0.001}))
+    assert (error["param"], error["code"]) == (field, "decimal_below_min_value")
+
+
+@pytest.mark.parametrize(
+    ("field", "wrap"),
+    [
+        ("max_prompt_tokens", lambda number: {"max_prompt_tokens": number}),
+        ("max_completion_tokens", lambda number: {"max_completion_tokens": number}),
+        (
+            "truncation_strategy.last_messages",
+            lambda number: {"truncation_strategy": {"type": "last_messages", "last_messages": number}},
+        ),
+    ],
+)
+@pytest.mark.parametrize("number", [1, 2**31, 2**63 - 1, 2**63, 2**64, 10**30])
+def test_a_budget_has_a_least_but_no_most(
+    api: Api, refuses: Refuses, world: World, field: str, wrap: Callable[[int], Json], number: int
+) -> None:
+    run = api.run(api.thread("Hello."), world.assistant_id, **wrap(number))
+    assert run.wait()["status"] in ("completed", "incomplete")
+    body = _run(**wrap(1 - number)) | {"assistant_id": world.assistant_id}
+    error = refuses(400, "POST", f"/threads/{run.thread}/runs", body)
+    assert (error["param"], error["code"]) == (field, "integer_below_min_value")
+
+
+@pytest.mark.parametrize("name", ["f", "F-_9", "get_weather", "a" * 64])
+def test_a_functions_name_has_letters_digits_underscores_and_hyphens(api: Api, name: str) -> None:
+    api.agent(tools=[function_tool(name)])
+
+
+@pytest.mark.parametrize("name", ["", " f", "f f", "f.g", "é", "f\n", "\nf", "f\x00", "f/g"])
+def test_any_other_functions_name_is_refused(refuses: Refuses, name: str) -> None:
+    error = refuses(400, "POST", "/assistants", _agent(tools=[function_tool(name)]))
+    assert (error["param"], error["code"]) == ("tools[0].function.name", "invalid_value")

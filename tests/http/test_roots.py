@@ -1,0 +1,145 @@
+"""The same operations under every root: OpenAI's, AzureOpenAI's two, and Azure AI Foundry's."""
+
+import re
+from typing import Any
+
+import httpx2
+import pytest
+
+from clew.http.operations import OPERATIONS, ROOTS
+from clew.testing.scripted_model import ScriptedModel
+from tests.support.api import Api, Json, RunHandle, function_tool
+from tests.support.operations import BY_NAME, World, right_body
+from tests.support.server import KEYS, Server
+
+ROOTS_OF_ALPHA = [root.format(project="alpha") for root in ROOTS]
+
+
+class Caller:
+    """Calls operations by name under one root, with the ids learnt so far, and keeps the answers."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.world = World("", "", "", "", "")
+        self.answers: dict[str, Json] = {}
+
+    def __call__(self, name: str, body: Json | None = None, learn: str | None = None) -> Json:
+        operation = BY_NAME[name]
+        path = self.world.path(operation)
+        query = {"limit": "1"} if name.startswith("list_") else None
+        body = body or right_body(operation, self.world)
+        answer = self.answers[name] = self.api.ok(operation.method, path, body, query=query)
+        if learn is not None:
+            self.world = self.world._replace(**{learn: answer.get("id") or answer["first_id"]})
+        return answer
+
+
+def journey(api: Api, model: ScriptedModel) -> dict[str, Json]:
+    """Call every operation once and return the answers by the operations' names."""
+    call = Caller(api)
+    call("create_agent", {"model": "scripted", "tools": [function_tool("turn")]}, learn="assistant_id")
+    call("create_thread", learn="thread_id")
+    call("create_message", learn="message_id")
+    model.call("turn")
+    run = RunHandle(api, call("create_run", learn="run_id"))
+    outputs = [{"tool_call_id": each["id"], "output": "turned"} for each in run.wait_calls()]
+    call("submit_tool_outputs", {"tool_outputs": outputs})
+    run.wait("completed")
+    call("list_run_steps", learn="step_id")
+    for name in ("get_run_step", "get_run", "update_run", "get_agent", "update_agent", "get_thread"):
+        call(name)
+    for name in ("update_thread", "get_message", "update_message", "get_model"):
+        call(name)
+    for name in ("list_agents", "list_threads", "list_messages", "list_runs", "list_models"):
+        call(name)
+    held = model.hold("Wait")
+    call("create_thread_and_run")
+    started = call.answers["create_thread_and_run"]
+    held.wait_paused()
+    cancelled = call.world._replace(thread_id=started["thread_id"], run_id=started["id"])
+    call.answers["cancel_run"] = api.post(cancelled.path(BY_NAME["cancel_run"]))
+    for name in ("delete_message", "delete_thread", "delete_agent"):
+        call(name)
+    return call.answers
+
+
+def _alike(answers: dict[str, Json]) -> Any:
+    """Return the answers without what differs from one journey to the next: the ids' digits."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [plain(each) for each in value]
+        return re.sub(r"_\d{24}", "_", value) if isinstance(value, str) else value
+
+    return plain(answers)
+
+
+@pytest.fixture(scope="module")
+def under_v1(server: Server, http: httpx2.Client, _scripted_model: ScriptedModel) -> dict[str, Json]:
+    api = Api(http, server.url, KEYS["alpha"])
+    api.agent()
+    api.thread()
+    return journey(api, _scripted_model)
+
+
+def test_the_journey_calls_every_operation(under_v1: dict[str, Json]) -> None:
+    assert set(under_v1) == {operation.name for operation in OPERATIONS}
+
+
+@pytest.mark.parametrize("root", ROOTS_OF_ALPHA)
+def test_every_root_answers_alike(
+    api: Api, model: ScriptedModel, under_v1: dict[str, Json], root: str
+) -> None:
+    assert _alike(journey(api.at(root), model)) == _alike(under_v1)
+
+
+def test_an_object_made_under_one_root_is_there_under_the_others(api: Api) -> None:
+    agent = api.post("/assistants", {"model": "scripted"})
+    for root in ROOTS_OF_ALPHA:
+        assert api.at(root).get(f"/assistants/{agent['id']}") == agent
+
+
+@pytest.mark.parametrize("root", ROOTS_OF_ALPHA)
+def test_api_versions_and_unknown_headers_are_ignored(api: Api, root: str) -> None:
+    headers = {
+        "OpenAI-Beta": "assistants=v1",
+        "OpenAI-Organization": "org",
+        "X-Stainless-Lang": "python",
+        "Accept": "text/event-stream",
+    }
+    for version in ("v1", "2025-05-15-preview", "2024-02-15-preview", ""):
+        answer = api.at(root).send("GET", "/assistants", query={"api-version": version}, headers=headers)
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("root", ROOTS_OF_ALPHA)
+def test_only_reading_a_run_tells_pollers_when_to_come_back(api: Api, root: str) -> None:
+    here = api.at(root)
+    run = api.run(api.thread("Hello?"), api.agent())
+    assert 50 <= int(here.send("GET", run.path).headers["openai-poll-after-ms"]) <= 250
+    assert "openai-poll-after-ms" not in here.send("GET", f"{run.path}/steps").headers
+    run.wait("completed")
+
+
+@pytest.mark.parametrize("root", ROOTS_OF_ALPHA)
+@pytest.mark.parametrize(
+    "path", ["", "/", "/thread", "/threads/", "/threads/t/messages/m/parts", "/v2/threads"]
+)
+def test_an_unknown_route_is_named_in_the_error(api: Api, root: str, path: str) -> None:
+    error = api.at(root).refused(404, "GET", path)
+    assert error == {
+        "message": f"Invalid URL (GET {root}{path})",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": None,
+    }
+
+
+@pytest.mark.parametrize("root", ROOTS_OF_ALPHA)
+def test_a_method_that_a_path_does_not_take_is_405(api: Api, root: str) -> None:
+    response = api.at(root).send("PUT", "/threads", {})
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST, GET"
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}

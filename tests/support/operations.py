@@ -1,0 +1,51 @@
+"""Every operation of the API, with a request that is right: what generated tests start from."""
+
+from typing import Any, NamedTuple
+
+from clew.http.operations import OPERATIONS, Operation
+from tests.support.api import Api, Json, function_tool
+
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+
+
+class World(NamedTuple):
+    """One of each object: the ids that stand in paths."""
+
+    assistant_id: str
+    thread_id: str
+    message_id: str
+    run_id: str
+    step_id: str
+    model: str = "scripted"
+
+    def path(self, operation: Operation) -> str:
+        """Return the operation's path with these ids in it."""
+        return operation.path.replace("{model:path}", "{model}").format(**self._asdict())
+
+
+def new_world(api: Api) -> World:
+    """Make one of each object; the run calls a function that is never answered, and is cancelled."""
+    agent = api.agent(tools=[function_tool("look_up", word="string")])
+    run = api.run(api.thread("What is a clew?"), agent)
+    run.answer_calls(lambda call: "A ball of thread.")
+    run.wait("completed")
+    return World(agent, run.thread, run.messages()[0]["id"], run.id, run.steps()[0]["id"])
+
+
+def right_body(operation: Operation, world: World) -> Json | None:
+    """Return a body that the operation takes."""
+    bodies: dict[str, Any] = {
+        "create_agent": {"model": "scripted"},
+        "update_agent": {"name": "Ariadne"},
+        "create_thread": {},
+        "update_thread": {"metadata": {"topic": "thread"}},
+        "create_message": {"role": "user", "content": "And a maze?"},
+        "update_message": {"metadata": {"seen": "yes"}},
+        "create_run": {"assistant_id": world.assistant_id},
+        "create_thread_and_run": {"assistant_id": world.assistant_id},
+        "update_run": {"metadata": {"seen": "yes"}},
+        "submit_tool_outputs": {"tool_outputs": []},
+    }
+    body: Json | None = bodies.get(operation.name)
+    assert (body is None) == (operation.body is None), f"no body is known for {operation.name}"
+    return body
