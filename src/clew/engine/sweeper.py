@@ -9,11 +9,14 @@ import logging
 
 from clew.bus.dispatch import Dispatch
 from clew.clock import Clock
-from clew.store import runs
+from clew.store import idempotency, runs
 from clew.store.database import Database
 
 _INTERVAL = 5_000
 """Milliseconds between two looks for runs that nobody works on."""
+
+_FORGET_INTERVAL = 3600 * 1000
+"""Milliseconds between two clearings of old answers."""
 
 _PAUSE = 100
 """Milliseconds that a worker is given to end an expired run before it is told again."""
@@ -27,6 +30,7 @@ class Sweeper:
     def __init__(self, db: Database, *, dispatch: Dispatch, clock: Clock) -> None:
         self._db, self._dispatch, self._clock = db, dispatch, clock
         self._next = 0
+        self._forget_at = 0
         self._nudge = asyncio.Event()
 
     def expect(self, due: int) -> None:
@@ -53,6 +57,9 @@ class Sweeper:
             if not self._dispatch.works_on(run_id):
                 _log.info("run %s: nobody works on it; taking it up", run_id)
                 self._dispatch.advance(run_id)
+        if now >= self._forget_at:
+            await self._db.write(idempotency.forget, now - idempotency.KEPT_FOR)
+            self._forget_at = now + _FORGET_INTERVAL
         soonest = min(following or now + _INTERVAL, now + _INTERVAL)
         return max(soonest, now + _PAUSE)
 

@@ -36,6 +36,7 @@ class Call(Struct, Generic[B], kw_only=True):
     """One request to an operation. ``project`` is the caller's; ``body`` is of the declared type."""
 
     services: Services
+    operation: str
     project: str
     path: Mapping[str, str]
     query: Mapping[str, str]

@@ -41,6 +41,7 @@ class Endpoint:
         request = Request(scope, receive)
         call = Call(
             services=self._services,
+            operation=self._operation.name,
             project=scope["clew.project"],
             path=request.path_params,
             query=request.query_params,

@@ -151,3 +151,14 @@ steps = Table(
     Index("steps_by_run", "run_id", "seq"),
     Index("steps_by_thread", "thread_id", "seq"),
 )
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("answers_by_age", "created_at"),
+)

@@ -126,6 +126,10 @@ class Service:
         """Return a page of threads. Clew and Azure have this; OpenAI's own service never did (404)."""
         return await self._get("/threads", Page[Thread], _page(limit, order, after, before))
 
+    async def aall_threads(self) -> list[Thread]:
+        """Return all threads, oldest first, where the service can list them."""
+        return await all_of(lambda after: self.alist_threads(limit=_PAGE, order="asc", after=after))
+
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete a thread with its messages, runs and steps."""
         await self._delete(f"/threads/{_id(thread_id)}")
@@ -265,6 +269,7 @@ class Service:
     get_thread = blocking(aget_thread)
     update_thread = blocking(aupdate_thread)
     list_threads = blocking(alist_threads)
+    all_threads = blocking(aall_threads)
     delete_thread = blocking(adelete_thread)
     create_message = blocking(acreate_message)
     get_message = blocking(aget_message)

@@ -1,9 +1,12 @@
 """Agents: /assistants."""
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from clew.core.records import Agent, Json
 from clew.http.call import Call, page_request
+from clew.http.once import once
 from clew.ids import AGENT
 from clew.store import agents
 from clew.store.statement import Transaction
@@ -19,8 +22,8 @@ async def create(call: Call[CreateAgent]) -> AgentObject:
     agent = Agent(
         id=call.services.ids.new(AGENT), project=call.project, created_at=call.now, **agent_fields(call.body)
     )
-    await call.services.db.write(agents.add, agent)
-    return objects.agent(agent)
+    done = await once(call, partial(agents.add, agent=agent), lambda _: objects.agent(agent), AgentObject)
+    return done.receipt
 
 
 async def get(call: Call[None]) -> AgentObject:

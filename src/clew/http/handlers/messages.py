@@ -1,9 +1,12 @@
 """Messages: /threads/{thread_id}/messages."""
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from clew.core.records import Message
 from clew.http.call import Call, page_request
+from clew.http.once import once
 from clew.ids import MESSAGE
 from clew.store import messages, threads
 from clew.store.pages import Page, PageRequest
@@ -24,8 +27,8 @@ async def create(call: Call[CreateMessage]) -> MessageObject:
         thread_id=call.path["thread_id"],
         now=call.now,
     )
-    await call.services.db.write(_create, message)
-    return objects.message(message)
+    create = partial(_create, message=message)
+    return (await once(call, create, lambda _: objects.message(message), MessageObject)).receipt
 
 
 async def _create(tx: Transaction, message: Message) -> None:

@@ -1,6 +1,8 @@
 """Runs: /threads/{thread_id}/runs and /threads/runs."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,6 +16,7 @@ from clew.core.states import RunStatus
 from clew.http.call import Call, page_request
 from clew.http.follower import RunKeys
 from clew.http.handlers.threads import new_messages, new_thread
+from clew.http.once import once
 from clew.http.streams import RunStream
 from clew.ids import RUN
 from clew.store import agents, messages, runs, steps, threads
@@ -83,14 +86,31 @@ async def _start(
         claimed=services.dispatch.ready,
         thread=thread,
     )
-    state = await services.db.write(_insert, new)
-    services.events.committed(new.id, journal(state.run, (), ()))
-    services.dispatch.wake_at(new.expires_at)
-    services.dispatch.advance(new.id, state if new.claimed else None)
+    done = await once(call, partial(_insert, new=new), _started_receipt, _Receipt)
+    if (state := done.result) is not None:
+        services.events.committed(new.id, journal(state.run, (), ()))
+        services.dispatch.wake_at(new.expires_at)
+        services.dispatch.advance(new.id, state if new.claimed else None)
+    return _answer(call, done.receipt, thread)
+
+
+class _Receipt(Struct, frozen=True):
+    """What a client gets for a run that it set going: the run, or its stream after a position."""
+
+    run: RunObject
+    after: int
+
+
+def _started_receipt(state: RunState) -> _Receipt:
+    return _Receipt(objects.run(replace(state.run, status=RunStatus.QUEUED, started_at=None)), 0)
+
+
+def _answer(call: Call[Any], receipt: _Receipt, thread: Thread | None = None) -> RunObject | RunStream:
     if not call.body.stream:
-        return objects.run(replace(state.run, status=RunStatus.QUEUED, started_at=None))
+        return receipt.run
+    keys = RunKeys(call.project, receipt.run.thread_id, receipt.run.id)
     preface = frames.frame(Entry(0, "created", thread)) if thread is not None else b""
-    return RunStream(services, RunKeys(new.project, new.thread_id, new.id), after=0, preface=preface)
+    return RunStream(call.services, keys, after=receipt.after, preface=preface)
 
 
 async def _insert(tx: Transaction, new: _NewRun) -> RunState:
@@ -134,21 +154,29 @@ async def submit_tool_outputs(call: Call[SubmitToolOutputs]) -> RunObject | RunS
         tuple((each.tool_call_id or "", each.output or "") for each in call.body.tool_outputs)
     )
     claimed = services.dispatch.ready
-    decision, state = await services.db.write(_transition, keys, outputs, call.now, claimed)
-    services.events.committed(run_id, decision.entries)
-    services.dispatch.advance(run_id, state if claimed else None)
-    if call.body.stream:
-        return RunStream(services, keys, after=decision.entries[0].position - 1)
-    return objects.run(replace(state.run, status=RunStatus.QUEUED))
+    submit = partial(_transition, keys=keys, event=outputs, now=call.now, claim=claimed)
+    done = await once(call, submit, _resumed_receipt, _Receipt)
+    if done.result is not None:
+        decision, state = done.result
+        services.events.committed(run_id, decision.entries)
+        services.dispatch.advance(run_id, state if claimed else None)
+    return _answer(call, done.receipt)
+
+
+def _resumed_receipt(result: tuple[Decision, RunState]) -> _Receipt:
+    decision, state = result
+    queued = objects.run(replace(state.run, status=RunStatus.QUEUED))
+    return _Receipt(queued, decision.entries[0].position - 1)
 
 
 async def cancel(call: Call[None]) -> RunObject:
     """Cancel a run: whoever works on it stops at once."""
     services, run_id = call.services, call.path["run_id"]
     keys = RunKeys(call.project, call.path["thread_id"], run_id)
-    _, state = await services.db.write(_transition, keys, CancelRequested(), call.now, False)
+    ask = partial(_transition, keys=keys, event=CancelRequested(), now=call.now, claim=False)
+    done = await once(call, ask, lambda result: objects.run(result[1].run), RunObject)
     services.dispatch.interrupt(run_id)
-    return objects.run(state.run)
+    return done.receipt
 
 
 async def _transition(

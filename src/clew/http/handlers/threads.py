@@ -1,6 +1,7 @@
 """Threads: /threads."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -11,6 +12,7 @@ from clew.core.journal import JUMP
 from clew.core.records import Json, Message, Run, Thread
 from clew.core.states import RunStatus
 from clew.http.call import Call, Services, page_request
+from clew.http.once import once
 from clew.ids import MESSAGE, THREAD
 from clew.store import messages, runs, threads
 from clew.store.statement import Transaction
@@ -24,8 +26,8 @@ from clew.wire.requests import CreateMessage, CreateThread, UpdateThread
 async def create(call: Call[CreateThread]) -> ThreadObject:
     """Create a thread, with the messages that the body brings."""
     thread, first = new_thread(call.services, call.project, call.body)
-    await call.services.db.write(add, thread, first)
-    return objects.thread(thread)
+    create = partial(add, thread=thread, first=first)
+    return (await once(call, create, lambda _: objects.thread(thread), ThreadObject)).receipt
 
 
 async def get(call: Call[None]) -> ThreadObject:

@@ -127,8 +127,10 @@ class Follower:
         pause: float | None = None
         while True:
             hint = await self._look()
+            if self._run.is_terminal:
+                return
             await self._read_steps()
-            if self._run.is_terminal or self._run.pending_calls:
+            if self._run.pending_calls:
                 return
             pause = min(hint or self._polling.first, self._polling.longest) if pause is None else pause
             await self._time.sleep(pause)

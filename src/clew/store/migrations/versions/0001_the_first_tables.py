@@ -163,3 +163,14 @@ def upgrade() -> None:
     with op.batch_alter_table("steps", schema=None) as batch_op:
         batch_op.create_index("steps_by_run", ["run_id", "seq"], unique=False)
         batch_op.create_index("steps_by_thread", ["thread_id", "seq"], unique=False)
+    op.create_table(
+        "answers",
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "key"),
+    )
+    with op.batch_alter_table("answers", schema=None) as batch_op:
+        batch_op.create_index("answers_by_age", ["created_at"], unique=False)
