@@ -29,6 +29,10 @@ class Subscription(Protocol):
         """Return when there is something new since the last :meth:`wait`."""
         ...
 
+    async def wait_for_commit(self) -> None:
+        """Return when something that lasts has happened since the last :meth:`wait_for_commit`."""
+        ...
+
     def close(self) -> None:
         """Stop reading."""
         ...

@@ -39,6 +39,8 @@ class _Window:
         self._last_commit = len(self.entries)
         self.at_work = entries[-1].name not in ENDINGS
         self.add(entries)
+        for reader in self.readers:
+            reader.wake_for_commit()
 
 
 class LocalSubscription:
@@ -48,10 +50,15 @@ class LocalSubscription:
         self._window = window
         self._forget = forget
         self._news = asyncio.Event()
+        self._commits = asyncio.Event()
 
     def wake(self) -> None:
         """Say that there is something new."""
         self._news.set()
+
+    def wake_for_commit(self) -> None:
+        """Say that something that lasts has happened."""
+        self._commits.set()
 
     @property
     def start(self) -> int | None:
@@ -67,6 +74,10 @@ class LocalSubscription:
     async def wait(self) -> None:
         await self._news.wait()
         self._news.clear()
+
+    async def wait_for_commit(self) -> None:
+        await self._commits.wait()
+        self._commits.clear()
 
     def close(self) -> None:
         self._forget(self)

@@ -19,7 +19,7 @@ from clew.cli.problems import FAILED, INTERRUPTED, NOT_FOUND, TIMED_OUT, USAGE, 
 __all__ = ["FAILED", "INTERRUPTED", "NOT_FOUND", "TIMED_OUT", "USAGE", "Commands", "Problem", "cli"]
 
 _COMMANDS = {
-    "demo": ("clew.cli.demo", "Show the lesson, end to end, on a server of its own."),
+    "demo": ("clew.demo", "Show the lesson, end to end, on a server of its own."),
     "serve": ("clew.cli.serve", "Serve threads and runs."),
     "env": ("clew.cli.env", "Print what clients need to find the server."),
     "models": ("clew.cli.models", "List and fetch embedded models."),

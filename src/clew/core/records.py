@@ -84,6 +84,8 @@ class Message(Struct, frozen=True, kw_only=True):
     incomplete_at: int | None = None
     attachments: list[Json] = []
     metadata: dict[str, str] = {}
+    held: int | None = None
+    """Its place in the line of a busy thread; None once it is in the thread."""
 
 
 class RunConfig(Struct, frozen=True, kw_only=True):
@@ -141,6 +143,8 @@ class Run(Struct, frozen=True, kw_only=True):
     version: int = 0
     position: int = 0
     starts: int = 0
+    held: int | None = None
+    """Its place in the line of a busy thread; None once it may start."""
 
 
 class Call(Struct, frozen=True, kw_only=True):

@@ -22,7 +22,9 @@ class Engine:
         self.dispatch = LocalDispatch(max_active_runs)
         self.events = LocalEvents()
         self._models = models
-        self._worker = Worker(db, events=self.events, models=models, clock=clock, ids=ids)
+        self._worker = Worker(
+            db, dispatch=self.dispatch, events=self.events, models=models, clock=clock, ids=ids
+        )
         self._sweeper = Sweeper(db, dispatch=self.dispatch, clock=clock)
         self._sweeping: asyncio.Task[None] | None = None
 

@@ -4,6 +4,7 @@ import logging
 
 import anyio
 
+from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.clock import Clock
 from clew.core.decide import decide
@@ -39,8 +40,11 @@ class _Work:
 class Worker:
     """Advances the runs it is handed until they are over or wait for a client."""
 
-    def __init__(self, db: Database, *, events: Events, models: Models, clock: Clock, ids: Ids) -> None:
-        self._db, self._events, self._models, self._clock, self._ids = db, events, models, clock, ids
+    def __init__(
+        self, db: Database, *, dispatch: Dispatch, events: Events, models: Models, clock: Clock, ids: Ids
+    ) -> None:
+        self._db, self._dispatch, self._events = db, dispatch, events
+        self._models, self._clock, self._ids = models, clock, ids
         self._working: dict[str, _Work] = {}
 
     def interrupt(self, run_id: str) -> bool:
@@ -86,9 +90,13 @@ class Worker:
             if not decision.writes and decision.state.run == state.run:
                 return state, decision
             try:
-                return await self._db.write(runs.apply, state, decision), decision
+                applied = await self._db.write(runs.apply, state, decision, self._clock.now())
             except runs.Changed:
                 state = await self._db.read(runs.reload, state.run.id, state.run.epoch)
+                continue
+            if applied.released is not None:
+                self._dispatch.advance(applied.released)
+            return applied.state, decision
 
     def _publish(self, decision: Decision, recorder: TurnRecorder | None) -> None:
         """Tell what is committed, less what the recorder has told already."""

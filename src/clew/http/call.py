@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from math import isfinite
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -75,3 +76,51 @@ def _limit(given: str) -> int:
     for error in check_range("limit", limit, least=1, most=100, whole=True):
         raise error
     return limit
+
+
+LONGEST_WAIT = 60.0
+_HELPERS_WAIT = 10.0
+
+
+def patience(call: Call[None]) -> float:
+    """Return the seconds for which a read may be held back until there is something to tell.
+
+    The query's ``wait`` says so; openai's polling helpers (``X-Stainless-Poll-Helper``) would ask
+    again and again, so they are kept waiting too, well within the time-out that they announce.
+
+    Raises:
+        ApiError: ``wait`` is not a number from 0 to 60.
+    """
+    given = call.query.get("wait")
+    if given is None:
+        if call.headers.get("x-stainless-poll-helper") != "true":
+            return 0
+        announced = call.headers.get("x-stainless-read-timeout") or call.headers.get("x-stainless-timeout")
+        return min(_HELPERS_WAIT, _number(announced or "600", "x-stainless-read-timeout") / 2)
+    seconds = _number(given, "wait")
+    for error in check_range("wait", seconds, least=0, most=LONGEST_WAIT, whole=False):
+        raise error
+    return seconds
+
+
+def _number(given: str, name: str) -> float:
+    try:
+        number = float(given)
+        if isfinite(number):
+            return number
+        raise ValueError(given)
+    except ValueError:
+        message = f"Invalid type for '{name}': expected a number, but got a string instead."
+        raise invalid(message, param=name, code="invalid_type") from None
+
+
+def waits_in_line(call: Call[Any]) -> bool:
+    """Return whether what a busy thread would refuse shall wait instead (``Clew-When-Busy: queue``).
+
+    Raises:
+        ApiError: the header says something else.
+    """
+    wish = call.headers.get("clew-when-busy", "fail")
+    if wish not in ("fail", "queue"):
+        raise bad_choice("Clew-When-Busy", wish, ["fail", "queue"])
+    return wish == "queue"

@@ -24,6 +24,7 @@ SELECT_NEWEST = Statement(
     select(*_MESSAGE.columns)
     .where(
         messages.c.thread_id == param("thread_id"),
+        messages.c.held.is_(None),
         or_(messages.c.run_id.is_(None), messages.c.run_id != param("except_run")),
     )
     .order_by(messages.c.seq.desc())
@@ -65,7 +66,7 @@ async def page(
     parents = {"project": project, "thread_id": thread_id}
     if run_id is not None:
         parents["run_id"] = run_id
-    return await pages.page(tx, _MESSAGE, wanted, **parents)
+    return await pages.page(tx, _MESSAGE, wanted, None, **parents)
 
 
 async def newest(tx: Transaction, thread_id: str, limit: int, *, except_run: str) -> list[Message]:

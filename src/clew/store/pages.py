@@ -4,13 +4,14 @@
 paging clients take for the end (azure-ai-agents asks again until a page is empty).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Select, select
 
 from clew.store.statement import Mapper, R, Statement, Transaction, constant, param
+from clew.store.tables import messages, thread_tags
 
 
 class PageRequest(NamedTuple):
@@ -29,44 +30,77 @@ class Page(NamedTuple):
     has_more: bool
 
 
-async def page(tx: Transaction, mapper: Mapper[R], wanted: PageRequest, **parents: str) -> Page:
-    """Return one page of the rows whose columns equal ``parents``."""
+async def page(
+    tx: Transaction,
+    mapper: Mapper[R],
+    wanted: PageRequest,
+    tags: Mapping[str, str] | None = None,
+    **parents: str,
+) -> Page:
+    """Return one page of the rows whose columns equal ``parents``, and that have all of ``tags``."""
+    tags = tags or {}
     backwards = wanted.before is not None and wanted.after is None
-    statement = _statement(
-        mapper, tuple(parents), wanted.order, wanted.after is not None, wanted.before is not None, backwards
+    shape = _Shape(
+        tuple(parents),
+        len(tags),
+        wanted.order,
+        wanted.after is not None,
+        wanted.before is not None,
+        backwards,
     )
-    rows = await tx.all(
-        statement, {**parents, "after": wanted.after, "before": wanted.before, "limit": wanted.limit + 1}
-    )
+    values: dict[str, Any] = {"after": wanted.after, "before": wanted.before, "limit": wanted.limit + 1}
+    for number, (key, value) in enumerate(tags.items()):
+        values |= {f"key_{number}": key, f"value_{number}": value}
+    rows = await tx.all(_statement(mapper, shape), {**parents, **values})
     items = [mapper.read(row) for row in rows[: wanted.limit]]
     if backwards:
         items.reverse()
     return Page(items, len(rows) > wanted.limit)
 
 
+class _Shape(NamedTuple):
+    """What makes two pages' statements differ."""
+
+    parents: tuple[str, ...]
+    tags: int
+    order: str
+    after: bool
+    before: bool
+    backwards: bool
+
+
 @cache
-def _statement(
-    mapper: Mapper[Any], parents: tuple[str, ...], order: str, after: bool, before: bool, backwards: bool
-) -> Statement:
+def _statement(mapper: Mapper[Any], shape: _Shape) -> Statement:
     """Build a page's statement. Walking backwards finds the page next to ``before``."""
     table = mapper.table
-    ascending = order == "asc"
-    query: Select[Any] = select(*mapper.columns).where(*(table.c[name] == param(name) for name in parents))
+    ascending = shape.order == "asc"
+    query: Select[Any] = select(*mapper.columns).where(
+        *(table.c[name] == param(name) for name in shape.parents)
+    )
+
+    if table is messages:
+        query = query.where(table.c.held.is_(None))
 
     def position(cursor: str) -> Any:
-        same_list = (table.c[name] == param(name) for name in parents)
+        same_list = (table.c[name] == param(name) for name in shape.parents)
         return select(table.c.seq).where(table.c.id == param(cursor), *same_list).scalar_subquery()
 
-    if after:
+    if shape.after:
         seq = position("after")
         query = query.where(table.c.seq > seq if ascending else table.c.seq < seq)
-    if before:
+    if shape.before:
         seq = position("before")
         query = query.where(table.c.seq < seq if ascending else table.c.seq > seq)
-    walk_up = ascending != backwards
-    query = (
-        query.order_by(table.c.seq.asc() if walk_up else table.c.seq.desc())
-        .limit(param("limit"))
-        .offset(constant(0))
+    for number in range(shape.tags):
+        query = query.where(table.c.seq.in_(_tagged(number)))
+    walk_up = ascending != shape.backwards
+    query = query.order_by(table.c.seq.asc() if walk_up else table.c.seq.desc())
+    return Statement(query.limit(param("limit")).offset(constant(0)))
+
+
+def _tagged(number: int) -> Any:
+    return select(thread_tags.c.thread_seq).where(
+        thread_tags.c.project == param("project"),
+        thread_tags.c.key == param(f"key_{number}"),
+        thread_tags.c.value == param(f"value_{number}"),
     )
-    return Statement(query)

@@ -1,5 +1,7 @@
 """Runs in the store: claims, guarded writes, and what recovery looks for."""
 
+from typing import NamedTuple
+
 from msgspec.structs import replace
 from sqlalchemy import func, insert, select, update
 
@@ -7,7 +9,7 @@ from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveSte
 from clew.core.journal import JUMP
 from clew.core.records import Run
 from clew.core.states import RunStatus
-from clew.store import messages, pages, steps
+from clew.store import line, messages, pages, steps
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
 from clew.store.tables import IS_LIVE, runs
@@ -55,6 +57,13 @@ UPDATE_METADATA = Statement(update(runs).where(*_ONE).values(metadata=param("new
 SELECT_DUE = Statement(select(runs.c.id).where(IS_LIVE, runs.c.expires_at <= param("now")))
 SELECT_NEXT_DUE = Statement(select(func.min(runs.c.expires_at)).where(IS_LIVE))
 SELECT_UNFINISHED = Statement(select(runs.c.id).where(IS_LIVE, runs.c.status != _PARKED).order_by(runs.c.seq))
+
+
+class Applied(NamedTuple):
+    """What a write has made of a run, and which run of its thread may start now, if any."""
+
+    state: RunState
+    released: str | None
 
 
 class ClaimLost(Exception):
@@ -119,8 +128,8 @@ def _may_have_spoken(owned: RunState) -> bool:
     return owned.run.status == RunStatus.IN_PROGRESS or cancelled_at_work
 
 
-async def apply(tx: Transaction, before: RunState, decision: Decision) -> RunState:
-    """Write a decision that was made on ``before``; return the state as it now is.
+async def apply(tx: Transaction, before: RunState, decision: Decision, now: int) -> Applied:
+    """Write a decision that was made on ``before``; let the thread's line go on if the run is over.
 
     Raises:
         ClaimLost: the caller no longer owns the run.
@@ -140,7 +149,8 @@ async def apply(tx: Transaction, before: RunState, decision: Decision) -> RunSta
                 await steps.add(tx, step)
             case SaveStep(step):
                 await steps.save(tx, step)
-    return decision.state.at_version(before.run.version + 1)
+    released = None if after.status.live else await line.release(tx, after.thread_id, now)
+    return Applied(decision.state.at_version(before.run.version + 1), released)
 
 
 async def reload(tx: Transaction, run_id: str, epoch: int) -> RunState:

@@ -24,6 +24,12 @@ from clew.core.states import LIVE
 
 metadata = MetaData()
 
+IS_HELD = text("held IS NOT NULL")
+"""Waiting in the line of a busy thread."""
+
+IS_LIVE = text("held IS NULL AND status IN ({})".format(", ".join(f"'{status}'" for status in sorted(LIVE))))
+"""The condition of the partial indexes. Queries use the same words, or SQLite won't take the index."""
+
 
 class Object(Text):
     """A text column that holds a JSON value."""
@@ -69,6 +75,17 @@ threads = Table(
     Index("threads_by_project", "project", "seq"),
 )
 
+# One row a key, so that threads can be found by their metadata through an index on either database.
+thread_tags = Table(
+    "thread_tags",
+    metadata,
+    Column("thread_seq", BigInteger, ForeignKey("threads.seq", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Index("thread_tags_by_value", "project", "key", "value", "thread_seq"),
+)
+
 messages = Table(
     "messages",
     metadata,
@@ -84,7 +101,9 @@ messages = Table(
     Column("incomplete_at", BigInteger),
     Column("attachments", Object, nullable=False),
     Column("metadata", Object, nullable=False),
+    Column("held", Integer),
     Index("messages_by_thread", "thread_id", "seq"),
+    Index("held_messages", "thread_id", "held", sqlite_where=IS_HELD, postgresql_where=IS_HELD),
     Index(
         "messages_by_run",
         "run_id",
@@ -93,9 +112,6 @@ messages = Table(
         postgresql_where=text("run_id IS NOT NULL"),
     ),
 )
-
-IS_LIVE = text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(LIVE))))
-"""The condition of the partial indexes. Queries use the same words, or SQLite won't take the index."""
 
 runs = Table(
     "runs",
@@ -119,9 +135,11 @@ runs = Table(
     Column("version", Integer, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("starts", Integer, nullable=False),
+    Column("held", Integer),
     Index("runs_by_thread", "thread_id", "seq"),
     # The thread lock: the database itself refuses a second live run.
     Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
+    Index("held_runs", "thread_id", "held", sqlite_where=IS_HELD, postgresql_where=IS_HELD),
     # Recovery and expiry look at live runs only, however many are over.
     Index("live_runs_by_expiry", "expires_at", sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
 )

@@ -1,12 +1,14 @@
 """Threads in the store."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import delete, insert, select, update
 
 from clew.core.records import Thread
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, param
-from clew.store.tables import IS_LIVE, messages, runs, steps, threads
+from clew.store.tables import IS_LIVE, messages, runs, steps, thread_tags, threads
 
 _THREAD = Mapper(threads, Thread)
 _ONE = (threads.c.id == param("id"), threads.c.project == param("project"))
@@ -25,6 +27,13 @@ UPDATE_THREAD = Statement(
     .values(metadata=param("metadata"), tool_resources=param("tool_resources"))
 )
 DELETE_THREAD = Statement(delete(threads).where(*_ONE))
+_SEQ = select(threads.c.seq).where(threads.c.id == param("thread_id")).scalar_subquery()
+INSERT_TAG = Statement(
+    insert(thread_tags).values(
+        thread_seq=_SEQ, key=param("key"), value=param("value"), project=param("project")
+    )
+)
+DELETE_TAGS = Statement(delete(thread_tags).where(thread_tags.c.thread_seq == _SEQ))
 DELETE_CHILDREN = [
     Statement(delete(table).where(table.c.thread_id == param("thread_id")))
     for table in (steps, messages, runs)
@@ -34,6 +43,13 @@ DELETE_CHILDREN = [
 async def add(tx: Transaction, thread: Thread) -> None:
     """Store a new thread."""
     await tx.run(INSERT_THREAD, _THREAD.params(thread))
+    await _tag(tx, thread)
+
+
+async def _tag(tx: Transaction, thread: Thread) -> None:
+    for key, value in thread.metadata.items():
+        tag = {"thread_id": thread.id, "project": thread.project, "key": key, "value": value}
+        await tx.run(INSERT_TAG, tag)
 
 
 async def get(tx: Transaction, project: str, thread_id: str) -> Thread | None:
@@ -60,17 +76,20 @@ async def save(tx: Transaction, thread: Thread) -> None:
             "thread_project": thread.project,
         },
     )
+    await tx.run(DELETE_TAGS, {"thread_id": thread.id})
+    await _tag(tx, thread)
 
 
 async def remove(tx: Transaction, project: str, thread_id: str) -> bool:
     """Delete a thread with its messages, runs and steps. Return whether there was one."""
     if await tx.one(SELECT_THREAD, {"id": thread_id, "project": project}) is None:
         return False
+    await tx.run(DELETE_TAGS, {"thread_id": thread_id})
     for statement in DELETE_CHILDREN:
         await tx.run(statement, {"thread_id": thread_id})
     return await tx.run(DELETE_THREAD, {"id": thread_id, "project": project}) > 0
 
 
-async def page(tx: Transaction, project: str, wanted: PageRequest) -> Page:
-    """Return one page of the project's threads."""
-    return await pages.page(tx, _THREAD, wanted, project=project)
+async def page(tx: Transaction, project: str, wanted: PageRequest, metadata: Mapping[str, str]) -> Page:
+    """Return one page of the project's threads, or of those that have all of ``metadata``."""
+    return await pages.page(tx, _THREAD, wanted, tags=metadata, project=project)

@@ -14,10 +14,11 @@ from urllib.parse import quote
 import stamina
 from msgspec import Struct
 
+from clew.ids import RandomIds
 from clew.toolkit._blocking import blocking
 from clew.toolkit.clients.answers import decode, error_of
 from clew.toolkit.clients.sse import EventParser, ServerEvent
-from clew.toolkit.clients.transport import Answer, Json, Query, Reading, Transport
+from clew.toolkit.clients.transport import Answer, Json, Query, Reading, Request, Transport
 from clew.toolkit.errors import ConnectionFailed, RateLimited, ServerFault, StreamLost
 from clew.toolkit.records import Agent, Message, Page, Run, Step, Thread
 
@@ -27,6 +28,7 @@ Order = Literal["asc", "desc"]
 _ATTEMPTS = 4
 _RETRY_SECONDS = 30.0
 _PAGE = 100
+_IDS = RandomIds()
 
 
 class RunOptions(TypedDict, total=False):
@@ -77,7 +79,8 @@ class Service:
 
     Every verb raises :class:`~clew.toolkit.errors.ServiceError` when the service refuses and
     :class:`~clew.toolkit.errors.ConnectionFailed` when it doesn't answer. What is safe to repeat
-    (reading; anything that was refused with 429 or never sent) is repeated a few times first.
+    (reading; what was refused with 429 or never sent) is repeated a few times first.
+    With a service that honours ``Idempotency-Key``, as Clew does, everything is safe to repeat.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -188,7 +191,7 @@ class Service:
     ) -> AbstractAsyncContextManager[AsyncIterator[ServerEvent]]:
         """Start a run and enter its events. A service without streams gives one event: the run."""
         body = _run_body(agent_id, options) | {"stream": True}
-        return self._stream(f"/threads/{_id(thread_id)}/runs", body)
+        return self._stream("POST", f"/threads/{_id(thread_id)}/runs", body=body)
 
     async def aget_run(self, thread_id: str, run_id: str) -> Run:
         """Read a run."""
@@ -231,7 +234,18 @@ class Service:
     ) -> AbstractAsyncContextManager[AsyncIterator[ServerEvent]]:
         """Answer all the calls that a run waits for, and enter the events that follow."""
         path = f"/threads/{_id(thread_id)}/runs/{_id(run_id)}/submit_tool_outputs"
-        return self._stream(path, {"tool_outputs": list(outputs), "stream": True})
+        return self._stream("POST", path, body={"tool_outputs": list(outputs), "stream": True})
+
+    def astream_events(
+        self, thread_id: str, run_id: str, *, after: str | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[ServerEvent]]:
+        """Enter the events of a run that is there already, from its beginning or after an event's id.
+
+        Clew has this; other services answer :class:`~clew.toolkit.errors.NotFound`. The events go on
+        while the run waits for tool outputs.
+        """
+        path = f"/threads/{_id(thread_id)}/runs/{_id(run_id)}/events"
+        return self._stream("GET", path, _given(after=after))
 
     # --- steps ---
 
@@ -325,33 +339,42 @@ class Service:
         self, method: str, path: str, query: Query | None = None, body: Json | None = None
     ) -> Answer:
         """Send a request; repeat it where that is safe and the client doesn't do so itself."""
+        request = self._request(method, path, query, body)
         attempts = 1 if self._transport.retries else _ATTEMPTS
+        repeatable = method == "GET" or self._transport.idempotent
         async for attempt in stamina.retry_context(
-            on=lambda error: _wait_before_retry(method, error),
+            on=lambda error: _wait_before_retry(error, repeatable=repeatable),
             attempts=attempts,
             timeout=_RETRY_SECONDS,
         ):
             with attempt:
-                answer = await self._transport.send(method, path, query or {}, body)
+                answer = await self._transport.send(request)
                 if answer.status >= 400:
                     raise error_of(answer)
         return answer
 
     @asynccontextmanager
-    async def _stream(self, path: str, body: Json) -> AsyncIterator[AsyncIterator[ServerEvent]]:
-        async with self._transport.open(path, body) as reading:
+    async def _stream(
+        self, method: str, path: str, query: Query | None = None, body: Json | None = None
+    ) -> AsyncIterator[AsyncIterator[ServerEvent]]:
+        async with self._transport.open(self._request(method, path, query, body)) as reading:
             if reading.status >= 400:
                 raise error_of(Answer(reading.status, reading.headers, await _whole(reading)))
             yield _events(reading)
 
+    @staticmethod
+    def _request(method: str, path: str, query: Query | None, body: Json | None) -> Request:
+        key = _IDS.new("toolkit_") if method == "POST" else None
+        return Request(method=method, path=path, query=query or {}, body=body, key=key)
 
-def _wait_before_retry(method: str, error: Exception) -> bool | float:
+
+def _wait_before_retry(error: Exception, *, repeatable: bool) -> bool | float:
     """Return whether, or after how many seconds, a request may be sent again without doing harm."""
     if isinstance(error, RateLimited):  # a refused request leaves nothing behind
         return True if error.retry_after is None else error.retry_after
     if isinstance(error, ConnectionFailed):
-        return method == "GET" or not error.sent
-    return isinstance(error, ServerFault) and method == "GET"
+        return repeatable or not error.sent
+    return isinstance(error, ServerFault) and repeatable
 
 
 async def _events(reading: Reading) -> AsyncIterator[ServerEvent]:

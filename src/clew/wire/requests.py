@@ -336,6 +336,8 @@ class RunOptions(Request):
     max_completion_tokens: TokenBudget | None = None
     metadata: Metadata | None = None
     stream: bool | None = None
+    expires_in: Annotated[int, Meta(ge=1, le=7 * 24 * 3600)] | None = None
+    """Clew's own: seconds after which the run expires if it is not over, instead of the server's."""
 
 
 class CreateRun(RunOptions):

@@ -5,10 +5,10 @@ from functools import partial
 from msgspec.structs import replace
 
 from clew.core.records import Message
-from clew.http.call import Call, page_request
+from clew.http.call import Call, page_request, waits_in_line
 from clew.http.once import once
 from clew.ids import MESSAGE
-from clew.store import messages, threads
+from clew.store import line, messages, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
 from clew.wire import objects
@@ -19,7 +19,7 @@ from clew.wire.requests import CreateMessage, UpdateMetadata
 
 
 async def create(call: Call[CreateMessage]) -> MessageObject:
-    """Add a message to a thread that no run has locked."""
+    """Add a message to a thread that no run has locked; to a busy one if it may wait in line."""
     message = new_message(
         call.body,
         id=call.services.ids.new(MESSAGE),
@@ -27,15 +27,17 @@ async def create(call: Call[CreateMessage]) -> MessageObject:
         thread_id=call.path["thread_id"],
         now=call.now,
     )
-    create = partial(_create, message=message)
+    create = partial(_create, message=message, wait=waits_in_line(call))
     return (await once(call, create, lambda _: objects.message(message), MessageObject)).receipt
 
 
-async def _create(tx: Transaction, message: Message) -> None:
+async def _create(tx: Transaction, message: Message, wait: bool) -> None:
     exists, active = await threads.lock(tx, message.project, message.thread_id)
     if not exists:
         raise not_found("thread", message.thread_id)
-    if active is not None:
+    if active is not None and wait:
+        message = replace(message, held=await line.next_place(tx, message.thread_id))
+    elif active is not None:
         raise invalid(f"Can't add messages to {message.thread_id} while a run {active} is active.")
     await messages.add(tx, message)
 

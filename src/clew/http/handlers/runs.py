@@ -1,5 +1,6 @@
 """Runs: /threads/{thread_id}/runs and /threads/runs."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -13,13 +14,13 @@ from clew.core.events import CancelRequested, Event, OutputsSubmitted, Started
 from clew.core.journal import Entry, journal
 from clew.core.records import Message, Run, Step, Thread
 from clew.core.states import RunStatus
-from clew.http.call import Call, page_request
+from clew.http.call import Call, page_request, patience, waits_in_line
 from clew.http.follower import RunKeys
 from clew.http.handlers.threads import new_messages, new_thread
 from clew.http.once import once
 from clew.http.streams import RunStream
 from clew.ids import RUN
-from clew.store import agents, messages, runs, steps, threads
+from clew.store import agents, line, messages, runs, steps, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
 from clew.wire import frames, objects
@@ -50,6 +51,8 @@ class _NewRun(Struct, frozen=True, kw_only=True):
     expires_at: int
     claimed: bool
     """Whether this process can work on it at once, so that it may be born claimed."""
+    wait: bool
+    """Whether it waits in line if the thread is busy."""
     thread: Thread | None = None
 
 
@@ -82,15 +85,17 @@ async def _start(
         body=call.body,
         messages=added,
         now=now,
-        expires_at=now + services.run_expiry,
+        expires_at=now + (call.body.expires_in * 1000 if call.body.expires_in else services.run_expiry),
         claimed=services.dispatch.ready,
+        wait=waits_in_line(call),
         thread=thread,
     )
     done = await once(call, partial(_insert, new=new), _started_receipt, _Receipt)
     if (state := done.result) is not None:
         services.events.committed(new.id, journal(state.run, (), ()))
-        services.dispatch.wake_at(new.expires_at)
-        services.dispatch.advance(new.id, state if new.claimed else None)
+        if state.run.held is None:
+            services.dispatch.wake_at(new.expires_at)
+            services.dispatch.advance(new.id, state if state.run.epoch else None)
     return _answer(call, done.receipt, thread)
 
 
@@ -122,10 +127,11 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
     agent = await agents.get(tx, new.project, new.body.assistant_id)
     if agent is None:
         raise not_found("assistant", new.body.assistant_id)
-    if active is not None:
+    if active is not None and not new.wait:
         raise invalid(f"Thread {new.thread_id} already has an active run {active}.")
+    place = None if active is None else await line.next_place(tx, new.thread_id)
     for message in new.messages:
-        await messages.add(tx, message)
+        await messages.add(tx, replace(message, held=place))
     run = Run(
         id=new.id,
         project=new.project,
@@ -136,8 +142,9 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
         config=run_config(agent, new.body),
         metadata=new.body.metadata or {},
         position=2,  # created and queued
+        held=None if place is None else place + 1,
     )
-    if new.claimed:
+    if new.claimed and place is None:
         run = replace(decide(RunState(run), Started(), new.now).state.run, epoch=1)
     await runs.add(tx, run)
     return RunState(run)
@@ -165,18 +172,29 @@ async def submit_tool_outputs(call: Call[SubmitToolOutputs]) -> RunObject | RunS
 
 def _resumed_receipt(result: tuple[Decision, RunState]) -> _Receipt:
     decision, state = result
-    queued = objects.run(replace(state.run, status=RunStatus.QUEUED))
-    return _Receipt(queued, decision.entries[0].position - 1)
+    queued = replace(state.run, status=RunStatus.QUEUED, completed_at=None, incomplete_reason=None)
+    return _Receipt(objects.run(queued), decision.entries[0].position - 1)
 
 
 async def cancel(call: Call[None]) -> RunObject:
     """Cancel a run: whoever works on it stops at once."""
     services, run_id = call.services, call.path["run_id"]
     keys = RunKeys(call.project, call.path["thread_id"], run_id)
-    ask = partial(_transition, keys=keys, event=CancelRequested(), now=call.now, claim=False)
-    done = await once(call, ask, lambda result: objects.run(result[1].run), RunObject)
+    ask = partial(_cancel, keys=keys, now=call.now)
+    done = await once(call, ask, lambda result: objects.run(result[0].run), RunObject)
+    if done.result is not None and done.result[1]:
+        services.events.committed(run_id, done.result[1])
     services.dispatch.interrupt(run_id)
     return done.receipt
+
+
+async def _cancel(tx: Transaction, keys: RunKeys, now: int) -> tuple[RunState, tuple[Entry, ...]]:
+    """Ask for the cancellation; a run that still waits in line has no worker to wait for."""
+    _, state = await _transition(tx, keys, CancelRequested(), now, False)
+    if state.run.held is None:
+        return state, ()
+    ended = decide(state, Started(), now)
+    return (await runs.apply(tx, state, ended, now)).state, ended.entries
 
 
 async def _transition(
@@ -185,30 +203,49 @@ async def _transition(
     """Decide on what a client asks for, and write it; claim the run for this process if it can start."""
     run = await runs.get(tx, *keys)
     if run is None:
-        raise not_found("run", keys[2])
+        raise not_found("run", keys.run_id)
     before = await runs.state(tx, run)
     try:
         decision = decide(before, event, now)
     except Refused as refused:
         raise invalid(str(refused)) from None
-    state = await runs.apply(tx, before, decision)
+    state = (await runs.apply(tx, before, decision, now)).state
     if not claim:
         return decision, state
     owned = await runs.claim(tx, run.id, now)
     assert owned is not None, "a run that was just queued can be claimed"
     started = decide(owned, Started(), now)
     entered = replace(decision.then(started), entries=decision.entries + started.entries)
-    return entered, await runs.apply(tx, owned, started)
+    return entered, (await runs.apply(tx, owned, started, now)).state
 
+
+_MOVING = frozenset((RunStatus.QUEUED, RunStatus.IN_PROGRESS, RunStatus.CANCELLING))
 
 # --- reading ---------------------------------------------------------------------------------------
 
 
 async def get(call: Call[None]) -> RunObject:
-    """Read a run."""
+    """Read a run; with ``wait``, as soon as it needs nobody's patience any more, or after so long."""
     keys = RunKeys(call.project, call.path["thread_id"], call.path["run_id"])
+    seconds = patience(call)
     state = await call.services.db.read(_state, *keys)
+    if seconds and state.run.status in _MOVING:
+        state = await _when_still(call, keys, seconds)
     return objects.run(state.run, state.waiting)
+
+
+async def _when_still(call: Call[None], keys: RunKeys, seconds: float) -> RunState:
+    """Return the run's state when it is over or waits for a client, or after ``seconds``."""
+    news = call.services.events.subscribe(keys.run_id)
+    try:
+        async with asyncio.timeout(seconds):
+            while (state := await call.services.db.read(_state, *keys)).run.status in _MOVING:
+                await news.wait_for_commit()
+        return state
+    except TimeoutError:
+        return await call.services.db.read(_state, *keys)
+    finally:
+        news.close()
 
 
 async def _state(tx: Transaction, project: str, thread_id: str, run_id: str) -> RunState:

@@ -18,9 +18,11 @@ from clew.store import messages, runs, threads
 from clew.store.statement import Transaction
 from clew.wire import objects
 from clew.wire.bodies import check_resources, new_message, plain
-from clew.wire.errors import not_found
+from clew.wire.errors import invalid, not_found
 from clew.wire.objects import Deleted, ListObject, ThreadObject
 from clew.wire.requests import CreateMessage, CreateThread, UpdateThread
+
+_MOST_PAIRS = 16
 
 
 async def create(call: Call[CreateThread]) -> ThreadObject:
@@ -84,9 +86,28 @@ def _cancelled(run: Run, now: int) -> Decision:
 
 
 async def list_(call: Call[None]) -> ListObject:
-    """List the project's threads (Azure has this; OpenAI's users asked for it since day one)."""
-    page = await call.services.db.read(threads.page, call.project, page_request(call))
+    """List the project's threads; ``metadata[key]=value`` narrows it, also several times.
+
+    Azure has this list; OpenAI's users asked for it since day one.
+    """
+    wanted, metadata = page_request(call), _metadata_filter(call)
+    read = call.services.db.scan if metadata else call.services.db.read
+    page = await read(threads.page, call.project, wanted, metadata)
     return objects.listed([objects.thread(each) for each in page.items], page.has_more)
+
+
+def _metadata_filter(call: Call[None]) -> dict[str, str]:
+    """Return the pairs that ``metadata[key]=value`` in the query asks for."""
+    prefix, suffix = "metadata[", "]"
+    pairs = {
+        name.removeprefix(prefix).removesuffix(suffix): value
+        for name, value in call.query.items()
+        if name.startswith(prefix) and name.endswith(suffix)
+    }
+    if len(pairs) > _MOST_PAIRS:
+        message = f"Invalid 'metadata': too many properties. Expected at most {_MOST_PAIRS}."
+        raise invalid(message, param="metadata", code="object_above_max_properties")
+    return pairs
 
 
 def new_thread(services: Services, project: str, body: CreateThread) -> tuple[Thread, list[Message]]:

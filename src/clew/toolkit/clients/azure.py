@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from clew.toolkit.clients.transport import (
     Answer,
-    Json,
     PlainReading,
-    Query,
     Reading,
+    Request,
     ThreadTransport,
     Transport,
 )
@@ -47,21 +46,21 @@ class AsyncAzureTransport:
     """A client from ``.aio``. It belongs to the event loop in which it is first used."""
 
     retries = True
+    idempotent = False
 
     def __init__(self, agents: Any) -> None:
         self._agents = agents
 
-    async def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
+    async def send(self, request: Request) -> Answer:
         with _errors():
-            response = await self._agents.send_request(_request(self._agents, method, path, query, body))
+            response = await self._agents.send_request(_built(self._agents, request))
             content = await response.read()
             return Answer(response.status_code, _lower(response.headers), content)
 
     @asynccontextmanager
-    async def open(self, path: str, body: Json) -> AsyncIterator[Reading]:
+    async def open(self, request: Request) -> AsyncIterator[Reading]:
         with _errors():
-            request = _request(self._agents, "POST", path, {}, body)
-            response = await self._agents.send_request(request, stream=True)
+            response = await self._agents.send_request(_built(self._agents, request), stream=True)
         try:
             yield Reading(response.status_code, _lower(response.headers), self._chunks(response))
         finally:
@@ -83,15 +82,14 @@ class _PlainAzure:
     def __init__(self, agents: Any) -> None:
         self._agents = agents
 
-    def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
+    def send(self, request: Request) -> Answer:
         with _errors():
-            response = self._agents.send_request(_request(self._agents, method, path, query, body))
+            response = self._agents.send_request(_built(self._agents, request))
             return Answer(response.status_code, _lower(response.headers), response.read())
 
-    def open(self, path: str, body: Json) -> PlainReading:
+    def open(self, request: Request) -> PlainReading:
         with _errors():
-            request = _request(self._agents, "POST", path, {}, body)
-            response = self._agents.send_request(request, stream=True)
+            response = self._agents.send_request(_built(self._agents, request), stream=True)
         return PlainReading(
             response.status_code, _lower(response.headers), self._chunks(response), response.close
         )
@@ -102,15 +100,15 @@ class _PlainAzure:
             yield from response.iter_bytes()
 
 
-def _request(agents: Any, method: str, path: str, query: Query, body: Json | None) -> "HttpRequest":
+def _built(agents: Any, request: Request) -> "HttpRequest":
     from azure.core.rest import HttpRequest
 
     configuration = getattr(agents, "_config", None)
     version = getattr(configuration, "api_version", None) or _API_VERSION
-    params = {"api-version": version, **{name: str(value) for name, value in query.items()}}
-    if body is None:
-        return HttpRequest(method, path, params=params, headers={"Accept": "application/json"})
-    return HttpRequest(method, path, params=params, headers={"Accept": "application/json"}, json=body)
+    params = {"api-version": version, **{name: str(value) for name, value in request.query.items()}}
+    headers = {"Accept": "application/json", **request.headers}
+    body: dict[str, Any] = {} if request.body is None else {"json": request.body}
+    return HttpRequest(request.method, request.path, params=params, headers=headers, **body)
 
 
 def _lower(headers: Any) -> dict[str, str]:

@@ -5,12 +5,11 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import httpx2
 
-from clew.toolkit.clients.transport import Answer, Json, Query, Reading
+from clew.toolkit.clients.transport import Answer, Query, Reading, Request
 from clew.toolkit.errors import ConnectionFailed, StreamLost
 
 _SILENCE = 60.0
@@ -30,6 +29,7 @@ class ClewTransport:
         ca_bundle: Path | str | None = None,
         timeout: float = _SILENCE,
         query: Query | None = None,
+        idempotent: bool = True,
     ) -> None:
         """Prepare a transport; nothing is sent yet.
 
@@ -40,8 +40,11 @@ class ClewTransport:
             ca_bundle: a PEM file with the authorities to trust, instead of the usual ones.
             timeout: seconds without a byte after which a connection counts as lost.
             query: parameters to add to every request, such as ``{"api-version": "v1"}``.
+            idempotent: whether the service honours ``Idempotency-Key``, as Clew does: then a request
+                whose answer was lost is repeated without harm.
         """
         self.base_url = base_url.rstrip("/")
+        self.idempotent = idempotent
         self._headers = {"OpenAI-Beta": "assistants=v2", "Accept": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
@@ -54,17 +57,15 @@ class ClewTransport:
     def __repr__(self) -> str:
         return f"<ClewTransport {self.base_url}>"
 
-    async def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
+    async def send(self, request: Request) -> Answer:
         with _errors():
-            response = await self._client.request(method, path, params=self._params(query), json=body)
+            response = await self._client.send(self._built(request))
         return Answer(response.status_code, response.headers, response.content)
 
     @asynccontextmanager
-    async def open(self, path: str, body: Json) -> AsyncIterator[Reading]:
-        client = self._client
-        request = client.build_request("POST", path, params=self._params({}), json=body)
+    async def open(self, request: Request) -> AsyncIterator[Reading]:
         with _errors():
-            response = await client.send(request, stream=True)
+            response = await self._client.send(self._built(request), stream=True)
         try:
             yield Reading(response.status_code, response.headers, self._chunks(response))
         finally:
@@ -94,8 +95,14 @@ class ClewTransport:
             )
         return self._clients[loop]
 
-    def _params(self, query: Query) -> dict[str, Any] | None:
-        return {**self._query, **query} or None
+    def _built(self, request: Request) -> httpx2.Request:
+        return self._client.build_request(
+            request.method,
+            request.path,
+            params={**self._query, **request.query} or None,
+            headers=request.headers,
+            json=request.body,
+        )
 
 
 @contextmanager

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from clew.toolkit.clients.transport import (
     Answer,
-    Json,
     PlainReading,
-    Query,
     Reading,
+    Request,
     ThreadTransport,
     Transport,
 )
@@ -41,37 +40,33 @@ class AsyncOpenAITransport:
     """An AsyncOpenAI client. It belongs to the event loop in which it is first used."""
 
     retries = True
+    idempotent = False
 
     def __init__(self, client: "openai.AsyncOpenAI") -> None:
         self._client = client
 
-    async def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
+    async def send(self, request: Request) -> Answer:
         import httpx2
 
-        options = _options(query)
+        path, options = request.path, _options(request)
         with _errors() as refused:
-            if method == "GET":
+            if request.method == "GET":
                 answer = await self._client.get(path, cast_to=httpx2.Response, options=options)
-            elif method == "DELETE":
+            elif request.method == "DELETE":
                 answer = await self._client.delete(path, cast_to=httpx2.Response, options=options)
             else:
-                answer = await self._client.post(path, cast_to=httpx2.Response, body=body, options=options)
+                answer = await self._client.post(
+                    path, cast_to=httpx2.Response, body=request.body, options=options
+                )
             return _answer(answer)
         return refused[0]
 
     @asynccontextmanager
-    async def open(self, path: str, body: Json) -> AsyncIterator[Reading]:
+    async def open(self, request: Request) -> AsyncIterator[Reading]:
         import openai
 
         with _errors() as refused:
-            stream = await self._client.post(
-                path,
-                cast_to=object,
-                body=body,
-                options=_options({}),
-                stream=True,
-                stream_cls=openai.AsyncStream[object],
-            )
+            stream = await _streaming(self._client, request, openai.AsyncStream[object])
         if refused:
             yield Reading(refused[0].status, refused[0].headers, _whole(refused[0].body))
             return
@@ -91,32 +86,25 @@ class _PlainOpenAI:
     def __init__(self, client: "openai.OpenAI") -> None:
         self._client = client
 
-    def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
+    def send(self, request: Request) -> Answer:
         import httpx2
 
-        options = _options(query)
+        path, options = request.path, _options(request)
         with _errors() as refused:
-            if method == "GET":
+            if request.method == "GET":
                 answer = self._client.get(path, cast_to=httpx2.Response, options=options)
-            elif method == "DELETE":
+            elif request.method == "DELETE":
                 answer = self._client.delete(path, cast_to=httpx2.Response, options=options)
             else:
-                answer = self._client.post(path, cast_to=httpx2.Response, body=body, options=options)
+                answer = self._client.post(path, cast_to=httpx2.Response, body=request.body, options=options)
             return _answer(answer)
         return refused[0]
 
-    def open(self, path: str, body: Json) -> PlainReading:
+    def open(self, request: Request) -> PlainReading:
         import openai
 
         with _errors() as refused:
-            stream = self._client.post(
-                path,
-                cast_to=object,
-                body=body,
-                options=_options({}),
-                stream=True,
-                stream_cls=openai.Stream[object],
-            )
+            stream = _streaming(self._client, request, openai.Stream[object])
             response = stream.response
             return PlainReading(
                 response.status_code, response.headers, _received_plainly(response), stream.close
@@ -125,8 +113,21 @@ class _PlainOpenAI:
         return PlainReading(answer.status, answer.headers, iter((answer.body,)), lambda: None)
 
 
-def _options(query: Query) -> "RequestOptions":
-    return {"headers": _BETA, "params": dict(query)}
+def _streaming(client: Any, request: Request, stream_class: Any) -> Any:
+    """Return what a client's own way to open a stream gives: a stream, or an awaitable of one."""
+    options: Any = {
+        "cast_to": object,
+        "options": _options(request),
+        "stream": True,
+        "stream_cls": stream_class,
+    }
+    if request.method == "GET":
+        return client.get(request.path, **options)
+    return client.post(request.path, body=request.body, **options)
+
+
+def _options(request: Request) -> "RequestOptions":
+    return {"headers": {**_BETA, **request.headers}, "params": dict(request.query)}
 
 
 def _answer(response: "httpx2.Response") -> Answer:

@@ -15,6 +15,26 @@ Json: TypeAlias = dict[str, Any]
 Query: TypeAlias = Mapping[str, str | int]
 
 
+class Request(Struct, frozen=True, kw_only=True):
+    """A request below the API's root.
+
+    Attributes:
+        path: such as ``/threads/thread_x``.
+        key: sent as ``Idempotency-Key``, the same for every attempt.
+    """
+
+    method: str
+    path: str
+    query: Query = {}
+    body: Json | None = None
+    key: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that belong to this request."""
+        return {} if self.key is None else {"Idempotency-Key": self.key}
+
+
 class Answer(Struct, frozen=True):
     """A whole answer; the names of headers are in lower case."""
 
@@ -41,12 +61,15 @@ class Transport(Protocol):
     retries: bool
     """Whether the client repeats failed requests by itself, as the vendors' do."""
 
-    async def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
-        """Send a request below the API's root (``/threads/...``) and return the whole answer."""
+    idempotent: bool
+    """Whether the service is known to carry out requests with the same key only once."""
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request and return the whole answer."""
         ...
 
-    def open(self, path: str, body: Json) -> AbstractAsyncContextManager[Reading]:
-        """POST a request whose answer is read piece by piece."""
+    def open(self, request: Request) -> AbstractAsyncContextManager[Reading]:
+        """Send a request whose answer is read piece by piece."""
         ...
 
     async def aclose(self) -> None:
@@ -66,11 +89,11 @@ class PlainReading(Struct, frozen=True):
 class PlainClient(Protocol):
     """A synchronous client, as plain blocking functions."""
 
-    def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
+    def send(self, request: Request) -> Answer:
         """Like :meth:`Transport.send`."""
         ...
 
-    def open(self, path: str, body: Json) -> PlainReading:
+    def open(self, request: Request) -> PlainReading:
         """Like :meth:`Transport.open`."""
         ...
 
@@ -79,16 +102,17 @@ class ThreadTransport:
     """A synchronous client as a transport: every request runs in a thread of its own."""
 
     retries = True
+    idempotent = False
 
     def __init__(self, client: PlainClient) -> None:
         self._client = client
 
-    async def send(self, method: str, path: str, query: Query, body: Json | None) -> Answer:
-        return await in_thread(self._client.send, method, path, query, body)
+    async def send(self, request: Request) -> Answer:
+        return await in_thread(self._client.send, request)
 
     @asynccontextmanager
-    async def open(self, path: str, body: Json) -> AsyncIterator[Reading]:
-        plain = await in_thread(self._client.open, path, body)
+    async def open(self, request: Request) -> AsyncIterator[Reading]:
+        plain = await in_thread(self._client.open, request)
         pump = _Pump(plain)
         try:
             yield Reading(plain.status, plain.headers, pump.chunks())

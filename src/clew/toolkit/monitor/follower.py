@@ -8,13 +8,16 @@ from msgspec import Struct
 from clew.toolkit._time import REAL_TIME, Time
 from clew.toolkit.clients.sse import ServerEvent
 from clew.toolkit.errors import (
+    BadRequest,
     ConnectionFailed,
+    NotFound,
     RateLimited,
     RunNeedsTools,
     RunNotWaiting,
     ServerFault,
     ToolkitError,
     TooManyToolRounds,
+    UnexpectedAnswer,
 )
 from clew.toolkit.monitor.events import ConnectionDropped, ToolFinished, ToolsRequested
 from clew.toolkit.monitor.progress import Progress
@@ -66,7 +69,7 @@ class Follower:
         self._polling = polling
         self._max_rounds = max_tool_rounds
         self._time = time
-        self._thread_id = ""
+        self._thread_id = self._run_id = ""
         self._outputs: dict[str, ToolOutput] = {}
         self._rounds = self._submissions = 0
         self._polled = not stream
@@ -78,13 +81,17 @@ class Follower:
             await self._read(self._service.astream_run(thread_id, agent_id, **options))
         else:
             self._progress.saw_run(await self._service.acreate_run(thread_id, agent_id, **options))
+        self._run_id = self._run.id
         await self._go_on()
 
     async def join(self, thread_id: str, run_id: str) -> None:
         """Follow a run that was started elsewhere."""
         self._thread_id = thread_id
-        self._polled = True
-        self._progress.saw_run(await self._service.aget_run(thread_id, run_id))
+        self._run_id = run_id
+        run = await self._service.aget_run(thread_id, run_id)
+        if not (self._stream and await self._join()):
+            self._progress.saw_run(run)
+            self._polled = True
         await self._go_on()
 
     @property
@@ -112,8 +119,48 @@ class Follower:
         except (ConnectionFailed, ServerFault) as error:
             if self._progress.run is None:
                 raise
+            self._run_id = self._progress.run.id
             self._dropped(error)
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Find out what became of the run: from its events where they can be joined, else by a look."""
+        if not (self._stream and await self._join()):
+            self._polled = True
             await self._look()
+
+    async def _join(self) -> bool:
+        """Read the run's events from the first; return False if the service can't repeat them.
+
+        Returns when the run has ended or waits for tool outputs.
+        """
+        after: str | None = None
+        pause = self._polling.first
+        for failures in range(self._polling.failures + 1):
+            if after is None:
+                self._progress.begin_again()
+            try:
+                async with self._service.astream_events(self._thread_id, self._run.id, after=after) as events:
+                    async for event in events:
+                        after = event.id or after
+                        self._progress.saw_event(event)
+                        if self._run.pending_calls and await self._still_waits():
+                            return True
+                return True
+            except (NotFound, BadRequest, UnexpectedAnswer):
+                return False
+            except (ConnectionFailed, RateLimited, ServerFault) as error:
+                if failures == self._polling.failures:
+                    raise
+                self._dropped(error)
+                await self._time.sleep(pause)
+                pause = min(pause * self._polling.factor, self._polling.longest)
+        raise AssertionError("the last failure was raised")
+
+    async def _still_waits(self) -> bool:
+        """Return whether the calls just heard of are still open: repeated events tell of the past."""
+        now = await self._service.aget_run(self._thread_id, self._run_id)
+        return now.pending_calls == self._run.pending_calls
 
     def _dropped(self, error: ToolkitError) -> None:
         self._progress.reconnects += 1
@@ -141,7 +188,7 @@ class Follower:
         pause = self._polling.first
         for failures in range(self._polling.failures + 1):
             try:
-                run, hint = await self._service.apoll_run(self._thread_id, self._run.id)
+                run, hint = await self._service.apoll_run(self._thread_id, self._run_id)
             except (ConnectionFailed, RateLimited, ServerFault) as error:
                 if failures == self._polling.failures:
                     raise
@@ -186,7 +233,7 @@ class Follower:
             if self._submissions >= _MOST_SUBMISSIONS:
                 raise
             self._dropped(error)
-            await self._look()
+            await self._catch_up()
         else:
             self._submissions = 0
 

@@ -62,6 +62,9 @@ class Progress:
         self._messages: dict[str, Message] = {}
         self._states: list[tuple[str, float]] = []
         self._first_token: float | None = None
+        self._taken = self._skip = 0
+        self._told: dict[str, int] = {}
+        self._heard: dict[str, int] = {}
 
     @property
     def seconds(self) -> float:
@@ -103,6 +106,11 @@ class Progress:
         if not known:
             self.tell(MessageWritten(message=message, seconds=self.seconds))
 
+    def begin_again(self) -> None:
+        """Expect a stream that repeats the run's events from the first: what is known stays untold."""
+        self._skip, self._taken = self._taken, 0
+        self._heard = dict.fromkeys(self._told, 0)
+
     def saw_event(self, event: ServerEvent) -> None:
         """Take an event of a stream. Events of unknown names are for newer programs: ignored.
 
@@ -117,13 +125,17 @@ class Progress:
 
     def _take(self, event: ServerEvent) -> None:
         name = event.name
-        if name == "thread.message.delta":
-            self._text(msgspec.json.decode(event.data, type=_MessageDelta))
-        elif name in ("thread.message.completed", "thread.message.incomplete"):
+        if name.endswith(".delta"):
+            if name == "thread.message.delta":
+                self._text(msgspec.json.decode(event.data, type=_MessageDelta))
+            return
+        self._taken += 1
+        if self._taken <= self._skip:
+            return
+        if name in ("thread.message.completed", "thread.message.incomplete"):
             self.saw_message(msgspec.json.decode(event.data, type=Message))
         elif name.startswith(_STEP):
-            if name != "thread.run.step.delta":
-                self.saw_step(msgspec.json.decode(event.data, type=Step))
+            self.saw_step(msgspec.json.decode(event.data, type=Step))
         elif name.startswith(_RUN):
             self.saw_run(msgspec.json.decode(event.data, type=Run))
         elif name == "error":
@@ -132,12 +144,20 @@ class Progress:
 
     def _text(self, delta: _MessageDelta) -> None:
         parts = (piece.text.value if piece.text else piece.refusal for piece in delta.delta.content)
-        text = "".join(part for part in parts if part)
+        text = self._unheard(delta.id, "".join(part for part in parts if part))
         if not text:
             return
         if self._first_token is None:
             self._first_token = self.seconds
         self.tell(TextDelta(message_id=delta.id, text=text, seconds=self.seconds))
+
+    def _unheard(self, message_id: str, text: str) -> str:
+        """Return what of a piece wasn't told before; a repeated stream may cut its pieces elsewhere."""
+        told = self._told.get(message_id, 0)
+        heard = self._heard.get(message_id, told) + len(text)
+        self._heard[message_id] = heard
+        self._told[message_id] = max(told, heard)
+        return text[len(text) - (heard - told) :] if heard > told else ""
 
     # --- what is known ---
 
@@ -154,7 +174,7 @@ class Progress:
     @property
     def is_whole(self) -> bool:
         """Return whether the events so far told of everything, so that nothing need be read again."""
-        return self.reconnects == 0 and not any(step.is_open for step in self._steps.values())
+        return bool(self._steps) and not any(step.is_open for step in self._steps.values())
 
     def result(self, failure: RunError | None = None) -> RunResult:
         """Return what is known now, and why it was left if it was. There must have been a run."""

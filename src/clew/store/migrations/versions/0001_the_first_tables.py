@@ -6,6 +6,9 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+IS_HELD = sa.text("held IS NOT NULL")
+IS_LIVE = sa.text("held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action')")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -32,6 +35,18 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("agents", schema=None) as batch_op:
         batch_op.create_index("agents_by_project", ["project", "seq"], unique=False)
+
+    op.create_table(
+        "answers",
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "key"),
+    )
+    with op.batch_alter_table("answers", schema=None) as batch_op:
+        batch_op.create_index("answers_by_age", ["created_at"], unique=False)
 
     op.create_table(
         "threads",
@@ -68,11 +83,19 @@ def upgrade() -> None:
         sa.Column("incomplete_at", sa.BigInteger(), nullable=True),
         sa.Column("attachments", sa.Text(), nullable=False),
         sa.Column("metadata", sa.Text(), nullable=False),
+        sa.Column("held", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["thread_id"], ["threads.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
     )
     with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.create_index(
+            "held_messages",
+            ["thread_id", "held"],
+            unique=False,
+            sqlite_where=IS_HELD,
+            postgresql_where=IS_HELD,
+        )
         batch_op.create_index(
             "messages_by_run",
             ["run_id", "seq"],
@@ -108,26 +131,38 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("starts", sa.Integer(), nullable=False),
+        sa.Column("held", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["thread_id"], ["threads.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
     )
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.create_index(
-            "live_run_of_thread",
-            ["thread_id"],
-            unique=True,
-            sqlite_where=sa.text("status IN ('cancelling', 'in_progress', 'queued', 'requires_action')"),
-            postgresql_where=sa.text("status IN ('cancelling', 'in_progress', 'queued', 'requires_action')"),
+            "held_runs", ["thread_id", "held"], unique=False, sqlite_where=IS_HELD, postgresql_where=IS_HELD
+        )
+        batch_op.create_index(
+            "live_run_of_thread", ["thread_id"], unique=True, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE
         )
         batch_op.create_index(
             "live_runs_by_expiry",
             ["expires_at"],
             unique=False,
-            sqlite_where=sa.text("status IN ('cancelling', 'in_progress', 'queued', 'requires_action')"),
-            postgresql_where=sa.text("status IN ('cancelling', 'in_progress', 'queued', 'requires_action')"),
+            sqlite_where=IS_LIVE,
+            postgresql_where=IS_LIVE,
         )
         batch_op.create_index("runs_by_thread", ["thread_id", "seq"], unique=False)
+
+    op.create_table(
+        "thread_tags",
+        sa.Column("thread_seq", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["thread_seq"], ["threads.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("thread_seq", "key"),
+    )
+    with op.batch_alter_table("thread_tags", schema=None) as batch_op:
+        batch_op.create_index("thread_tags_by_value", ["project", "key", "value", "thread_seq"], unique=False)
 
     op.create_table(
         "steps",
@@ -163,14 +198,3 @@ def upgrade() -> None:
     with op.batch_alter_table("steps", schema=None) as batch_op:
         batch_op.create_index("steps_by_run", ["run_id", "seq"], unique=False)
         batch_op.create_index("steps_by_thread", ["thread_id", "seq"], unique=False)
-    op.create_table(
-        "answers",
-        sa.Column("project", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("fingerprint", sa.Text(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("project", "key"),
-    )
-    with op.batch_alter_table("answers", schema=None) as batch_op:
-        batch_op.create_index("answers_by_age", ["created_at"], unique=False)

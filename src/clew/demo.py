@@ -123,7 +123,7 @@ def _environment() -> dict[str, str]:
 def _programs() -> Path:
     """Return where the lesson's programs lie: in the installed package, or in a checkout."""
     installed = Path(clew.__file__).with_name("lesson")
-    return installed if installed.is_dir() else Path(__file__).parents[3] / "examples" / "lesson"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "examples" / "lesson"
 
 
 def _closing(settings: Settings, seconds: float) -> str:
