@@ -41,13 +41,13 @@ class Client:
                 raise RuntimeError(f"{method} {path}: {response.status} {answer}")
             return answer
 
-    async def turn(self, agent_id: str) -> None:
-        """One whole turn."""
+    async def turn(self, agent_id: str, wait: str = "?wait=30") -> None:
+        """One whole turn; ``wait`` asks the server to hold the read back until the run is over."""
         thread = (await self.call("POST", "/v1/threads", {}))["id"]
         await self.call("POST", f"/v1/threads/{thread}/messages", {"role": "user", "content": "Hello"})
         run = await self.call("POST", f"/v1/threads/{thread}/runs", {"assistant_id": agent_id})
         while run["status"] in ("queued", "in_progress"):
-            run = await self.call("GET", f"/v1/threads/{thread}/runs/{run['id']}")
+            run = await self.call("GET", f"/v1/threads/{thread}/runs/{run['id']}{wait}")
         if run["status"] != "completed":
             raise RuntimeError(f"the run ended {run['status']}: {run['last_error']}")
         messages = await self.call("GET", f"/v1/threads/{thread}/messages")
@@ -116,12 +116,12 @@ def flush_ms() -> float:
     return statistics.median(times) * 1000
 
 
-async def sequential(client: Client, agent: str, turns: int) -> list[float]:
+async def sequential(client: Client, agent: str, turns: int, wait: str) -> list[float]:
     """Return the milliseconds of turns made one after another."""
     times = []
     for _ in range(turns):
         begun = time.perf_counter()
-        await client.turn(agent)
+        await client.turn(agent, wait)
         times.append((time.perf_counter() - begun) * 1000)
     return times
 
@@ -172,13 +172,14 @@ async def main() -> None:
                 print(f"idle memory                     {resident_mb(server.pid):8.1f} MB")
                 print(f"reference: a disk flush         {flush_ms():8.2f} ms")
                 print(f"reference: the cheapest answer  {await echo_ms(client, 500):8.2f} ms")
-                await sequential(client, agent, 30)
-                cpu = cpu_seconds(server.pid)
-                times = sorted(await sequential(client, agent, options.turns))
-                cpu = (cpu_seconds(server.pid) - cpu) / options.turns * 1000
-                print(f"one turn, one after another     {statistics.median(times):8.2f} ms p50")
-                print(f"                                {times[int(len(times) * 0.99)]:8.2f} ms p99")
-                print(f"server CPU a turn               {cpu:8.2f} ms")
+                await sequential(client, agent, 30, "")
+                for how, wait in (("long-polling", "?wait=30"), ("polling at once", "")):
+                    cpu = cpu_seconds(server.pid)
+                    times = sorted(await sequential(client, agent, options.turns, wait))
+                    cpu = (cpu_seconds(server.pid) - cpu) / options.turns * 1000
+                    print(f"one turn, {how:15}       {statistics.median(times):8.2f} ms p50")
+                    print(f"                                {times[int(len(times) * 0.99)]:8.2f} ms p99")
+                    print(f"                                {cpu:8.2f} ms of server CPU")
                 for clients in options.clients:
                     rate = await concurrent(client, agent, clients, options.seconds)
                     print(f"turns a second, {clients:3} clients     {rate:8.1f}")

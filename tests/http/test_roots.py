@@ -11,6 +11,7 @@ from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, Json, RunHandle, function_tool
 from tests.support.operations import BY_NAME, World, right_body
 from tests.support.server import KEYS, Server
+from tests.support.sse import names
 
 ROOTS_OF_ALPHA = [root.format(project="alpha") for root in ROOTS]
 
@@ -46,6 +47,8 @@ def journey(api: Api, model: ScriptedModel) -> dict[str, Json]:
     call("submit_tool_outputs", {"tool_outputs": outputs})
     run.wait("completed")
     call("list_run_steps", learn="step_id")
+    stream = api.send("GET", call.world.path(BY_NAME["follow_run"]))
+    call.answers["follow_run"] = {"events": names(stream.text)}
     for name in ("get_run_step", "get_run", "update_run", "get_agent", "update_agent", "get_thread"):
         call(name)
     for name in ("update_thread", "get_message", "update_message", "get_model"):

@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from clew.store.schema import prepare_sqlite
+from clew.store.tables import metadata
 
-TABLES = ("agents", "threads", "messages", "runs", "steps")
+TABLES = tuple(table.name for table in metadata.sorted_tables)
 
 
 @cache
@@ -39,7 +40,7 @@ def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:
     connection = sqlite3.connect(path)
     try:
         return {
-            table: connection.execute(f"SELECT * FROM {table} ORDER BY seq").fetchall() for table in TABLES
+            table: connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall() for table in TABLES
         }
     finally:
         connection.close()

@@ -21,7 +21,7 @@ from clew.store import messages, runs, steps
 from clew.store.database import Database
 from clew.store.statement import Transaction
 
-_INLINE_HISTORY = 50
+_INLINE_HISTORY = 20
 """Up to so many messages are read at once; longer histories are read beside the event loop."""
 
 _log = logging.getLogger(__name__)
@@ -143,9 +143,10 @@ class Worker:
 
     async def _request(self, run: Run, model: str, call: CallModel, context: int | None) -> ChatRequest:
         limit = prompt.history_limit(run)
-        short = limit is not None and limit <= _INLINE_HISTORY
-        fetch = self._db.read if short else self._db.scan
-        history, own_steps, own_messages = await fetch(_conversation, run, -1 if limit is None else limit)
+        first = _INLINE_HISTORY if limit is None else min(limit, _INLINE_HISTORY)
+        history, own_steps, own_messages = await self._db.read(_conversation, run, first)
+        if len(history) == first != limit:  # there is more: read it beside the event loop
+            history, _, _ = await self._db.scan(_conversation, run, -1 if limit is None else limit)
         return prompt.build(run, model, history, own_steps, own_messages, call, context)
 
 

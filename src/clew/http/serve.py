@@ -1,6 +1,7 @@
 """The server process: puts store, engine, models and API together, and runs them under uvicorn."""
 
 import asyncio
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -57,6 +58,8 @@ def run(
         ssl_certfile=str(certificate[0]) if certificate else None,
         ssl_keyfile=str(certificate[1]) if certificate else None,
         server_header=False,
+        proxy_headers=False,
+        ws="none",
         timeout_graceful_shutdown=5,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -78,6 +81,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            gc.collect()
+            gc.freeze()  # what was made to start with stays: no collection need look at it again
             self._on_ready()
 
 
