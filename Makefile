@@ -27,9 +27,12 @@ setup: .venv/ready  ## .venv with everything that developers need
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-lock:  ## refresh requirements/dev.lock (needs uv)
-	uv pip compile pyproject.toml --extra examples --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links -o requirements/dev.lock $(ARGS)
+LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --quiet $(ARGS)
+
+lock:  ## refresh the locks (needs uv; ARGS=--upgrade takes the newest versions)
+	$(LOCK) pyproject.toml -o requirements/run.lock
+	$(LOCK) pyproject.toml --extra examples --extra toolkit --group dev -o requirements/dev.lock
 
 build: .venv/ready  ## the wheel, in dist/
 	$(BIN)/python -m hatchling build -t wheel

@@ -12,6 +12,7 @@ from tests.support.clock import ManualClock
 from tests.support.database import new_database
 from tests.support.ids import CountingIds
 from tests.support.server import KEYS, MODEL_KEY, Server
+from tests.support.servers import Servers
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,9 @@ def other(server: Server, http: httpx2.Client) -> Api:
 def database(tmp_path: Path) -> Path:
     """An empty database file, migrated."""
     return new_database(tmp_path / "clew.db")
+
+
+@pytest.fixture
+def servers(database: Path, model: ScriptedModel, http: httpx2.Client) -> Servers:
+    """Servers that a test starts itself, one after another on one database, with a clock of their own."""
+    return Servers(database, model.url, http)

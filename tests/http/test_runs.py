@@ -3,6 +3,7 @@
 Source: OpenAI's guide "How Assistants work" and the published API schema.
 """
 
+import itertools
 import threading
 from typing import Any
 
@@ -307,7 +308,7 @@ def test_a_poller_never_sees_a_state_go_back(api: Api, model: ScriptedModel) -> 
     held.release()
     poller.join()
     states = [each["status"] for each in seen]
-    moves = [(a, b) for a, b in zip(states, states[1:], strict=False) if order[a] > order[b]]
+    moves = [(a, b) for a, b in itertools.pairwise(states) if order[a] > order[b]]
     assert moves in ([], [("requires_action", "queued")], [("requires_action", "in_progress")])
     for each in seen:
         assert (each["required_action"] is not None) == (each["status"] == "requires_action")

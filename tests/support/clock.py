@@ -63,7 +63,7 @@ class ManualClock:
         for sleeper in due:
             sleeper.wake()
 
-    def advance_past_sleep(self, milliseconds: int) -> None:
+    def advance_past_sleep(self, milliseconds: int, patience: float = PATIENCE) -> None:
         """Wait until somebody sleeps for no longer than ``milliseconds``, then let that much time pass.
 
         Raises:
@@ -74,6 +74,6 @@ class ManualClock:
             def asleep() -> bool:
                 return any(sleeper.due <= self._now + milliseconds for sleeper in self._sleepers)
 
-            if not self._changed.wait_for(asleep, PATIENCE):
+            if not self._changed.wait_for(asleep, patience):
                 raise TimeoutError(f"nobody sleeps for {milliseconds} ms or less")
         self.advance(milliseconds)

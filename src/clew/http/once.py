@@ -22,7 +22,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
-_LONGEST_KEY = 256
+LONGEST_KEY = 256
 _RETRY_WINDOW = 10 * 60 * 1000
 """Milliseconds in which Azure's client may still be retrying one call."""
 
@@ -81,8 +81,8 @@ def _is_repeated(call: Call[Any], before: Answer, fingerprint: str) -> bool:
 
 def _key(call: Call[Any]) -> str | None:
     key = call.headers.get("idempotency-key") or call.headers.get("x-ms-client-request-id")
-    if key is not None and len(key) > _LONGEST_KEY:
-        raise invalid(f"An idempotency key may have at most {_LONGEST_KEY} characters.")
+    if key is not None and len(key) > LONGEST_KEY:
+        raise invalid(f"An idempotency key may have at most {LONGEST_KEY} characters.")
     return key
 
 

@@ -26,7 +26,13 @@ class Operation(Struct, frozen=True):
     body: type[requests.Request] | None = None
     poll_after: bool = False
     """Whether clients that poll read from the answer how soon to ask again."""
+    reads: tuple[str, ...] = ()
+    """What it reads from query and headers: names in :data:`clew.http.openapi_parameters.PARAMETERS`."""
 
+
+_PAGE = ("limit", "order", "after", "before")
+_ONCE = ("idempotency_key", "client_request_id")
+_LINE = (*_ONCE, "when_busy")
 
 _AGENT = "/assistants/{assistant_id}"
 _THREAD = "/threads/{thread_id}"
@@ -34,43 +40,49 @@ _MESSAGE = _THREAD + "/messages/{message_id}"
 _RUN = _THREAD + "/runs/{run_id}"
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("create_agent", "POST", "/assistants", agents.create, requests.CreateAgent),
-    Operation("list_agents", "GET", "/assistants", agents.list_),
+    Operation("create_agent", "POST", "/assistants", agents.create, requests.CreateAgent, reads=_ONCE),
+    Operation("list_agents", "GET", "/assistants", agents.list_, reads=_PAGE),
     Operation("get_agent", "GET", _AGENT, agents.get),
     Operation("update_agent", "POST", _AGENT, agents.update, requests.UpdateAgent),
     Operation("delete_agent", "DELETE", _AGENT, agents.delete),
-    Operation("create_thread", "POST", "/threads", threads.create, requests.CreateThread),
-    Operation("list_threads", "GET", "/threads", threads.list_),
+    Operation("create_thread", "POST", "/threads", threads.create, requests.CreateThread, reads=_ONCE),
+    Operation("list_threads", "GET", "/threads", threads.list_, reads=(*_PAGE, "metadata")),
     Operation(
         "create_thread_and_run",
         "POST",
         "/threads/runs",
         runs.create_thread_and_run,
         requests.CreateThreadAndRun,
+        reads=_LINE,
     ),
     Operation("get_thread", "GET", _THREAD, threads.get),
     Operation("update_thread", "POST", _THREAD, threads.update, requests.UpdateThread),
     Operation("delete_thread", "DELETE", _THREAD, threads.delete),
-    Operation("create_message", "POST", _THREAD + "/messages", messages.create, requests.CreateMessage),
-    Operation("list_messages", "GET", _THREAD + "/messages", messages.list_),
+    Operation(
+        "create_message", "POST", _THREAD + "/messages", messages.create, requests.CreateMessage, reads=_LINE
+    ),
+    Operation("list_messages", "GET", _THREAD + "/messages", messages.list_, reads=(*_PAGE, "run_id")),
     Operation("get_message", "GET", _MESSAGE, messages.get),
     Operation("update_message", "POST", _MESSAGE, messages.update, requests.UpdateMetadata),
     Operation("delete_message", "DELETE", _MESSAGE, messages.delete),
-    Operation("create_run", "POST", _THREAD + "/runs", runs.create, requests.CreateRun),
-    Operation("list_runs", "GET", _THREAD + "/runs", runs.list_),
-    Operation("get_run", "GET", _RUN, runs.get, poll_after=True),
+    Operation(
+        "create_run", "POST", _THREAD + "/runs", runs.create, requests.CreateRun, reads=(*_LINE, "include")
+    ),
+    Operation("list_runs", "GET", _THREAD + "/runs", runs.list_, reads=_PAGE),
+    Operation("get_run", "GET", _RUN, runs.get, poll_after=True, reads=("wait",)),
     Operation("update_run", "POST", _RUN, runs.update, requests.UpdateMetadata),
-    Operation("cancel_run", "POST", _RUN + "/cancel", runs.cancel),
+    Operation("cancel_run", "POST", _RUN + "/cancel", runs.cancel, reads=_ONCE),
     Operation(
         "submit_tool_outputs",
         "POST",
         _RUN + "/submit_tool_outputs",
         runs.submit_tool_outputs,
         requests.SubmitToolOutputs,
+        reads=_ONCE,
     ),
-    Operation("follow_run", "GET", _RUN + "/events", runs.follow),
-    Operation("list_run_steps", "GET", _RUN + "/steps", steps.list_),
-    Operation("get_run_step", "GET", _RUN + "/steps/{step_id}", steps.get),
+    Operation("follow_run", "GET", _RUN + "/events", runs.follow, reads=("after_event", "last_event_id")),
+    Operation("list_run_steps", "GET", _RUN + "/steps", steps.list_, reads=(*_PAGE, "include")),
+    Operation("get_run_step", "GET", _RUN + "/steps/{step_id}", steps.get, reads=("include",)),
     Operation("list_models", "GET", "/models", models.list_),
     Operation("get_model", "GET", "/models/{model:path}", models.get),
 )

@@ -5,14 +5,27 @@ Nullable fields are present with null. Times are whole seconds since the Unix ep
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from clew.core.records import Agent, Call, Failure, Json, Message, Run, Step, Thread, Usage
-from clew.core.states import RunStatus, StepStatus
+from clew.core.records import (
+    Agent,
+    Call,
+    ErrorCode,
+    Failure,
+    Json,
+    Message,
+    Run,
+    Step,
+    StepType,
+    Thread,
+    Usage,
+)
+from clew.core.states import MessageStatus, RunStatus, StepStatus
 
 Object: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 
 
 class AgentObject(Struct, frozen=True, kw_only=True):
@@ -57,11 +70,11 @@ class MessageObject(Struct, frozen=True, kw_only=True):
     object: Literal["thread.message"] = "thread.message"
     created_at: int
     thread_id: str
-    status: str
+    status: MessageStatus
     incomplete_details: IncompleteDetails | None
     completed_at: int | None
     incomplete_at: int | None
-    role: str
+    role: Literal["user", "assistant"]
     content: list[Object]
     assistant_id: str | None
     run_id: str | None
@@ -87,7 +100,7 @@ class UsageObject(Struct, frozen=True, kw_only=True):
 class LastError(Struct, frozen=True):
     """Why a run or a step failed."""
 
-    code: str
+    code: ErrorCode
     message: str
 
 
@@ -127,7 +140,7 @@ class RunObject(Struct, frozen=True, kw_only=True):
     created_at: int
     assistant_id: str
     thread_id: str
-    status: str
+    status: RunStatus
     started_at: int | None
     expires_at: int | None
     cancelled_at: int | None
@@ -162,8 +175,8 @@ class StepObject(Struct, frozen=True, kw_only=True):
     run_id: str
     assistant_id: str
     thread_id: str
-    type: str
-    status: str
+    type: StepType
+    status: StepStatus
     cancelled_at: int | None
     completed_at: int | None
     expired_at: int | None
@@ -179,7 +192,7 @@ class Deleted(Struct, frozen=True):
     """The answer to a deletion."""
 
     id: str
-    object: str
+    object: Literal["assistant.deleted", "thread.deleted", "thread.message.deleted"]
     deleted: bool = True
 
 
@@ -192,17 +205,17 @@ class ModelObject(Struct, frozen=True, kw_only=True):
     owned_by: str = "clew"
 
 
-class ListObject(Struct, frozen=True, kw_only=True):
+class ListObject(Struct, Generic[T], frozen=True, kw_only=True):
     """One page of a list."""
 
     object: Literal["list"] = "list"
-    data: Sequence[Any]
+    data: Sequence[T]
     first_id: str | None
     last_id: str | None
     has_more: bool
 
 
-def listed(items: Sequence[Any], has_more: bool) -> ListObject:
+def listed(items: Sequence[Any], has_more: bool) -> ListObject[Any]:
     """Return a list's envelope. An empty page has no ids: Azure's client pages until it sees that."""
     return ListObject(
         data=items,

@@ -58,7 +58,7 @@ async def delete(call: Call[None]) -> Deleted:
     return Deleted(agent_id, "assistant.deleted")
 
 
-async def list_(call: Call[None]) -> ListObject:
+async def list_(call: Call[None]) -> ListObject[AgentObject]:
     """List the project's agents."""
     page = await call.services.db.read(agents.page, call.project, page_request(call))
     return objects.listed([objects.agent(each) for each in page.items], page.has_more)

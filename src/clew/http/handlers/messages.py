@@ -81,7 +81,7 @@ async def delete(call: Call[None]) -> Deleted:
     return Deleted(message_id, "thread.message.deleted")
 
 
-async def list_(call: Call[None]) -> ListObject:
+async def list_(call: Call[None]) -> ListObject[MessageObject]:
     """List a thread's messages, newest first; with ``run_id``, those that one run wrote."""
     page = await call.services.db.read(
         _list, call.project, call.path["thread_id"], page_request(call), call.query.get("run_id") or None

@@ -14,6 +14,6 @@ async def get(call: Call[None]) -> ModelObject:
     return ModelObject(id=name)
 
 
-async def list_(call: Call[None]) -> ListObject:
+async def list_(call: Call[None]) -> ListObject[ModelObject]:
     """List the models that agents can use."""
     return objects.listed([ModelObject(id=name) for name in call.services.models], has_more=False)

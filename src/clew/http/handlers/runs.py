@@ -287,7 +287,7 @@ async def _update(tx: Transaction, keys: RunKeys, body: UpdateMetadata) -> RunSt
     return RunState(changed, state.waiting)
 
 
-async def list_(call: Call[None]) -> ListObject:
+async def list_(call: Call[None]) -> ListObject[RunObject]:
     """List a thread's runs."""
     page, waiting = await call.services.db.read(
         _list, call.project, call.path["thread_id"], page_request(call)

@@ -20,7 +20,7 @@ async def get(call: Call[None]) -> StepObject:
     return objects.step(step)
 
 
-async def list_(call: Call[None]) -> ListObject:
+async def list_(call: Call[None]) -> ListObject[StepObject]:
     """List a run's steps."""
     page = await call.services.db.read(
         _list, call.project, call.path["thread_id"], call.path["run_id"], page_request(call)

@@ -85,7 +85,7 @@ def _cancelled(run: Run, now: int) -> Decision:
     return decide(RunState(cancelling), Started(), now)
 
 
-async def list_(call: Call[None]) -> ListObject:
+async def list_(call: Call[None]) -> ListObject[ThreadObject]:
     """List the project's threads; ``metadata[key]=value`` narrows it, also several times.
 
     Azure has this list; OpenAI's users asked for it since day one.

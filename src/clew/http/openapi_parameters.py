@@ -1,0 +1,107 @@
+"""What operations read from path, query and headers, as the OpenAPI document says it.
+
+Source: OpenAI's API reference (list parameters, ``include[]``); azure-core for
+``x-ms-client-request-id``; the rest is Clew's own, and says so.
+"""
+
+import re
+from typing import Any
+
+from clew.core.records import Json
+from clew.http.call import LONGEST_WAIT
+from clew.http.once import LONGEST_KEY
+
+_PATH = re.compile(r"{(\w+)(?::path)?}")
+_POSITION: Json = {"type": "integer", "minimum": 0, "default": 0}
+_KEY: Json = {"type": "string", "maxLength": LONGEST_KEY}
+
+
+def _query(name: str, description: str, schema: Json, **more: Any) -> Json:
+    return {"name": name, "in": "query", "description": description, **more, "schema": schema}
+
+
+def _header(name: str, description: str, schema: Json) -> Json:
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+PARAMETERS: dict[str, Json] = {
+    "limit": _query(
+        "limit",
+        "How many items a page holds at most.",
+        {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+    ),
+    "order": _query(
+        "order", "By creation: oldest or newest first.", {"enum": ["asc", "desc"], "default": "desc"}
+    ),
+    "after": _query(
+        "after", "The id of an item: the page begins behind it, in the order asked for.", {"type": "string"}
+    ),
+    "before": _query(
+        "before", "The id of an item: the page ends in front of it, in the order asked for.", {"type": "string"}
+    ),
+    "run_id": _query("run_id", "Only messages that this run wrote.", {"type": "string"}),
+    "include": _query(
+        "include[]",
+        "Accepted for clients that send it; there is nothing yet that it could add.",
+        {"type": "array", "items": {"type": "string"}},
+        style="form",
+        explode=True,
+    ),
+    "metadata": _query(
+        "metadata",
+        "Clew's own: only threads whose metadata hold this pair, as `metadata[key]=value`; several narrow "
+        "the list further.",
+        {"type": "object", "additionalProperties": {"type": "string"}, "maxProperties": 16},
+        style="deepObject",
+        explode=True,
+    ),
+    "wait": _query(
+        "wait",
+        "Clew's own: seconds for which the answer may be held back while the run is queued, in progress or "
+        "cancelling. It comes at once when the run is over or waits for tool outputs.",
+        {"type": "number", "minimum": 0, "maximum": int(LONGEST_WAIT), "default": 0},
+    ),
+    "after_event": _query(
+        "after", "The `id` of the last event that was seen: the stream goes on behind it.", _POSITION
+    ),
+    "last_event_id": _header(
+        "Last-Event-ID", "Like `after`: what an EventSource sends when it connects again.", _POSITION
+    ),
+    "idempotency_key": _header(
+        "Idempotency-Key",
+        "Clew's own: a request sent again with the same key is answered as before, not done again. With "
+        "another body it is refused.",
+        _KEY,
+    ),
+    "client_request_id": _header(
+        "x-ms-client-request-id",
+        "Azure's id of a call, the same over its retries: for ten minutes it works like Idempotency-Key.",
+        _KEY,
+    ),
+    "when_busy": _header(
+        "Clew-When-Busy",
+        "Clew's own: what a run on the thread does to this request. `fail` refuses it with 400, as the "
+        "original services do; with `queue` it waits in line.",
+        {"enum": ["fail", "queue"], "default": "fail"},
+    ),
+}
+"""By the names that operations use."""
+
+
+def documented_path(path: str) -> str:
+    """Return a path of the table of operations as OpenAPI writes it."""
+    return _PATH.sub(r"{\1}", path)
+
+
+def path_parameters(path: str) -> list[Json]:
+    """Return the parameters that a path holds. Ids are opaque to clients."""
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": "A model's name." if name == "model" else f"The {name.removesuffix('_id')}'s id.",
+            "schema": {"type": "string", "minLength": 1},
+        }
+        for name in _PATH.findall(path)
+    ]

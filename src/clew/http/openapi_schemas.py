@@ -1,0 +1,162 @@
+"""The schemas of the OpenAPI document: from the types that decode requests and encode answers.
+
+JSON Schema 2020-12, which OpenAPI 3.1 uses. What msgspec derives from a type is made as exact as what
+the server does: an answer's fields are always there, and JSON that is kept as it came has its type.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
+from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from clew.core.records import Json
+from clew.core.states import MessageStatus, RunStatus, StepStatus
+from clew.http import openapi_shapes as shapes
+from clew.http.operations import OPERATIONS, Operation
+from clew.http.streams import RunStream
+from clew.wire import errors, objects, requests
+
+Schemas: TypeAlias = dict[str, Json]
+
+_REF = "#/components/schemas/{name}"
+
+_CLOSER: dict[type[Struct], dict[str, Any]] = {
+    objects.AgentObject: {
+        "tools": requests.Tools,
+        "tool_resources": requests.ToolResources,
+        "response_format": requests.ResponseFormat,
+    },
+    objects.ThreadObject: {"tool_resources": requests.ToolResources},
+    objects.MessageObject: {
+        "content": list[shapes.Content],
+        "incomplete_details": shapes.MessageIncompleteDetails | None,
+    },
+    objects.RunObject: {
+        "tools": requests.Tools,
+        "tool_resources": requests.ToolResources,
+        "response_format": requests.ResponseFormat,
+        "truncation_strategy": shapes.TruncationInForce,
+        "tool_choice": requests.ToolChoice,
+        "incomplete_details": shapes.RunIncompleteDetails | None,
+    },
+    objects.StepObject: {"step_details": shapes.StepDetails},
+}
+"""Types of fields that the wire types leave open, because their JSON is kept as it came."""
+
+_REMARKS = {
+    ("CreateRun", "expires_in"): "Clew's own: seconds until the run expires, instead of the server's setting.",
+    ("CreateThreadAndRun", "expires_in"): "Clew's own: as for a run on a thread that exists.",
+}
+
+_PYTHON_ONLY = r"(?!\n)"
+"""Part of patterns that only Python needs: JSON Schema's ``$`` (ECMA 262) never matches before a line break."""
+
+EVENTS: dict[str, type[Struct]] = {
+    "thread.created": objects.ThreadObject,
+    "thread.run.created": objects.RunObject,
+    **{f"thread.run.{status}": objects.RunObject for status in RunStatus},
+    "thread.run.step.created": objects.StepObject,
+    **{f"thread.run.step.{status}": objects.StepObject for status in StepStatus},
+    "thread.run.step.delta": shapes.StepDelta,
+    "thread.message.created": objects.MessageObject,
+    **{f"thread.message.{status}": objects.MessageObject for status in MessageStatus},
+    "thread.message.delta": shapes.MessageDelta,
+}
+"""The type of each event's data."""
+
+
+def ref(name: str) -> Json:
+    """Return a reference to a schema."""
+    return {"$ref": _REF.format(name=name)}
+
+
+class Answer(Struct, frozen=True):
+    """What an operation answers: a schema's name if JSON, and whether it may stream."""
+
+    schema: str | None
+    streams: bool
+
+
+@cache
+def answer(operation: Operation) -> Answer:
+    """Return what an operation's handler says that it returns."""
+    declared = get_type_hints(operation.handler)["return"]
+    alternatives = set(get_args(declared)) if get_origin(declared) is not objects.ListObject else {declared}
+    kinds = (alternatives or {declared}) - {RunStream}
+    assert len(kinds) <= 1, f"{operation.name} answers with more than one type"
+    name = next((_name(kind) for kind in kinds), None)
+    return Answer(name, RunStream in (alternatives or {declared}))
+
+
+def _name(kind: Any) -> str:
+    if get_origin(kind) is objects.ListObject:
+        return f"ListOf{get_args(kind)[0].__name__}"
+    return str(kind.__name__)
+
+
+def schemas() -> Schemas:
+    """Return every schema of the document, by name."""
+    bodies = [operation.body for operation in OPERATIONS if operation.body is not None]
+    closer = [kind for fields in _CLOSER.values() for kind in fields.values()]
+    answers = [kind for module in (objects, errors, shapes) for kind in _structs(module)]
+    types = list(dict.fromkeys([*bodies, *answers]))
+    derived, components = msgspec.json.schema_components([*types, *closer], ref_template=_REF)
+    exact = iter(derived[len(types) :])
+    for owner, fields in _CLOSER.items():
+        for field in fields:
+            components[owner.__name__]["properties"][field] = next(exact)
+    for kind in answers:
+        _always_there(kind, components[kind.__name__])
+    _make_lists(components)
+    components["Deleted"]["properties"]["deleted"] = {"const": True}
+    for (name, field), remark in _REMARKS.items():
+        components[name]["properties"][field]["description"] = remark
+    return {name: _plain(components[name]) for name in sorted(components)}
+
+
+def _structs(module: ModuleType) -> Iterator[type[Struct]]:
+    """Yield the types of answers that a module defines."""
+    for kind in vars(module).values():
+        is_struct = isinstance(kind, type) and issubclass(kind, Struct)
+        if is_struct and kind.__module__ == module.__name__ and kind is not objects.ListObject:
+            yield kind
+
+
+def _always_there(kind: type[Struct], schema: Json) -> None:
+    """An answer gives all of its fields, also those that have a default; not those that may be unset."""
+    fields = msgspec.structs.fields(kind)
+    tag = kind.__struct_config__.tag_field
+    schema["required"] = [tag] if tag else []
+    schema["required"] += [field.encode_name for field in fields if field.default is not UNSET]
+    for each in schema["properties"].values():
+        each.pop("default", None)
+
+
+def _make_lists(components: Schemas) -> None:
+    """Add one envelope a type of item."""
+    envelope = msgspec.json.schema(objects.ListObject)["$defs"]["ListObject"]
+    for operation in OPERATIONS:
+        name = answer(operation).schema or ""
+        item = name.removeprefix("ListOf")
+        if item == name or name in components:
+            continue
+        data = {"type": "array", "items": ref(item)}
+        components[name] = envelope | {
+            "title": name,
+            "properties": envelope["properties"] | {"object": {"const": "list"}, "data": data},
+            "required": list(envelope["properties"]),
+        }
+
+
+def _plain(schema: Any) -> Any:
+    """Return a schema in the words of JSON Schema only."""
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    pattern = schema.get("pattern")
+    changed = {"pattern": pattern.replace(_PYTHON_ONLY, "")} if isinstance(pattern, str) else {}
+    return {key: _plain(value) for key, value in (schema | changed).items()}

@@ -1,0 +1,61 @@
+"""`clew demo`, from the first line to the last."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clew.testing.replies import Request
+from clew.testing.scripted_model import ScriptedModel
+from tests.support.weights import real_weights
+
+
+def demo(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "clew.cli.main", "demo", *options],
+        env={**os.environ, "CLEW_DATA_DIR": str(folder), "COLUMNS": "100"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=280,
+        check=False,
+    )
+
+
+def test_the_demo_tells_its_story_with_a_model_of_ones_own(tmp_path: Path) -> None:
+    with ScriptedModel() as model:
+        model.when(lambda request: bool(request.tools) and not request.tool_outputs).call(
+            "get_current_time", {}
+        )
+        done = demo(tmp_path, "--model-url", model.url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for title in ("1. A conversation", "2. Watching a run", "3. Tools", "4. History", "That was it"):
+        assert title in done.stdout
+    assert "get_current_time({})" in done.stdout
+    assert not list(tmp_path.glob("*.db")), "the demo's data belongs to its own server, and goes with it"
+
+
+def test_a_demo_whose_model_fails_says_so_and_fails(tmp_path: Path) -> None:
+    with ScriptedModel() as model:
+        model.when(_always).fail(status=401, message="no such key")
+        done = demo(tmp_path, "--model-url", model.url)
+    assert done.returncode == 1
+    assert "step1_conversation.py failed" in done.stderr
+    assert "no such key" in done.stdout + done.stderr
+
+
+def _always(_: Request) -> bool:
+    return True
+
+
+@pytest.mark.model
+@pytest.mark.timeout(300)
+def test_the_demo_runs_on_the_embedded_model(tmp_path: Path) -> None:
+    weights = real_weights("qwen2.5-coder-0.5b")
+    (tmp_path / "clew.toml").write_text(f'model_file = "{weights}"\n', encoding="utf-8")
+    done = demo(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Four programs" in done.stdout
