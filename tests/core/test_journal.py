@@ -210,7 +210,9 @@ def test_positions_follow_each_other_without_a_gap() -> None:
     assert entries[0].position == 1
     assert all(after.position == before.end + 1 for before, after in zip(entries, entries[1:], strict=False))
     assert entries[-1].end == rows.state.run.position
-    assert [entry.name for entry in entries if entry.name.startswith("run.") and ".step." not in entry.name] == [
+    assert [
+        entry.name for entry in entries if entry.name.startswith("run.") and ".step." not in entry.name
+    ] == [
         "run.created",
         "run.queued",
         "run.in_progress",

@@ -13,6 +13,7 @@ PATIENCE = 10.0
 
 
 class _Sleeper(NamedTuple):
+    asked: int
     due: int
     wake: Callable[[], None]
 
@@ -43,7 +44,7 @@ class ManualClock:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(awake.set)
 
-        sleeper = _Sleeper(self._now + milliseconds, wake)
+        sleeper = _Sleeper(milliseconds, self._now + milliseconds, wake)
         with self._changed:
             self._sleepers.append(sleeper)
             self._changed.notify_all()
@@ -63,8 +64,8 @@ class ManualClock:
         for sleeper in due:
             sleeper.wake()
 
-    def advance_past_sleep(self, milliseconds: int, patience: float = PATIENCE) -> None:
-        """Wait until somebody sleeps for no longer than ``milliseconds``, then let that much time pass.
+    def advance_past_sleep(self, milliseconds: int) -> None:
+        """Wait until somebody sleeps for just ``milliseconds``, then let that much time pass.
 
         Raises:
             TimeoutError: nobody did.
@@ -72,8 +73,8 @@ class ManualClock:
         with self._changed:
 
             def asleep() -> bool:
-                return any(sleeper.due <= self._now + milliseconds for sleeper in self._sleepers)
+                return any(sleeper.asked == milliseconds for sleeper in self._sleepers)
 
-            if not self._changed.wait_for(asleep, patience):
-                raise TimeoutError(f"nobody sleeps for {milliseconds} ms or less")
+            if not self._changed.wait_for(asleep, PATIENCE):
+                raise TimeoutError(f"nobody sleeps for {milliseconds} ms")
         self.advance(milliseconds)

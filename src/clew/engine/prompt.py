@@ -1,6 +1,6 @@
 """What the model is asked: a thread, a run and its own turns so far as one chat request. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -89,23 +89,36 @@ def _tokens(items: Sequence[Json]) -> int:
 
 
 def _drop_middle(messages: list[Json], limit: int) -> list[Json]:
-    """Keep the newest and the oldest messages that fit, dropping from the middle of the thread."""
+    """Keep the newest and the oldest messages that fit, dropping from the middle of the thread.
+
+    The newest message and the newest by the user are never dropped.
+    """
     costs = [_tokens([message]) for message in messages]
     if sum(costs) <= limit:
         return messages
-    if not messages or costs[-1] > limit:
+    if not messages:
         raise DoesNotFit
-    left = limit - costs[-1]
-    first, last = 0, len(messages) - 1  # messages[first:last] is what is still undecided
-    from_start = True
-    while first < last:
-        cost = costs[first] if from_start else costs[last - 1]
-        if cost > left:
+    newest = len(messages) - 1
+    asked = next((index for index in range(newest, -1, -1) if messages[index]["role"] == "user"), newest)
+    kept = {newest, asked}
+    left = limit - sum(costs[index] for index in kept)
+    if left < 0:
+        raise DoesNotFit
+    for index in _from_both_ends(len(messages)):
+        if index in kept:
+            continue
+        if costs[index] > left:
             break
-        left -= cost
-        first, last = (first + 1, last) if from_start else (first, last - 1)
-        from_start = not from_start
-    return messages[:first] + messages[last:]
+        left -= costs[index]
+        kept.add(index)
+    return [messages[index] for index in sorted(kept)]
+
+
+def _from_both_ends(count: int) -> Iterator[int]:
+    """Yield the last index, the first, the last but one, the second, and so on to the middle."""
+    for step in range((count + 1) // 2):
+        yield count - 1 - step
+        yield step
 
 
 def _chat_message(message: Message) -> Json:

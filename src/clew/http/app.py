@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,6 +26,7 @@ def create_app(services: Services, keyring: Keyring, lifespan: Lifespan | None =
         [
             Route("/healthz", _ByMethod({"GET": _Healthy()})),
             Route("/readyz", _ByMethod({"GET": _Ready(services)})),
+            Route("/openapi.json", _ByMethod({"GET": _Document()})),
             Route("/msi/token", _ByMethod({"GET": TokenRoute(keyring, services.clock)})),
             *(Mount(root, operations) for root in ROOTS),
         ],
@@ -83,3 +84,12 @@ class _Ready:
             await PlainTextResponse("the store does not answer\n", 503)(scope, receive, send)
             return
         await PlainTextResponse("ready\n")(scope, receive, send)
+
+
+class _Document:
+    """``GET /openapi.json``: the OpenAPI document, made when it is first asked for."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from clew.http import openapi
+
+        await Response(openapi.encoded(), media_type="application/json")(scope, receive, send)

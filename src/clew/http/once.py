@@ -80,10 +80,10 @@ def _is_repeated(call: Call[Any], before: Answer, fingerprint: str) -> bool:
 
 
 def _key(call: Call[Any]) -> str | None:
-    key = call.headers.get("idempotency-key") or call.headers.get("x-ms-client-request-id")
-    if key is not None and len(key) > LONGEST_KEY:
+    keys = [call.headers.get("idempotency-key"), call.headers.get("x-ms-client-request-id")]
+    if any(key is not None and len(key) > LONGEST_KEY for key in keys):
         raise invalid(f"An idempotency key may have at most {LONGEST_KEY} characters.")
-    return key
+    return keys[0] or keys[1]
 
 
 def _fingerprint(call: Call[Any]) -> str:

@@ -31,13 +31,17 @@ PARAMETERS: dict[str, Json] = {
         {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
     ),
     "order": _query(
-        "order", "By creation: oldest or newest first.", {"enum": ["asc", "desc"], "default": "desc"}
+        "order",
+        "By creation: oldest or newest first.",
+        {"type": "string", "enum": ["asc", "desc"], "default": "desc"},
     ),
     "after": _query(
         "after", "The id of an item: the page begins behind it, in the order asked for.", {"type": "string"}
     ),
     "before": _query(
-        "before", "The id of an item: the page ends in front of it, in the order asked for.", {"type": "string"}
+        "before",
+        "The id of an item: the page ends in front of it, in the order asked for.",
+        {"type": "string"},
     ),
     "run_id": _query("run_id", "Only messages that this run wrote.", {"type": "string"}),
     "include": _query(
@@ -82,7 +86,7 @@ PARAMETERS: dict[str, Json] = {
         "Clew-When-Busy",
         "Clew's own: what a run on the thread does to this request. `fail` refuses it with 400, as the "
         "original services do; with `queue` it waits in line.",
-        {"enum": ["fail", "queue"], "default": "fail"},
+        {"type": "string", "enum": ["fail", "queue"], "default": "fail"},
     ),
 }
 """By the names that operations use."""

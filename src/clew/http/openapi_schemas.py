@@ -6,7 +6,7 @@ the server does: an answer's fields are always there, and JSON that is kept as i
 
 from collections.abc import Iterator
 from functools import cache
-from types import ModuleType
+from types import ModuleType, UnionType
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -47,12 +47,27 @@ _CLOSER: dict[type[Struct], dict[str, Any]] = {
 """Types of fields that the wire types leave open, because their JSON is kept as it came."""
 
 _REMARKS = {
-    ("CreateRun", "expires_in"): "Clew's own: seconds until the run expires, instead of the server's setting.",
+    (
+        "CreateRun",
+        "expires_in",
+    ): "Clew's own: seconds until the run expires, instead of the server's setting.",
     ("CreateThreadAndRun", "expires_in"): "Clew's own: as for a run on a thread that exists.",
 }
 
+_CONDITIONS: Schemas = {
+    "NamedTool": {
+        "if": {"properties": {"type": {"const": "function"}}},
+        "then": {"properties": {"function": {"type": "object"}}, "required": ["function"]},
+    },
+    "TruncationStrategy": {
+        "if": {"properties": {"type": {"const": "last_messages"}}},
+        "then": {"properties": {"last_messages": {"type": "integer"}}, "required": ["last_messages"]},
+    },
+}
+"""What one field asks of another: checked by :mod:`clew.wire.bodies`, not by the types."""
+
 _PYTHON_ONLY = r"(?!\n)"
-"""Part of patterns that only Python needs: JSON Schema's ``$`` (ECMA 262) never matches before a line break."""
+"""Part of patterns that only Python needs: ``$`` of JSON Schema (ECMA 262) never precedes a line break."""
 
 EVENTS: dict[str, type[Struct]] = {
     "thread.created": objects.ThreadObject,
@@ -84,11 +99,10 @@ class Answer(Struct, frozen=True):
 def answer(operation: Operation) -> Answer:
     """Return what an operation's handler says that it returns."""
     declared = get_type_hints(operation.handler)["return"]
-    alternatives = set(get_args(declared)) if get_origin(declared) is not objects.ListObject else {declared}
-    kinds = (alternatives or {declared}) - {RunStream}
-    assert len(kinds) <= 1, f"{operation.name} answers with more than one type"
-    name = next((_name(kind) for kind in kinds), None)
-    return Answer(name, RunStream in (alternatives or {declared}))
+    kinds = get_args(declared) if isinstance(declared, UnionType) else (declared,)
+    names = [_name(kind) for kind in kinds if kind is not RunStream]
+    assert len(names) <= 1, f"{operation.name} answers with more than one type"
+    return Answer(names[0] if names else None, RunStream in kinds)
 
 
 def _name(kind: Any) -> str:
@@ -111,7 +125,10 @@ def schemas() -> Schemas:
     for kind in answers:
         _always_there(kind, components[kind.__name__])
     _make_lists(components)
-    components["Deleted"]["properties"]["deleted"] = {"const": True}
+    components["Deleted"]["properties"]["deleted"] = {"type": "boolean", "const": True}
+    del components["IncompleteDetails"]  # two closer types stand for it
+    for name, condition in _CONDITIONS.items():
+        components[name] |= condition
     for (name, field), remark in _REMARKS.items():
         components[name]["properties"][field]["description"] = remark
     return {name: _plain(components[name]) for name in sorted(components)}
@@ -146,17 +163,20 @@ def _make_lists(components: Schemas) -> None:
         data = {"type": "array", "items": ref(item)}
         components[name] = envelope | {
             "title": name,
-            "properties": envelope["properties"] | {"object": {"const": "list"}, "data": data},
+            "properties": envelope["properties"] | {"data": data},
             "required": list(envelope["properties"]),
         }
 
 
 def _plain(schema: Any) -> Any:
-    """Return a schema in the words of JSON Schema only."""
+    """Return a schema in the words of JSON Schema only, with the type of every choice of strings."""
     if isinstance(schema, list):
         return [_plain(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    pattern = schema.get("pattern")
-    changed = {"pattern": pattern.replace(_PYTHON_ONLY, "")} if isinstance(pattern, str) else {}
-    return {key: _plain(value) for key, value in (schema | changed).items()}
+    plain = {key: _plain(value) for key, value in schema.items()}
+    if isinstance(plain.get("pattern"), str):
+        plain["pattern"] = plain["pattern"].replace(_PYTHON_ONLY, "")
+    if isinstance(plain.get("enum"), list):
+        plain = {"type": "string", **plain}
+    return plain

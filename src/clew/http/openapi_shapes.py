@@ -148,7 +148,7 @@ class FunctionPiece(Struct):
 
     arguments: str
     name: str | UnsetType = UNSET
-    output: None | UnsetType = UNSET
+    output: UnsetType | None = UNSET
 
 
 class CallPiece(Struct):

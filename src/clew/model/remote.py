@@ -204,7 +204,13 @@ def _error_text(raw: str) -> str:
 
 
 _ADDRESS = re.compile(
-    r"\b[a-z][a-z0-9+.-]*://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\blocalhost(?::\d+)?\b", re.I
+    r"""\b[a-z][a-z0-9+.-]*://\S+           # a URL
+    | \b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b # IPv4
+    | \[[0-9a-f:.]*:[0-9a-f:.]*\](?::\d+)?  # IPv6
+    | \b[a-z][a-z0-9.-]*:\d{4,5}\b         # a host's port
+    | \blocalhost\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _KEY = re.compile(r"\b(?:sk|pk|key|clew|api)[-_][A-Za-z0-9_\-*]{8,}", re.I)
 

@@ -29,6 +29,7 @@ _CHANGING = (
     "turns",
     "position",
     "starts",
+    "held",
 )
 
 INSERT_RUN = Statement(insert(runs), columns=_RUN.names)

@@ -49,13 +49,25 @@ def plain_messages(assistant_id: str) -> list[str]:
     return [message.content[0].text.value for message in messages]
 
 
-async def ask_async() -> str:
-    """Create an assistant and ask it without blocking."""
+async def loop_async() -> dict[str, Any]:
+    """Run the loop without blocking, up to the answer."""
     agent = await OpenAIAssistantRunnable.acreate_assistant(
-        name="Async", instructions="Be kind.", tools=[], model="any", as_agent=True, check_every_ms=POLL
+        name="Async",
+        instructions="Be kind.",
+        tools=[multiply],
+        model="any",
+        as_agent=True,
+        check_every_ms=POLL,
     )
-    response = await agent.ainvoke({"content": "Say goodbye."})
-    return str(response.return_values["output"])
+    [action] = await agent.ainvoke({"content": "What is 3 times 4?"})
+    outputs = [{"output": "12", "tool_call_id": action.tool_call_id}]
+    try:
+        answer = await agent.ainvoke(
+            {"tool_outputs": outputs, "run_id": action.run_id, "thread_id": action.thread_id}
+        )
+    except AttributeError as error:
+        return {"input": action.tool_input, "problem": str(error)}
+    return {"input": action.tool_input, "output": answer.return_values["output"]}
 
 
 def main() -> None:
@@ -72,7 +84,7 @@ def main() -> None:
         "by_hand": loop_by_hand(agent),
         "by_executor": loop_by_executor(agent),
         "plain": plain_messages(agent.assistant_id),
-        "async": asyncio.run(ask_async()),
+        "async": asyncio.run(loop_async()),
     }
     print(json.dumps(result))
 

@@ -39,9 +39,14 @@ async def invoke_plugin(agent: OpenAIAssistantAgent) -> dict[str, Any]:
     async def on_intermediate(message: ChatMessageContent) -> None:
         between.extend(_name(item) for item in message.items)
 
-    response = await agent.get_response("How much is the soup?", on_intermediate_message=on_intermediate)
-    await response.thread.delete()
-    return {"text": str(response), "between": between}
+    texts = []
+    thread = AssistantAgentThread(client=agent.client)
+    async for response in agent.invoke(
+        "How much is the soup?", thread=thread, on_intermediate_message=on_intermediate
+    ):
+        texts.append(str(response))
+    await thread.delete()
+    return {"texts": texts, "between": between}
 
 
 async def stream_plugin(agent: OpenAIAssistantAgent) -> dict[str, Any]:
@@ -73,7 +78,7 @@ async def main() -> None:
     """Run every scenario."""
     async with AsyncOpenAI() as client:
         definition = await client.beta.assistants.create(
-            model="any", name="Host", instructions="Answer about {{$what}}."
+            model="any", name="Host", instructions="Be a host."
         )
         plain = OpenAIAssistantAgent(client=client, definition=definition)
         waiter = OpenAIAssistantAgent(client=client, definition=definition, plugins=[Menu()])
@@ -81,6 +86,7 @@ async def main() -> None:
             "invoke": await invoke(plain),
             "plugin": await invoke_plugin(waiter),
             "stream": await stream_plugin(waiter),
+            "response": str(await plain.get_response("Goodbye.")),
         }
         await client.beta.assistants.delete(definition.id)
     print(json.dumps(result))

@@ -193,7 +193,7 @@ async def _cancel(tx: Transaction, keys: RunKeys, now: int) -> tuple[RunState, t
     _, state = await _transition(tx, keys, CancelRequested(), now, False)
     if state.run.held is None:
         return state, ()
-    ended = decide(state, Started(), now)
+    ended = decide(RunState(replace(state.run, held=None)), Started(), now)
     return (await runs.apply(tx, state, ended, now)).state, ended.entries
 
 

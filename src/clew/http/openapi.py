@@ -1,0 +1,191 @@
+"""Clew's own OpenAPI 3.1 document, made from the table of operations and the types that they name.
+
+``GET /openapi.json`` serves it; ``python -m clew.http.openapi > openapi.json`` writes it without a
+server. The same version of Clew always gives the same bytes.
+
+Source: the OpenAPI Specification 3.1.1. It cannot say what a stream's events hold, so responses of the
+type ``text/event-stream`` carry the extension ``x-events``: the schema of each event's data by its name.
+"""
+
+import inspect
+import sys
+from functools import cache
+from http import HTTPStatus
+
+import msgspec
+
+from clew import __version__
+from clew.core.records import Json
+from clew.http.endpoint import BODY_LIMIT, POLL_AFTER_MS
+from clew.http.openapi_parameters import PARAMETERS, documented_path, path_parameters
+from clew.http.openapi_schemas import EVENTS, answer, ref, schemas
+from clew.http.operations import OPERATIONS, ROOTS, Operation
+
+_ABOUT = """Wire-compatible with OpenAI Assistants v2 and Azure AI Foundry Agents (classic).
+
+Every operation is served alike under each of the servers' roots: `/v1` for OpenAI's clients, `/openai` for
+those of Azure OpenAI, `/api/projects/{project}` for azure-ai-agents; the project must be the key's own.
+
+In requests, `null` for an optional field means that it is not given, and a body of no bytes is `{}`. Query
+parameters and headers that are not named here, such as `api-version`, are ignored; one that is empty is not
+given. Fields of a body that are not named here are refused. A method that a path does not have is
+answered with 405 and the header `allow`; HEAD works where GET does."""
+
+_REQUEST_ID: Json = {
+    "x-request-id": {
+        "description": "The id of this request, which the server's log names too.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^req_"},
+    }
+}
+_POLL_AFTER: Json = {
+    "openai-poll-after-ms": {
+        "description": "Milliseconds after which to ask again.",
+        "required": True,
+        "schema": {"type": "integer", "const": POLL_AFTER_MS},
+    }
+}
+_ALLOW: Json = {
+    "allow": {
+        "description": "The methods that the path has.",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+}
+
+_REFUSALS = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    413: "BodyTooLarge",
+    500: "ServerError",
+}
+_REASONS = {
+    400: "The request is wrong; `param` and `code` say where and how. It has changed nothing.",
+    401: "The API key is missing or wrong.",
+    404: "There is no such object under this parent, or in this project, or what the body names isn't there.",
+    405: "The path has no such method.",
+    413: f"The body has more than {BODY_LIMIT} bytes.",
+    500: "The server had an error; its log says more, under the request's id.",
+}
+
+
+@cache
+def document() -> Json:
+    """Return the OpenAPI document."""
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Clew",
+            "version": __version__,
+            "summary": "Threads and runs that you own",
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [_server(root) for root in ROOTS],
+        "security": [{"bearer": []}, {"apiKey": []}],
+        "paths": _paths(),
+        "components": {
+            "schemas": schemas(),
+            "parameters": PARAMETERS,
+            "responses": {name: _refusal(status) for status, name in _REFUSALS.items()},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "As OpenAI's clients send it."},
+                "apiKey": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "api-key",
+                    "description": "As Azure OpenAI's clients send it.",
+                },
+            },
+        },
+    }
+
+
+@cache
+def encoded() -> bytes:
+    """Return the document as JSON."""
+    return msgspec.json.format(msgspec.json.encode(document()), indent=1) + b"\n"
+
+
+def _server(root: str) -> Json:
+    if "{project}" not in root:
+        return {"url": root}
+    variable = {"default": "default", "description": "The project that the key belongs to."}
+    return {"url": root, "variables": {"project": variable}}
+
+
+def _refusal(status: int) -> Json:
+    headers = _REQUEST_ID | (_ALLOW if status == HTTPStatus.METHOD_NOT_ALLOWED else {})
+    return {"description": _REASONS[status], "headers": headers, "content": _json("ErrorResponse")}
+
+
+def _json(schema: str) -> Json:
+    return {"application/json": {"schema": ref(schema)}}
+
+
+def _paths() -> Json:
+    paths: Json = {}
+    for operation in OPERATIONS:
+        item = paths.setdefault(documented_path(operation.path), {})
+        if parameters := path_parameters(operation.path):
+            item["parameters"] = parameters
+        item[operation.method.lower()] = _operation(operation)
+    return paths
+
+
+def _operation(operation: Operation) -> Json:
+    told = inspect.getdoc(operation.handler) or operation.name
+    first, _, rest = told.partition("\n\n")
+    said: Json = {
+        "operationId": operation.name,
+        "tags": [operation.handler.__module__.rpartition(".")[2]],
+        "summary": " ".join(first.split()),
+    }
+    if rest:
+        said["description"] = rest
+    if operation.reads:
+        said["parameters"] = [{"$ref": f"#/components/parameters/{name}"} for name in operation.reads]
+    if operation.body is not None:
+        required = any(field.required for field in msgspec.structs.fields(operation.body))
+        said["requestBody"] = {"required": required, "content": _json(operation.body.__name__)}
+    return said | {"responses": _responses(operation)}
+
+
+def _responses(operation: Operation) -> Json:
+    headers = _REQUEST_ID | (_POLL_AFTER if operation.poll_after else {})
+    responses: Json = {"200": {"description": "Done.", "headers": headers, "content": _content(operation)}}
+    for status in _refusals(operation):
+        responses[str(status)] = {"$ref": f"#/components/responses/{_REFUSALS[status]}"}
+    return responses
+
+
+def _content(operation: Operation) -> Json:
+    answered = answer(operation)
+    content = _json(answered.schema) if answered.schema is not None else {}
+    if answered.streams:
+        events = {name: ref(kind.__name__) for name, kind in EVENTS.items()}
+        content["text/event-stream"] = {
+            "schema": {
+                "type": "string",
+                "description": "Frames of `event: NAME` and `data: JSON`; the last is `event: done`, "
+                "`data: [DONE]`.",
+            },
+            "x-events": events,
+        }
+    return content
+
+
+def _refusals(operation: Operation) -> list[int]:
+    """Return the statuses other than 200. Everything can be 404: the Azure root's project may be wrong."""
+    statuses = [401, 404, 500]
+    if operation.reads or operation.method == "POST":
+        statuses.append(400)
+    if operation.body is not None:
+        statuses.append(413)
+    return sorted(statuses)
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(encoded())

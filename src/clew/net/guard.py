@@ -1,0 +1,148 @@
+"""The guard of outgoing HTTP: which URLs somebody else may have this server ask.
+
+A URL that a client gives must not reach what only this machine can see: other services of the inner
+network, or a cloud's metadata (server-side request forgery; OWASP ASVS 5.0, 1.3.6). A name is resolved
+once, all its addresses are checked, and only what was checked is connected to, so that a name which
+changes its mind (DNS rebinding) gains nothing.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from yarl import URL
+
+from clew.net.addresses import METADATA, Address, Network, carried, is_outer, parse, parse_network
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Returns the addresses of a host's name. Raises OSError if it has none."""
+
+LONGEST_URL = 2048
+
+_PLAIN = re.compile(r"[!-~]+")
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""A host whose last label is a number is an IPv4 address (URL Standard, 3.5), however oddly written."""
+
+
+class Refused(Exception):
+    """The URL may not be asked. The message says why, and repeats nothing of it."""
+
+
+async def resolve_with_system(host: str, port: int) -> Sequence[str]:
+    """Return a name's addresses as the operating system knows them."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in found))
+
+
+class Guard:
+    """Lets through what leads to the internet, and what the owner allows.
+
+    Args:
+        allow: what is allowed beyond the internet: ``host:port``, an address, or a network such as
+            ``10.1.0.0/16``. Cloud metadata stays out of reach.
+        resolve: finds the addresses of a name.
+
+    Raises:
+        ValueError: an entry of ``allow`` is none of these.
+    """
+
+    def __init__(self, allow: str = "", resolve: Resolve = resolve_with_system) -> None:
+        self._resolve = resolve
+        self._networks: list[Network] = []
+        self._hosts: set[tuple[str, int]] = set()
+        for entry in filter(None, (each.strip() for each in allow.split(","))):
+            self._allow(entry)
+
+    def _allow(self, entry: str) -> None:
+        network = parse_network(entry)
+        if network is not None:
+            self._networks.append(network)
+            return
+        host, _, port = entry.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"{entry!r} is neither host:port nor an address nor a network such as 10.1.0.0/16")
+        self._hosts.add((_canonical(host.removeprefix("[").removesuffix("]")), int(port)))
+
+    def check(self, text: str) -> URL:
+        """Return a URL that may be asked as far as can be told without resolving its name.
+
+        Raises:
+            Refused: it may not.
+        """
+        url = _parse(text)
+        host, port = _endpoint(url)
+        address = parse(host)
+        if address is not None:
+            self._check_address(address, host, port)
+        elif host == "localhost" or host.endswith(".localhost"):
+            self._check_address(parse("127.0.0.1"), host, port)
+        return url
+
+    async def addresses(self, host: str, port: int) -> list[Address]:
+        """Return the addresses to connect to for a host, each of them checked.
+
+        Raises:
+            Refused: one of them may not be connected to.
+            OSError: the name has no address.
+        """
+        host = _canonical(host)
+        literal = parse(host)
+        found = [literal] if literal is not None else [parse(each) for each in await self._resolve(host, port)]
+        if not found:
+            raise OSError("the name has no address")
+        return [self._check_address(address, host, port) for address in found]
+
+    def _check_address(self, address: Address | None, host: str, port: int) -> Address:
+        if address is None or getattr(address, "scope_id", None) is not None:
+            raise Refused("it leads to an address that makes no sense outside of this machine")
+        ends = [address, *carried(address)]
+        if not METADATA.isdisjoint(ends):
+            raise Refused("it leads to a cloud's metadata service")
+        if (host, port) not in self._hosts and not all(map(self._is_allowed, ends)):
+            raise Refused("it leads to an address that is not on the public internet")
+        return address
+
+    def _is_allowed(self, address: Address) -> bool:
+        return is_outer(address) or any(address in network for network in self._networks)
+
+
+def _parse(text: str) -> URL:
+    if len(text) > LONGEST_URL:
+        raise Refused(f"it is longer than {LONGEST_URL} characters")
+    if _PLAIN.fullmatch(text) is None or "\\" in text:
+        raise Refused("it holds characters that a URL does not have")
+    try:
+        url = URL(text)
+        port = url.port
+    except ValueError:
+        raise Refused("it is not a URL") from None
+    if url.scheme not in ("http", "https"):
+        raise Refused("it must begin with https:// or http://")
+    if url.raw_user is not None or url.raw_password is not None or "@" in url.raw_authority:
+        raise Refused("it must not hold a user or a password")
+    if not url.host or not port:
+        raise Refused("it names no host")
+    return url
+
+
+def _endpoint(url: URL) -> tuple[str, int]:
+    """Return host and port in the one way in which they are checked, resolved and compared."""
+    assert url.raw_host is not None
+    assert url.port is not None
+    host = _canonical(url.raw_host)
+    if parse(host) is not None:
+        return host, url.port
+    if _NUMBER.fullmatch(host.rpartition(".")[2]):
+        raise Refused("its host is an address that is oddly written")
+    if len(host) > 253 or _NAME.fullmatch(host) is None:
+        raise Refused("its host is not a name")
+    return host, url.port
+
+
+def _canonical(host: str) -> str:
+    address = parse(host)
+    return host.lower().removesuffix(".") if address is None else str(address)

@@ -1,0 +1,21 @@
+"""A real server in its own process, and one of each object on it: what generated requests meet."""
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from clew.testing.scripted_model import ScriptedModel
+from clew.testing.server import RunningServer
+from tests.openapi.target import Target
+from tests.support.api import Api
+from tests.support.operations import new_world
+
+
+@pytest.fixture(scope="package")
+def target() -> Iterator[Target]:
+    """The server under test, shared by the package: requests are never sent to an empty one."""
+    with ScriptedModel() as model, RunningServer(model) as server, httpx2.Client(timeout=30) as http:
+        api = Api(http, server.url, server.api_key)
+        model.call("look_up", {"word": "clew"})
+        yield Target(server, api, new_world(api))
