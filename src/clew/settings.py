@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         "qwen2.5-coder-0.5b", description="which embedded model to load: see `clew models list`"
     )
     run_expiry: int = Field(600, ge=1, description="seconds after which an unfinished run expires")
+    daily_token_budget: int | None = Field(
+        None, ge=1, description="tokens that a project's runs may use on one day (UTC); by default any number"
+    )
     api_key: SecretStr | None = Field(
         None, description="the key that clients must send; by default one is made in the data directory"
     )

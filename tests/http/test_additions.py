@@ -5,6 +5,8 @@ import threading
 import httpx2
 import pytest
 
+from clew.testing.replies import Usage
+from clew.testing.replies import call as called
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, RunHandle
 from tests.support.clock import ManualClock
@@ -256,3 +258,30 @@ def test_of_many_simultaneous_runs_in_line_all_finish_in_order(
 def _all_over(api: Api, thread: str) -> list[dict[str, int]]:
     runs = api.get(f"/threads/{thread}/runs", order="asc", limit=100)["data"]
     return runs if all(run["status"] == "completed" for run in runs) else []
+
+
+# --- token budgets -----------------------------------------------------------------------------------
+
+
+def test_a_threads_budget_holds_over_its_runs(api: Api, model: ScriptedModel) -> None:
+    agent = api.agent()
+    thread = api.post("/threads", {"token_budget": 10})["id"]
+    model.reply("one", usage=Usage(4, 2))
+    api.run(thread, agent).wait("completed")
+    assert api.get(f"/threads/{thread}")["tokens_used"] == 6
+    model.reply("two", usage=Usage(3, 2))
+    api.run(thread, agent).wait("completed")
+    assert model.requests[-1].body["max_completion_tokens"] == 4, "what is left is the most it may say"
+    error = api.refused(400, "POST", f"/threads/{thread}/runs", {"assistant_id": agent})
+    assert error["code"] == "token_budget_exceeded"
+    api.post(f"/threads/{thread}", {"token_budget": 100})
+    api.run(thread, agent).wait("completed")
+
+
+def test_a_budget_ends_a_run_between_two_turns(api: Api, model: ScriptedModel) -> None:
+    tools = [{"type": "function", "function": {"name": "get_time"}}]
+    thread = api.post("/threads", {"token_budget": 10})["id"]
+    model.reply(called("get_time", {}), usage=Usage(8, 8))
+    run = api.run(thread, api.agent(tools=tools))
+    run.answer_calls(lambda call: "12")
+    assert run.wait("incomplete")["incomplete_details"] == {"reason": "max_completion_tokens"}

@@ -51,7 +51,7 @@ def test_cutting_says_how_much_is_missing() -> None:
     assert len(head) + len(tail) + missing == 1000
     assert text.startswith(head)
     assert text.endswith(tail)
-    assert len(kept) == 200
+    assert 195 <= len(kept) <= 200
 
 
 @pytest.mark.parametrize(

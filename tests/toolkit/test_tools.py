@@ -245,7 +245,7 @@ def test_outputs_are_cleaned_masked_and_cut() -> None:
     noisy = "\x1b[31m" + "x" * 1000 + "\x00 the password is swordfish"
     tools = ToolExecutor([tool(lambda: noisy, name="give")], max_output=200, secrets=["swordfish"])
     result = one(tools, "give")
-    assert len(result.output) == 200
+    assert 195 <= len(result.output) <= 200
     assert result.cut > 800
     assert result.output.endswith("the password is [hidden]")
     assert "\x1b" not in result.output

@@ -84,7 +84,10 @@ def _next_turn(state: RunState, now: int) -> Decision:
     """Ask the model again, unless a budget for the whole run is used up."""
     run, config = state.run, state.run.config
     left_prompt = _left(config.max_prompt_tokens, run.usage.prompt_tokens)
-    left_completion = _left(config.max_completion_tokens, run.usage.completion_tokens)
+    left_completion = _least(
+        _left(config.max_completion_tokens, run.usage.completion_tokens),
+        _left(config.token_allowance, run.usage.total_tokens),
+    )
     if left_completion == 0:
         return _incomplete(state, "max_completion_tokens", now)
     if left_prompt == 0:
@@ -93,6 +96,10 @@ def _next_turn(state: RunState, now: int) -> Decision:
         failure = Failure("server_error", f"The run stopped after {MAX_TURNS} calls of the model.")
         return _failed(state, None, failure, now)
     return Decision(state, call_model=CallModel(left_prompt, left_completion))
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else min(one, other)
 
 
 def _left(budget: int | None, used: int) -> int | None:

@@ -23,6 +23,11 @@ class Usage(Struct, frozen=True, kw_only=True):
     completion_tokens: int = 0
     cached_tokens: int = 0
 
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
@@ -65,6 +70,9 @@ class Thread(Struct, frozen=True, kw_only=True):
     created_at: int
     metadata: dict[str, str] = {}
     tool_resources: Json = {}
+    token_budget: int | None = None
+    """Tokens that all its runs may use together; None for any number."""
+    tokens_used: int = 0
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -104,6 +112,8 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     truncation_strategy: Json = field(default_factory=lambda: {"type": "auto", "last_messages": None})
     max_prompt_tokens: int | None = None
     max_completion_tokens: int | None = None
+    token_allowance: int | None = None
+    """What was left of its thread's and its project's budgets when the run was created."""
 
     def functions(self) -> list[Json]:
         """Return the function tools among the tools."""

@@ -31,6 +31,8 @@ class Services(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     run_expiry: int
     """Milliseconds after which an unfinished run expires."""
+    daily_token_budget: int | None = None
+    """Tokens that a project's runs may use on one day (UTC)."""
 
 
 class Call(Struct, Generic[B], kw_only=True):

@@ -117,6 +117,7 @@ def make_services(
         ids=ids,
         models=models.names,
         run_expiry=settings.run_expiry * 1000,
+        daily_token_budget=settings.daily_token_budget,
     )
 
 

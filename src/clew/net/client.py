@@ -7,6 +7,7 @@ from ssl import SSLContext
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec import Struct
+
 from clew.net.guard import Guard
 
 BODY_LIMIT = 64 * 1024

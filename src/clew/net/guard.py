@@ -64,7 +64,9 @@ class Guard:
             return
         host, _, port = entry.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise ValueError(f"{entry!r} is neither host:port nor an address nor a network such as 10.1.0.0/16")
+            raise ValueError(
+                f"{entry!r} is neither host:port nor an address nor a network such as 10.1.0.0/16"
+            )
         self._hosts.add((_canonical(host.removeprefix("[").removesuffix("]")), int(port)))
 
     def check(self, text: str) -> URL:
@@ -91,7 +93,9 @@ class Guard:
         """
         host = _canonical(host)
         literal = parse(host)
-        found = [literal] if literal is not None else [parse(each) for each in await self._resolve(host, port)]
+        found = (
+            [literal] if literal is not None else [parse(each) for each in await self._resolve(host, port)]
+        )
         if not found:
             raise OSError("the name has no address")
         return [self._check_address(address, host, port) for address in found]

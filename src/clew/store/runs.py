@@ -9,7 +9,7 @@ from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveSte
 from clew.core.journal import JUMP
 from clew.core.records import Run
 from clew.core.states import RunStatus
-from clew.store import line, messages, pages, steps
+from clew.store import budgets, line, messages, pages, steps
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
 from clew.store.tables import IS_LIVE, runs
@@ -150,7 +150,10 @@ async def apply(tx: Transaction, before: RunState, decision: Decision, now: int)
                 await steps.add(tx, step)
             case SaveStep(step):
                 await steps.save(tx, step)
-    released = None if after.status.live else await line.release(tx, after.thread_id, now)
+    released = None
+    if not after.status.live:
+        await budgets.count(tx, after.project, after.thread_id, after.usage.total_tokens, now)
+        released = await line.release(tx, after.thread_id, now)
     return Applied(decision.state.at_version(before.run.version + 1), released)
 
 

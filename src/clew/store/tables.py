@@ -72,7 +72,18 @@ threads = Table(
     *_columns(),
     Column("metadata", Object, nullable=False),
     Column("tool_resources", Object, nullable=False),
+    Column("token_budget", BigInteger),
+    Column("tokens_used", BigInteger, nullable=False),
     Index("threads_by_project", "project", "seq"),
+)
+
+# Tokens that a project has used on one day (days since the Unix epoch).
+usage_by_day = Table(
+    "usage_by_day",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("tokens", BigInteger, nullable=False),
 )
 
 # One row a key, so that threads can be found by their metadata through an index on either database.
@@ -179,4 +190,35 @@ answers = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Index("answers_by_age", "created_at"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    *_columns(),
+    Column("url", Text, nullable=False),
+    Column("events", Object, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("metadata", Object, nullable=False),
+    Column("disabled_at", BigInteger),
+    Column("last_error", Object),
+    Index("webhooks_by_project", "project", "seq"),
+)
+
+# What is still to be told to a webhook. A row goes when it has been told, or when it is given up.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("webhook_seq", BigInteger, ForeignKey("webhooks.seq", ondelete="CASCADE"), nullable=False),
+    Column("project", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Index("deliveries_by_webhook", "webhook_seq", "due"),
+    Index("deliveries_by_due", "due"),
 )

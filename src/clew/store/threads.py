@@ -24,7 +24,7 @@ SELECT_LOCK = Statement(
 UPDATE_THREAD = Statement(
     update(threads)
     .where(threads.c.id == param("thread_id"), threads.c.project == param("thread_project"))
-    .values(metadata=param("metadata"), tool_resources=param("tool_resources"))
+    .values({name: param(name) for name in ("metadata", "tool_resources", "token_budget")})
 )
 DELETE_THREAD = Statement(delete(threads).where(*_ONE))
 _SEQ = select(threads.c.seq).where(threads.c.id == param("thread_id")).scalar_subquery()
@@ -72,6 +72,7 @@ async def save(tx: Transaction, thread: Thread) -> None:
         {
             "metadata": values["metadata"],
             "tool_resources": values["tool_resources"],
+            "token_budget": values["token_budget"],
             "thread_id": thread.id,
             "thread_project": thread.project,
         },

@@ -48,13 +48,15 @@ class AgentObject(Struct, frozen=True, kw_only=True):
 
 
 class ThreadObject(Struct, frozen=True, kw_only=True):
-    """A thread."""
+    """A thread. ``token_budget`` and ``tokens_used`` are Clew's own."""
 
     id: str
     object: Literal["thread"] = "thread"
     created_at: int
     metadata: dict[str, str]
     tool_resources: Object
+    token_budget: int | None
+    tokens_used: int
 
 
 class IncompleteDetails(Struct, frozen=True):
@@ -251,6 +253,8 @@ def thread(record: Thread) -> ThreadObject:
         created_at=record.created_at // 1000,
         metadata=record.metadata,
         tool_resources=record.tool_resources,
+        token_budget=record.token_budget,
+        tokens_used=record.tokens_used,
     )
 
 
@@ -358,7 +362,7 @@ def _usage(usage: Usage) -> UsageObject:
     return UsageObject(
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
-        total_tokens=usage.prompt_tokens + usage.completion_tokens,
+        total_tokens=usage.total_tokens,
         prompt_token_details=PromptTokenDetails(usage.cached_tokens),
     )
 

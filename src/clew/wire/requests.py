@@ -294,12 +294,16 @@ class CreateMessage(Request):
     metadata: Metadata | None = None
 
 
+TokenTotal: TypeAlias = Annotated[int, Meta(ge=1, le=2**53)]
+
+
 class CreateThread(Request):
-    """Body of POST /threads."""
+    """Body of POST /threads. ``token_budget`` is Clew's own: what all its runs may use together."""
 
     messages: list[CreateMessage] | None = None
     tool_resources: ToolResources | None = None
     metadata: Metadata | None = None
+    token_budget: TokenTotal | None = None
 
 
 class UpdateThread(Request):
@@ -307,6 +311,7 @@ class UpdateThread(Request):
 
     tool_resources: ToolResources | None = None
     metadata: Metadata | None = None
+    token_budget: TokenTotal | None = None
 
 
 class UpdateMetadata(Request):

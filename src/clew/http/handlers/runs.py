@@ -20,12 +20,12 @@ from clew.http.handlers.threads import new_messages, new_thread
 from clew.http.once import once
 from clew.http.streams import RunStream
 from clew.ids import RUN
-from clew.store import agents, line, messages, runs, steps, threads
+from clew.store import agents, budgets, line, messages, runs, steps, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
 from clew.wire import frames, objects
 from clew.wire.bodies import run_config
-from clew.wire.errors import invalid, not_found
+from clew.wire.errors import ApiError, invalid, not_found
 from clew.wire.objects import ListObject, RunObject
 from clew.wire.requests import (
     CreateRun,
@@ -53,6 +53,8 @@ class _NewRun(Struct, frozen=True, kw_only=True):
     """Whether this process can work on it at once, so that it may be born claimed."""
     wait: bool
     """Whether it waits in line if the thread is busy."""
+    daily_budget: int | None
+    """Tokens that the project may use on one day."""
     thread: Thread | None = None
 
 
@@ -88,6 +90,7 @@ async def _start(
         expires_at=now + (call.body.expires_in * 1000 if call.body.expires_in else services.run_expiry),
         claimed=services.dispatch.ready,
         wait=waits_in_line(call),
+        daily_budget=services.daily_token_budget,
         thread=thread,
     )
     done = await once(call, partial(_insert, new=new), _started_receipt, _Receipt)
@@ -129,6 +132,7 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
         raise not_found("assistant", new.body.assistant_id)
     if active is not None and not new.wait:
         raise invalid(f"Thread {new.thread_id} already has an active run {active}.")
+    allowance = await _allowance(tx, new)
     place = None if active is None else await line.next_place(tx, new.thread_id)
     for message in new.messages:
         await messages.add(tx, replace(message, held=place))
@@ -139,7 +143,7 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
         assistant_id=agent.id,
         created_at=new.now,
         expires_at=new.expires_at,
-        config=run_config(agent, new.body),
+        config=replace(run_config(agent, new.body), token_allowance=allowance),
         metadata=new.body.metadata or {},
         position=2,  # created and queued
         held=None if place is None else place + 1,
@@ -148,6 +152,28 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
         run = replace(decide(RunState(run), Started(), new.now).state.run, epoch=1)
     await runs.add(tx, run)
     return RunState(run)
+
+
+async def _allowance(tx: Transaction, new: _NewRun) -> int | None:
+    """Return what is left of the thread's and the project's token budgets; refuse if nothing is."""
+    of_thread = await budgets.left_of_thread(tx, new.thread_id)
+    if of_thread == 0:
+        raise invalid(
+            f"Thread {new.thread_id} has used up its token budget. "
+            "Raise 'token_budget' by updating the thread.",
+            code="token_budget_exceeded",
+        )
+    today = await budgets.left_today(tx, new.project, new.daily_budget, new.now)
+    if today == 0:
+        raise ApiError(
+            429,
+            f"The project has used up its budget of {new.daily_budget} tokens for today.",
+            type="insufficient_quota",
+            code="insufficient_quota",
+            headers={"x-should-retry": "false"},
+        )
+    left = [tokens for tokens in (of_thread, today) if tokens is not None]
+    return min(left) if left else None
 
 
 # --- going on --------------------------------------------------------------------------------------

@@ -44,7 +44,11 @@ async def get(call: Call[None]) -> ThreadObject:
 async def update(call: Call[UpdateThread]) -> ThreadObject:
     """Change a thread's metadata or tool resources."""
     check_resources(call.body.tool_resources, "tool_resources")
-    given = {"metadata": call.body.metadata, "tool_resources": plain(call.body.tool_resources)}
+    given = {
+        "metadata": call.body.metadata,
+        "tool_resources": plain(call.body.tool_resources),
+        "token_budget": call.body.token_budget,
+    }
     fields = {name: value for name, value in given.items() if value is not None}
     thread_id = call.path["thread_id"]
     return objects.thread(await call.services.db.write(_update, call.project, thread_id, fields))
@@ -119,6 +123,7 @@ def new_thread(services: Services, project: str, body: CreateThread) -> tuple[Th
         created_at=services.clock.now(),
         metadata=body.metadata or {},
         tool_resources=plain(body.tool_resources) or {},
+        token_budget=body.token_budget,
     )
     return thread, new_messages(services, project, thread.id, body.messages or (), "messages")
 

@@ -107,7 +107,7 @@ def describe(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
     if not text:
         return "", {}
     sections = griffe.parse_auto(
-        griffe.Docstring(text),
+        griffe.Docstring(text + "\n"),  # its guess of the style wants the last line ended
         per_style_options={
             "google": {"warnings": False},
             "numpy": {"warnings": False},

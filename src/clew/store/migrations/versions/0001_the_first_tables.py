@@ -58,11 +58,61 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("metadata", sa.Text(), nullable=False),
         sa.Column("tool_resources", sa.Text(), nullable=False),
+        sa.Column("token_budget", sa.BigInteger(), nullable=True),
+        sa.Column("tokens_used", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
     )
     with op.batch_alter_table("threads", schema=None) as batch_op:
         batch_op.create_index("threads_by_project", ["project", "seq"], unique=False)
+
+    op.create_table(
+        "usage_by_day",
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("tokens", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "day"),
+    )
+    op.create_table(
+        "webhooks",
+        sa.Column(
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("events", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("metadata", sa.Text(), nullable=False),
+        sa.Column("disabled_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+    )
+    with op.batch_alter_table("webhooks", schema=None) as batch_op:
+        batch_op.create_index("webhooks_by_project", ["project", "seq"], unique=False)
+
+    op.create_table(
+        "deliveries",
+        sa.Column(
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("webhook_seq", sa.BigInteger(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("thread_id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["webhook_seq"], ["webhooks.seq"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.create_index("deliveries_by_due", ["due"], unique=False)
+        batch_op.create_index("deliveries_by_webhook", ["webhook_seq", "due"], unique=False)
 
     op.create_table(
         "messages",
