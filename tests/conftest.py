@@ -74,3 +74,9 @@ def database(tmp_path: Path) -> Path:
 def servers(database: Path, model: ScriptedModel, http: httpx2.Client) -> Servers:
     """Servers that a test starts itself, one after another on one database, with a clock of their own."""
     return Servers(database, model.url, http)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Asynchronous tests run on asyncio, as the server does."""
+    return "asyncio"

@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     max_active_runs: int = Field(
         256, ge=1, description="runs that this process works on at once; more wait in line"
     )
+    outbound_allow: str = Field(
+        "",
+        description="where webhooks may lead besides the public internet: host:port, addresses, networks, "
+        "separated by commas",
+    )
     sqlite_synchronous: str = Field(
         "FULL",
         pattern="^(FULL|NORMAL)$",

@@ -46,6 +46,7 @@ def _made(name: str, sources: list[Path], make: Callable[[Path], None]) -> Path:
     if not marker.is_file() or marker.read_text(encoding="ascii") != digest.hexdigest():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        (HOME / ".gitignore").write_text("*\n", encoding="ascii")
         make(folder)
         marker.write_text(digest.hexdigest(), encoding="ascii")
     return folder

@@ -28,9 +28,9 @@ def seen(outcome: Outcome) -> dict[str, Any]:
 
 
 def test_polls_a_run_to_its_end(seen: dict[str, Any]) -> None:
-    poll = seen["poll"]
+    poll, usage = seen["poll"], seen["poll"]["usage"]
     assert (poll["status"], poll["text"]) == ("completed", "Hello.")
-    assert poll["usage"]["total_tokens"] == poll["usage"]["prompt_tokens"] + poll["usage"]["completion_tokens"]
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
 
 def test_polls_a_run_that_calls_a_function(seen: dict[str, Any]) -> None:

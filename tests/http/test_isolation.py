@@ -14,9 +14,9 @@ from tests.support.operations import BY_NAME, World, new_world, right_body
 from tests.support.refusals import Refuses
 from tests.support.server import KEYS
 
-PARENTS = ("assistant_id", "thread_id", "message_id", "run_id", "step_id")
+PARENTS = ("assistant_id", "thread_id", "message_id", "run_id", "step_id", "webhook_id")
 WITH_IDS = [operation for operation in OPERATIONS if any(f"{{{name}}}" in operation.path for name in PARENTS)]
-LISTS = [operation for operation in OPERATIONS if operation.name in ("list_agents", "list_threads")]
+LISTS = [BY_NAME[name] for name in ("list_agents", "list_threads", "list_webhooks")]
 
 
 def _named(operations: list[Operation]) -> Any:
@@ -35,6 +35,8 @@ def test_every_operation_but_those_on_whole_lists_is_tested_with_foreign_ids() -
         "create_thread",
         "list_threads",
         "create_thread_and_run",
+        "create_webhook",
+        "list_webhooks",
         "list_models",
         "get_model",
     }
@@ -76,10 +78,12 @@ def test_a_run_cannot_use_another_projects_agent(
 def test_lists_never_show_another_projects_objects(world: World, other: Api, operation: Operation) -> None:
     other.agent()
     other.thread()
+    other.post("/webhooks", {"url": "https://example.com/"})
     hers = {each["id"] for each in other.get(operation.path, limit=100)["data"]}
     assert hers
     assert not hers & set(world)
-    cursor = world.assistant_id if operation.name == "list_agents" else world.thread_id
+    cursors = {"list_agents": world.assistant_id, "list_threads": world.thread_id}
+    cursor = cursors.get(operation.name, world.webhook_id)
     for position in ("after", "before"):
         assert other.get(operation.path, **{position: cursor})["data"] == []
 

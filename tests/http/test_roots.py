@@ -21,7 +21,7 @@ class Caller:
 
     def __init__(self, api: Api) -> None:
         self.api = api
-        self.world = World("", "", "", "", "")
+        self.world = World("", "", "", "", "", "")
         self.answers: dict[str, Json] = {}
 
     def __call__(self, name: str, body: Json | None = None, learn: str | None = None) -> Json:
@@ -54,6 +54,9 @@ def journey(api: Api, model: ScriptedModel) -> dict[str, Json]:
     for name in ("update_thread", "get_message", "update_message", "get_model"):
         call(name)
     for name in ("list_agents", "list_threads", "list_messages", "list_runs", "list_models"):
+        call(name)
+    call("create_webhook", learn="webhook_id")
+    for name in ("list_webhooks", "get_webhook", "delete_webhook"):
         call(name)
     held = model.hold("Wait")
     call("create_thread_and_run")

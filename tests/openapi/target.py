@@ -43,17 +43,29 @@ def prepare(case: Case, world: World) -> None:
     if not meta.is_negative_at(ParameterLocation.PATH) and case.operation.method != "delete":
         known = world._asdict()
         case.path_parameters = {name: known[name] for name in case.path_parameters or {}}
-    if not meta.is_negative_at(ParameterLocation.BODY) and isinstance(case.body, dict):
-        if "assistant_id" in case.body:
-            case.body = case.body | {"assistant_id": world.assistant_id}
     if not meta.is_negative_at(ParameterLocation.HEADER):
         for name in set(_KEYS) & set(case.headers or {}):
             case.headers[name] = f"{next(_numbers)} {case.headers[name]}"[:LONGEST_KEY]
+    prepare_body(case, world)
+
+
+def prepare_body(case: Case, world: World) -> None:
+    """Have runs made with an agent that exists, and no thread's budget spent before later cases."""
+    if isinstance(case.body, dict):
+        if isinstance(case.body.get("assistant_id"), str):  # any string is well formed
+            case.body = case.body | {"assistant_id": world.assistant_id}
+        if _name(case) == "update_thread" and isinstance(case.body.get("token_budget"), int):
+            case.body = case.body | {"token_budget": None}
+
+
+def _name(case: Case) -> str:
+    return str(case.operation.definition.raw["operationId"])
 
 
 _STATES = re.compile(
     r"already has an active run|while a run \S+ is active"
     r"|^Cannot cancel run with status|^Runs in status .* do not accept tool outputs"
+    r"|has used up its token budget|^A project has at most|^Invalid 'url': "
     r"|^This server keeps no vector stores yet|^Invalid 'tool_choice': there is no function"
 )
 """Refusals of requests that are well formed: for what the objects are like, which no schema says."""

@@ -16,6 +16,7 @@ class World(NamedTuple):
     message_id: str
     run_id: str
     step_id: str
+    webhook_id: str
     model: str = "scripted"
 
     def path(self, operation: Operation) -> str:
@@ -29,7 +30,8 @@ def new_world(api: Api) -> World:
     run = api.run(api.thread("What is a clew?"), agent)
     run.answer_calls(lambda call: "A ball of thread.")
     run.wait("completed")
-    return World(agent, run.thread, run.messages()[0]["id"], run.id, run.steps()[0]["id"])
+    webhook = api.post("/webhooks", {"url": "https://example.com/hook"})
+    return World(agent, run.thread, run.messages()[0]["id"], run.id, run.steps()[0]["id"], webhook["id"])
 
 
 def right_body(operation: Operation, world: World) -> Json | None:
@@ -45,6 +47,7 @@ def right_body(operation: Operation, world: World) -> Json | None:
         "create_thread_and_run": {"assistant_id": world.assistant_id},
         "update_run": {"metadata": {"seen": "yes"}},
         "submit_tool_outputs": {"tool_outputs": []},
+        "create_webhook": {"url": "https://example.com/hook"},
     }
     body: Json | None = bodies.get(operation.name)
     assert (body is None) == (operation.body is None), f"no body is known for {operation.name}"

@@ -12,6 +12,7 @@ from typing import Any, Self
 import uvicorn
 
 from clew.clock import Clock
+from clew.engine.deliverer import Deliverer
 from clew.engine.engine import Engine
 from clew.http.app import create_app
 from clew.http.auth import Keyring
@@ -19,8 +20,11 @@ from clew.http.call import Services
 from clew.ids import Ids
 from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
+from clew.net.client import GuardedHttp
+from clew.net.guard import Guard
 from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
+from clew.wire import webhooks
 
 KEYS = {"alpha": "clew_alpha-key-0123456789abcdef", "beta": "clew_beta-key-0123456789abcdef"}
 """The key of each of the two projects."""
@@ -40,6 +44,7 @@ class Server:
         model_timeout: seconds that the model may stay silent.
         run_expiry: milliseconds after which an unfinished run expires.
         works: whether runs are worked on; if not, they stay queued.
+        outbound: tells webhooks of runs; without it, what they are to be told stays in the outbox.
     """
 
     def __init__(
@@ -53,11 +58,13 @@ class Server:
         run_expiry: int = 600_000,
         max_active_runs: int = 256,
         works: bool = True,
+        outbound: GuardedHttp | None = None,
     ) -> None:
         self.path = path
         self._model_url, self._model_timeout = model_url, model_timeout
         self._clock, self._ids = clock, ids
         self._run_expiry, self._max_active_runs, self._works = run_expiry, max_active_runs, works
+        self._outbound = outbound
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ready = threading.Event()
@@ -102,7 +109,12 @@ class Server:
         gateway = RemoteModel(self._model_url, key=MODEL_KEY, timeout=self._model_timeout, clock=self._clock)
         models = Models(gateway, ["scripted", "vendor/large"])
         engine = Engine(
-            db, models=models, clock=self._clock, ids=self._ids, max_active_runs=self._max_active_runs
+            db,
+            models=models,
+            clock=self._clock,
+            ids=self._ids,
+            max_active_runs=self._max_active_runs,
+            deliverer=self._deliverer(db),
         )
 
         @asynccontextmanager
@@ -122,5 +134,18 @@ class Server:
             ids=self._ids,
             models=models.names,
             run_expiry=self._run_expiry,
+            outbound=self._outbound.guard if self._outbound is not None else Guard(),
         )
         return create_app(services, Keyring({key: project for project, key in KEYS.items()}), lifespan)
+
+    def _deliverer(self, db: SqliteDatabase) -> Deliverer | None:
+        if self._outbound is None:
+            return None
+        return Deliverer(
+            db,
+            http=self._outbound,
+            encode=webhooks.event,
+            clock=self._clock,
+            ids=self._ids,
+            jitter=lambda _: 0,
+        )

@@ -42,6 +42,7 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
     """Serve threads and runs."""
     settings = load_settings(**flags)
     _check_database(settings)
+    _check_outbound(settings)
     private_directory(settings.data_dir)
     key = keys.api_key(settings)
     certificate = None
@@ -69,6 +70,17 @@ def _check_database(settings: Settings) -> None:
         _ = settings.sqlite_path
     except ValueError as error:
         raise Problem(str(error), USAGE) from None
+
+
+def _check_outbound(settings: Settings) -> None:
+    if not settings.outbound_allow:
+        return
+    from clew.net.guard import Guard
+
+    try:
+        Guard(settings.outbound_allow)
+    except ValueError as error:
+        raise Problem(f"CLEW_OUTBOUND_ALLOW: {error}", USAGE) from None
 
 
 def _announcer(settings: Settings) -> Callable[[str], None]:

@@ -41,6 +41,8 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
+            # Set before looking, so that what is made meanwhile and due soon brings another look.
+            self._next = self._clock.now() + _INTERVAL
             try:
                 self._next = await self._sweep()
             except Exception:

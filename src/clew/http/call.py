@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.clock import Clock
 from clew.ids import Ids
+from clew.net.guard import Guard
 from clew.store.database import Database
 from clew.store.pages import PageRequest
 from clew.wire.errors import invalid
@@ -33,6 +34,8 @@ class Services(Struct, frozen=True, kw_only=True):
     """Milliseconds after which an unfinished run expires."""
     daily_token_budget: int | None = None
     """Tokens that a project's runs may use on one day (UTC)."""
+    outbound: Guard = field(default_factory=Guard)
+    """Says which URLs of clients this server may ask."""
 
 
 class Call(Struct, Generic[B], kw_only=True):
@@ -63,21 +66,26 @@ def page_request(call: Call[None]) -> PageRequest:
     if order not in ("asc", "desc"):
         raise bad_choice("order", order, ["asc", "desc"])
     return PageRequest(
-        limit=_limit(query.get("limit") or "20"),
+        limit=whole_number(query.get("limit") or "20", "limit", least=1, most=100),
         order="asc" if order == "asc" else "desc",
         after=query.get("after") or None,
         before=query.get("before") or None,
     )
 
 
-def _limit(given: str) -> int:
+def whole_number(given: str, name: str, *, least: int, most: int) -> int:
+    """Return the number that a query parameter or a header gives.
+
+    Raises:
+        ApiError: it is not a whole number from ``least`` to ``most``.
+    """
     if _WHOLE_NUMBER.fullmatch(given) is None:
-        message = "Invalid type for 'limit': expected an integer, but got a string instead."
-        raise invalid(message, param="limit", code="invalid_type")
-    limit = int(given)
-    for error in check_range("limit", limit, least=1, most=100, whole=True):
+        message = f"Invalid type for '{name}': expected an integer, but got a string instead."
+        raise invalid(message, param=name, code="invalid_type")
+    number = int(given)
+    for error in check_range(name, number, least=least, most=most, whole=True):
         raise error
-    return limit
+    return number
 
 
 LONGEST_WAIT = 60.0
@@ -94,7 +102,7 @@ def patience(call: Call[None]) -> float:
         ApiError: ``wait`` is not a number from 0 to 60.
     """
     given = call.query.get("wait")
-    if given is None:
+    if not given:
         if call.headers.get("x-stainless-poll-helper") != "true":
             return 0
         announced = call.headers.get("x-stainless-read-timeout") or call.headers.get("x-stainless-timeout")

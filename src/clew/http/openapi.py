@@ -8,6 +8,7 @@ type ``text/event-stream`` carry the extension ``x-events``: the schema of each 
 """
 
 import inspect
+import re
 import sys
 from functools import cache
 from http import HTTPStatus
@@ -27,9 +28,12 @@ Every operation is served alike under each of the servers' roots: `/v1` for Open
 those of Azure OpenAI, `/api/projects/{project}` for azure-ai-agents; the project must be the key's own.
 
 In requests, `null` for an optional field means that it is not given, and a body of no bytes is `{}`. Query
-parameters and headers that are not named here, such as `api-version`, are ignored; one that is empty is not
-given. Fields of a body that are not named here are refused. A method that a path does not have is
-answered with 405 and the header `allow`; HEAD works where GET does."""
+parameters and headers that are not named here, such as `api-version`, are ignored. Fields of a body that are
+not named here are refused. A method that a path does not have is answered with 405 and the header `allow`;
+HEAD works where GET does.
+
+A response of the type `text/event-stream` holds frames of `event: NAME` and `data: JSON`, and ends with
+`event: done`, `data: [DONE]`. Its `x-events` give the schema of each event's data by the event's name."""
 
 _REQUEST_ID: Json = {
     "x-request-id": {
@@ -69,6 +73,15 @@ _REASONS = {
     413: f"The body has more than {BODY_LIMIT} bytes.",
     500: "The server had an error; its log says more, under the request's id.",
 }
+
+
+_PATH_IDS = re.compile(r"{(\w+)}")
+_HOMES = {
+    answer(operation).schema: operation.path
+    for operation in OPERATIONS
+    if operation.name.startswith("get_") and _PATH_IDS.search(operation.path)
+}
+"""Where an object of each type lives."""
 
 
 @cache
@@ -156,6 +169,8 @@ def _operation(operation: Operation) -> Json:
 def _responses(operation: Operation) -> Json:
     headers = _REQUEST_ID | (_POLL_AFTER if operation.poll_after else {})
     responses: Json = {"200": {"description": "Done.", "headers": headers, "content": _content(operation)}}
+    if links := _links(operation):
+        responses["200"]["links"] = links
     for status in _refusals(operation):
         responses[str(status)] = {"$ref": f"#/components/responses/{_REFUSALS[status]}"}
     return responses
@@ -166,15 +181,23 @@ def _content(operation: Operation) -> Json:
     content = _json(answered.schema) if answered.schema is not None else {}
     if answered.streams:
         events = {name: ref(kind.__name__) for name, kind in EVENTS.items()}
-        content["text/event-stream"] = {
-            "schema": {
-                "type": "string",
-                "description": "Frames of `event: NAME` and `data: JSON`; the last is `event: done`, "
-                "`data: [DONE]`.",
-            },
-            "x-events": events,
-        }
+        content["text/event-stream"] = {"x-events": events}
     return content
+
+
+def _links(operation: Operation) -> Json:
+    """Return what can be done with an object that was just created: all below its own path."""
+    name = answer(operation).schema
+    home = _HOMES.get(name or "") if operation.name.startswith("create_") else None
+    if home is None:
+        return {}
+    ids = {known: f"$response.body#/{known}" for known in _PATH_IDS.findall(home)}
+    ids[_PATH_IDS.findall(home)[-1]] = "$response.body#/id"
+    return {
+        target.name: {"operationId": target.name, "parameters": ids}
+        for target in OPERATIONS
+        if set(_PATH_IDS.findall(target.path)) == set(ids)
+    }
 
 
 def _refusals(operation: Operation) -> list[int]:

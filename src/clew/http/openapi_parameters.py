@@ -9,15 +9,19 @@ from typing import Any
 
 from clew.core.records import Json
 from clew.http.call import LONGEST_WAIT
+from clew.http.handlers.runs import LAST_POSITION
 from clew.http.once import LONGEST_KEY
 
 _PATH = re.compile(r"{(\w+)(?::path)?}")
-_POSITION: Json = {"type": "integer", "minimum": 0, "default": 0}
+_POSITION: Json = {"type": "integer", "minimum": 0, "maximum": LAST_POSITION, "default": 0}
 _KEY: Json = {"type": "string", "maxLength": LONGEST_KEY}
 
 
 def _query(name: str, description: str, schema: Json, **more: Any) -> Json:
-    return {"name": name, "in": "query", "description": description, **more, "schema": schema}
+    """Empty counts as not given; OpenAPI has that word for it, though it doesn't like to see it used."""
+    said = {"name": name, "in": "query", "description": description, **more}
+    empty = {} if "style" in more else {"allowEmptyValue": True}
+    return said | empty | {"schema": schema}
 
 
 def _header(name: str, description: str, schema: Json) -> Json:
@@ -69,7 +73,9 @@ PARAMETERS: dict[str, Json] = {
         "after", "The `id` of the last event that was seen: the stream goes on behind it.", _POSITION
     ),
     "last_event_id": _header(
-        "Last-Event-ID", "Like `after`: what an EventSource sends when it connects again.", _POSITION
+        "Last-Event-ID",
+        "What an EventSource sends when it connects again. Of this and `after`, the greater counts.",
+        _POSITION,
     ),
     "idempotency_key": _header(
         "Idempotency-Key",

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from clew.http.handlers import agents, messages, models, runs, steps, threads
+from clew.http.handlers import agents, messages, models, runs, steps, threads, webhooks
 from clew.wire import requests
 
 ROOTS = ("/v1", "/openai/v1", "/openai", "/api/projects/{project}")
@@ -38,6 +38,7 @@ _AGENT = "/assistants/{assistant_id}"
 _THREAD = "/threads/{thread_id}"
 _MESSAGE = _THREAD + "/messages/{message_id}"
 _RUN = _THREAD + "/runs/{run_id}"
+_WEBHOOK = "/webhooks/{webhook_id}"
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("create_agent", "POST", "/assistants", agents.create, requests.CreateAgent, reads=_ONCE),
@@ -83,6 +84,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("follow_run", "GET", _RUN + "/events", runs.follow, reads=("after_event", "last_event_id")),
     Operation("list_run_steps", "GET", _RUN + "/steps", steps.list_, reads=(*_PAGE, "include")),
     Operation("get_run_step", "GET", _RUN + "/steps/{step_id}", steps.get, reads=("include",)),
+    Operation("create_webhook", "POST", "/webhooks", webhooks.create, requests.CreateWebhook, reads=_ONCE),
+    Operation("list_webhooks", "GET", "/webhooks", webhooks.list_, reads=_PAGE),
+    Operation("get_webhook", "GET", _WEBHOOK, webhooks.get),
+    Operation("delete_webhook", "DELETE", _WEBHOOK, webhooks.delete),
     Operation("list_models", "GET", "/models", models.list_),
     Operation("get_model", "GET", "/models/{model:path}", models.get),
 )

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from clew.clock import Clock, SystemClock
+from clew.engine.deliverer import Deliverer
 from clew.engine.engine import Engine
 from clew.http.app import create_app
 from clew.http.auth import Keyring
@@ -20,9 +21,12 @@ from clew.ids import Ids, RandomIds
 from clew.model.catalogue import Models
 from clew.model.chat import ChatModel
 from clew.model.remote import RemoteModel
+from clew.net.client import GuardedHttp
+from clew.net.guard import Guard
 from clew.settings import Settings
 from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
+from clew.wire import webhooks
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +96,16 @@ def _build(settings: Settings, api_key: str) -> Any:
     prepare_sqlite(settings.sqlite_path)
     db = SqliteDatabase(settings.sqlite_path, synchronous=settings.sqlite_synchronous)
     models = make_models(settings, clock)
-    engine = Engine(db, models=models, clock=clock, ids=ids, max_active_runs=settings.max_active_runs)
+    http = GuardedHttp(Guard(settings.outbound_allow))
+    deliverer = Deliverer(db, http=http, encode=webhooks.event, clock=clock, ids=ids)
+    engine = Engine(
+        db,
+        models=models,
+        clock=clock,
+        ids=ids,
+        max_active_runs=settings.max_active_runs,
+        deliverer=deliverer,
+    )
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -118,6 +131,7 @@ def make_services(
         models=models.names,
         run_expiry=settings.run_expiry * 1000,
         daily_token_budget=settings.daily_token_budget,
+        outbound=Guard(settings.outbound_allow),
     )
 
 

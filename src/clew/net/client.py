@@ -36,7 +36,7 @@ class GuardedHttp:
     """
 
     def __init__(self, guard: Guard, *, timeout: float = 10.0, tls: SSLContext | None = None) -> None:
-        self._guard = guard
+        self.guard = guard
         self._timeout = timeout
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
@@ -48,7 +48,7 @@ class GuardedHttp:
             Refused: the guard does not let the URL through.
             Unreachable: nobody answered in time.
         """
-        target = self._guard.check(url)
+        target = self.guard.check(url)
         try:
             async with self._open().post(
                 target, data=body, headers=dict(headers), allow_redirects=False
@@ -62,7 +62,7 @@ class GuardedHttp:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                resolver=_CheckedResolver(self._guard), use_dns_cache=False, limit=0, ssl=self._tls or True
+                resolver=_CheckedResolver(self.guard), use_dns_cache=False, limit=0, ssl=self._tls or True
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,

@@ -22,6 +22,7 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 LONGEST_URL = 2048
 
 _PLAIN = re.compile(r"[!-~]+")
+_AUTHORITY = re.compile(r"[^/]*//([^/?#]*).*")
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """A host whose last label is a number is an IPv4 address (URL Standard, 3.5), however oddly written."""
@@ -126,9 +127,10 @@ def _parse(text: str) -> URL:
         raise Refused("it is not a URL") from None
     if url.scheme not in ("http", "https"):
         raise Refused("it must begin with https:// or http://")
-    if url.raw_user is not None or url.raw_password is not None or "@" in url.raw_authority:
+    authority = _AUTHORITY.sub(r"\1", text)
+    if "@" in authority:
         raise Refused("it must not hold a user or a password")
-    if not url.host or not port:
+    if not url.raw_host or not port or ("[" in authority and ":" not in url.raw_host):
         raise Refused("it names no host")
     return url
 

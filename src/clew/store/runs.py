@@ -9,7 +9,7 @@ from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveSte
 from clew.core.journal import JUMP
 from clew.core.records import Run
 from clew.core.states import RunStatus
-from clew.store import budgets, line, messages, pages, steps
+from clew.store import budgets, line, messages, pages, steps, webhooks
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
 from clew.store.tables import IS_LIVE, runs
@@ -57,7 +57,10 @@ SKIP_AHEAD = Statement(
 UPDATE_METADATA = Statement(update(runs).where(*_ONE).values(metadata=param("new_metadata")))
 SELECT_DUE = Statement(select(runs.c.id).where(IS_LIVE, runs.c.expires_at <= param("now")))
 SELECT_NEXT_DUE = Statement(select(func.min(runs.c.expires_at)).where(IS_LIVE))
-SELECT_UNFINISHED = Statement(select(runs.c.id).where(IS_LIVE, runs.c.status != _PARKED).order_by(runs.c.seq))
+# In the order of the index of live runs: by seq, SQLite would walk all runs that ever were.
+SELECT_UNFINISHED = Statement(
+    select(runs.c.id).where(IS_LIVE, runs.c.status != _PARKED).order_by(runs.c.expires_at)
+)
 
 
 class Applied(NamedTuple):
@@ -150,6 +153,7 @@ async def apply(tx: Transaction, before: RunState, decision: Decision, now: int)
                 await steps.add(tx, step)
             case SaveStep(step):
                 await steps.save(tx, step)
+    await webhooks.announce(tx, before.run, after, now)
     released = None
     if not after.status.live:
         await budgets.count(tx, after.project, after.thread_id, after.usage.total_tokens, now)
@@ -177,5 +181,5 @@ async def due(tx: Transaction, now: int) -> tuple[list[str], int | None]:
 
 
 async def unfinished(tx: Transaction) -> list[str]:
-    """Return the ids of live runs that a worker should be working on, oldest first."""
+    """Return the ids of live runs that a worker should be working on, the soonest to expire first."""
     return [row[0] for row in await tx.all(SELECT_UNFINISHED, {})]

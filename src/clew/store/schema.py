@@ -51,6 +51,8 @@ def _create_sqlite(path: Path) -> None:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("BEGIN IMMEDIATE")
+        if _tables(connection):
+            return  # a server that started at the same time was quicker
         for statement in statements:
             connection.execute(statement)
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
@@ -63,13 +65,19 @@ def _create_sqlite(path: Path) -> None:
 def _sqlite_version(path: Path) -> str | None:
     connection = sqlite3.connect(path)
     try:
-        exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
-        if not exists:
+        tables = _tables(connection)
+        if "alembic_version" not in tables:
+            if tables:
+                raise sqlite3.DatabaseError("it holds tables of another program")
             return None
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return None if row is None else str(row[0])
     finally:
         connection.close()
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _upgrade(url: str) -> None:

@@ -10,10 +10,9 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Select, delete, func, insert, null, select, update
 
-from clew.core.journal import ENDINGS, journal
-from clew.core.records import Run, Step
-from clew.core.states import RunStatus
-from clew.store import pages, runs, steps
+from clew.core.journal import ENDINGS
+from clew.core.records import Run
+from clew.store import pages
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
 from clew.store.tables import deliveries, webhooks
@@ -224,21 +223,6 @@ async def due(tx: Transaction, webhook_seq: int, now: int, limit: int) -> list[D
     """Return what a webhook is to be told by ``now``, longest due first."""
     keys = {"webhook_seq": webhook_seq, "now": now, "limit": limit}
     return [Delivery(*row) for row in await tx.all(SELECT_DUE, keys)]
-
-
-async def subject(tx: Transaction, delivery: Delivery) -> tuple[Run, Step | None] | None:
-    """Return the run as it was at the event, with the step it waited for; None if it was deleted.
-
-    A run that is over does not change. One that required action may have gone on since: what it was
-    is told by its journal.
-    """
-    run = await runs.get(tx, delivery.project, delivery.thread_id, delivery.run_id)
-    if run is None or delivery.event != f"run.{RunStatus.REQUIRES_ACTION}":
-        return None if run is None else (run, None)
-    for entry in journal(run, await steps.of_run(tx, run.id), ()):
-        if entry.position == delivery.position and isinstance(entry.subject, Run):
-            return entry.subject, entry.waiting
-    return None
 
 
 async def delivered(tx: Transaction, delivery: Delivery) -> None:

@@ -14,8 +14,9 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
+import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 P = ParamSpec("P")
@@ -55,22 +56,43 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except BaseException:
         coroutine.close()
         raise
-    ended = threading.Event()
-
-    async def work() -> T:
-        try:
-            return await coroutine
-        finally:
-            ended.set()
-
-    future = portal.start_task_soon(work)
+    task = _Task(coroutine)
     try:
-        return future.result()
+        return portal.start_task_soon(task.work).result()
     except BaseException:
-        if not ended.is_set():
-            future.cancel()
-            ended.wait()
+        task.leave(portal)
         raise
+
+
+class _Task(Generic[T]):
+    """A coroutine in the toolkit's loop, which the thread that waits for it may leave at any moment."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._coroutine = coroutine
+        self._scope = anyio.CancelScope()
+        self._lock = threading.Lock()
+        self._begun = self._left = False
+        self._ended = threading.Event()
+
+    async def work(self) -> T:
+        with self._lock:
+            self._begun = not self._left
+        try:
+            if self._begun:
+                with self._scope:
+                    return await self._coroutine
+            self._coroutine.close()
+            raise RuntimeError("the thread that waited for this was interrupted")
+        finally:
+            self._ended.set()
+
+    def leave(self, portal: BlockingPortal) -> None:
+        """Cancel the coroutine if it still runs, and wait until it has cleaned up."""
+        with self._lock:
+            self._left = True  # if it was never begun, it never will be
+        if self._begun and not self._ended.is_set():
+            portal.start_task_soon(self._scope.cancel)
+            self._ended.wait()
 
 
 @contextlib.contextmanager

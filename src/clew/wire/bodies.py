@@ -72,7 +72,7 @@ def run_config(agent: Agent, body: requests.RunOptions) -> RunConfig:
     if isinstance(body, requests.CreateRun) and body.additional_instructions:
         parts = [part for part in (config.instructions, body.additional_instructions) if part]
         config = replace(config, instructions="\n\n".join(parts))
-    if isinstance(body, requests.CreateThreadAndRun) and body.tool_resources is not None:
+    if isinstance(body, requests.CreateRun | requests.CreateThreadAndRun) and body.tool_resources is not None:
         check_resources(body.tool_resources, "tool_resources")
         config = replace(config, tool_resources=plain(body.tool_resources))
     _check_choices(config)

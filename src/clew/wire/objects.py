@@ -7,7 +7,7 @@ Nullable fields are present with null. Times are whole seconds since the Unix ep
 from collections.abc import Sequence
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from clew.core.records import (
     Agent,
@@ -194,7 +194,7 @@ class Deleted(Struct, frozen=True):
     """The answer to a deletion."""
 
     id: str
-    object: Literal["assistant.deleted", "thread.deleted", "thread.message.deleted"]
+    object: Literal["assistant.deleted", "thread.deleted", "thread.message.deleted", "webhook.deleted"]
     deleted: bool = True
 
 
@@ -205,6 +205,32 @@ class ModelObject(Struct, frozen=True, kw_only=True):
     object: Literal["model"] = "model"
     created: int = 0
     owned_by: str = "clew"
+
+
+class WebhookErrorObject(Struct, frozen=True, kw_only=True):
+    """Why a webhook could not be told of an event. Without ``next_attempt_at``, it was given up."""
+
+    at: int
+    event: str
+    run_id: str
+    attempts: int
+    status_code: int | None
+    message: str
+    next_attempt_at: int | None
+
+
+class WebhookObject(Struct, frozen=True, kw_only=True):
+    """A webhook. Only the answer to its creation holds the secret that signs what it is sent."""
+
+    id: str
+    object: Literal["webhook"] = "webhook"
+    created_at: int
+    url: str
+    events: list[str]
+    status: Literal["enabled", "disabled"]
+    last_error: WebhookErrorObject | None
+    metadata: dict[str, str]
+    secret: str | UnsetType = UNSET
 
 
 class ListObject(Struct, Generic[T], frozen=True, kw_only=True):

@@ -350,6 +350,8 @@ class CreateRun(RunOptions):
 
     additional_instructions: Instructions | None = None
     additional_messages: list[CreateMessage] | None = None
+    tool_resources: ToolResources | None = None
+    """Azure's only: its clients send an empty one with every ``toolset``."""
 
 
 class CreateThreadAndRun(RunOptions):
@@ -371,3 +373,23 @@ class SubmitToolOutputs(Request):
 
     tool_outputs: list[ToolOutput]
     stream: bool | None = None
+
+
+# --- webhooks --------------------------------------------------------------------------------------
+
+EventName: TypeAlias = Literal[
+    "run.completed",
+    "run.failed",
+    "run.incomplete",
+    "run.cancelled",
+    "run.expired",
+    "run.requires_action",
+]
+
+
+class CreateWebhook(Request):
+    """Body of POST /webhooks (Clew's own). Without ``events``, the webhook is told all of them."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    events: Annotated[list[EventName], Meta(min_length=1, max_length=6)] | None = None
+    metadata: Metadata | None = None

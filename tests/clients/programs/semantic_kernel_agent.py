@@ -39,12 +39,9 @@ async def invoke_plugin(agent: OpenAIAssistantAgent) -> dict[str, Any]:
     async def on_intermediate(message: ChatMessageContent) -> None:
         between.extend(_name(item) for item in message.items)
 
-    texts = []
     thread = AssistantAgentThread(client=agent.client)
-    async for response in agent.invoke(
-        "How much is the soup?", thread=thread, on_intermediate_message=on_intermediate
-    ):
-        texts.append(str(response))
+    responses = agent.invoke("How much is the soup?", thread=thread, on_intermediate_message=on_intermediate)
+    texts = [str(response) async for response in responses]
     await thread.delete()
     return {"texts": texts, "between": between}
 
@@ -52,16 +49,15 @@ async def invoke_plugin(agent: OpenAIAssistantAgent) -> dict[str, Any]:
 async def stream_plugin(agent: OpenAIAssistantAgent) -> dict[str, Any]:
     """Let the agent call the plugin while its answer is streamed."""
     between: list[str] = []
-    pieces: list[str] = []
     thread = AssistantAgentThread(client=agent.client)
 
     async def on_intermediate(message: ChatMessageContent) -> None:
         between.extend(_name(item) for item in message.items)
 
-    async for response in agent.invoke_stream(
+    responses = agent.invoke_stream(
         "How much is the pie?", thread=thread, on_intermediate_message=on_intermediate
-    ):
-        pieces.append(str(response))
+    )
+    pieces = [str(response) async for response in responses]
     await thread.delete()
     return {"pieces": pieces, "between": between}
 
@@ -77,9 +73,7 @@ def _name(item: object) -> str:
 async def main() -> None:
     """Run every scenario."""
     async with AsyncOpenAI() as client:
-        definition = await client.beta.assistants.create(
-            model="any", name="Host", instructions="Be a host."
-        )
+        definition = await client.beta.assistants.create(model="any", name="Host", instructions="Be a host.")
         plain = OpenAIAssistantAgent(client=client, definition=definition)
         waiter = OpenAIAssistantAgent(client=client, definition=definition, plugins=[Menu()])
         result = {

@@ -14,7 +14,7 @@ from clew.core.events import CancelRequested, Event, OutputsSubmitted, Started
 from clew.core.journal import Entry, journal
 from clew.core.records import Message, Run, Step, Thread
 from clew.core.states import RunStatus
-from clew.http.call import Call, page_request, patience, waits_in_line
+from clew.http.call import Call, page_request, patience, waits_in_line, whole_number
 from clew.http.follower import RunKeys
 from clew.http.handlers.threads import new_messages, new_thread
 from clew.http.once import once
@@ -61,6 +61,9 @@ class _NewRun(Struct, frozen=True, kw_only=True):
 async def create(call: Call[CreateRun]) -> RunObject | RunStream:
     """Start a run on a thread, with the messages that the body adds, all or nothing."""
     thread_id = call.path["thread_id"]
+    if call.body.tool_resources is not None and "project" not in call.path:  # OpenAI's API has none here
+        name = "tool_resources"
+        raise invalid(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
     bodies = call.body.additional_messages or ()
     added = new_messages(call.services, call.project, thread_id, bodies, "additional_messages")
     return await _start(call, thread_id, added)
@@ -281,6 +284,10 @@ async def _state(tx: Transaction, project: str, thread_id: str, run_id: str) -> 
     return await runs.state(tx, run)
 
 
+LAST_POSITION = 999_999_999_999_999
+"""No run's journal gets that far, and any client's numbers do."""
+
+
 async def follow(call: Call[None]) -> RunStream:
     """Stream a run's events, from the one after position ``after`` on, whether it lives or is over."""
     keys = RunKeys(call.project, call.path["thread_id"], call.path["run_id"])
@@ -289,12 +296,15 @@ async def follow(call: Call[None]) -> RunStream:
 
 
 def _after(call: Call[None]) -> int:
-    """Return the position to go on from: the query's, or that of a reconnecting EventSource."""
-    given = call.query.get("after") or call.headers.get("last-event-id") or "0"
-    if not given.isdecimal():
-        message = "Invalid type for 'after': expected an integer, but got a string instead."
-        raise invalid(message, param="after", code="invalid_type")
-    return int(given)
+    """Return the position to go on from: the query's, or the later one that an EventSource has seen.
+
+    An EventSource that connects again repeats its URL, with the ``after`` that it once began with.
+    """
+    asked, seen = call.query.get("after") or "0", call.headers.get("last-event-id") or "0"
+    return max(
+        whole_number(asked, "after", least=0, most=LAST_POSITION),
+        whole_number(seen, "Last-Event-ID", least=0, most=LAST_POSITION),
+    )
 
 
 async def update(call: Call[UpdateMetadata]) -> RunObject:

@@ -1,0 +1,49 @@
+"""The model that the vendor's samples talk to: it does what their prompts ask for.
+
+It keeps nothing between requests, so samples may run side by side.
+"""
+
+from typing import Any
+
+from clew.testing.scripted_model import Reply, Request, call
+
+JOKE = "Why do programmers mix up Halloween and Christmas? Because OCT 31 is DEC 25."
+PLANET = '{"planet": "Mars", "mass": 6.4171e23}'
+SEEN = "A boardwalk through green grass."
+
+_ROUNDS: dict[str, list[list[str]]] = {
+    "send an email": [["fetch_current_datetime", "fetch_weather"], ["send_email"]],
+    "what's the time": [["fetch_current_datetime"]],
+    "what is the weather": [["fetch_weather"]],
+}
+"""Which functions to call for a question, turn by turn."""
+
+_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "fetch_current_datetime": {"format": "%Y"},
+    "fetch_weather": {"location": "New York"},
+    "send_email": {"recipient": "user@example.com", "subject": "New York", "body": "Sunny."},
+}
+
+
+def answer(request: Request) -> Reply | str:
+    """Call the functions that the question needs, a turn at a time; then answer it."""
+    question = request.last_user_text
+    rounds = next((rounds for words, rounds in _ROUNDS.items() if words in question), [])
+    turn = sum(1 for message in request.messages if message.get("tool_calls"))
+    if turn < len(rounds):
+        return Reply(tuple(call(_offered(name, request), _ARGUMENTS[name]) for name in rounds[turn]))
+    if rounds:
+        return f"I was told: {'; '.join(request.tool_outputs.values())}"
+    if request.body.get("response_format", {}).get("type") == "json_schema":
+        return PLANET
+    return SEEN if _has_image(request) else JOKE
+
+
+def _offered(name: str, request: Request) -> str:
+    """Return the function's name as it is offered; the asynchronous samples add to it."""
+    return next(tool for tool in request.tools if tool in (name, f"{name}_async"))
+
+
+def _has_image(request: Request) -> bool:
+    content = request.messages[-1]["content"]
+    return isinstance(content, list) and any(part["type"] == "image_url" for part in content)

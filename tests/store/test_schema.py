@@ -1,0 +1,163 @@
+"""The schema: migrations and tables say the same, and no database is spoiled by opening it."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from clew.store.database import StoreError
+from clew.store.schema import HEAD, MIGRATIONS, prepare_sqlite
+from clew.store.sqlite import SqliteDatabase
+from clew.store.tables import metadata
+from tests.support.database import dump
+
+
+def _migrated(path: Path) -> Path:
+    """Make a database by all migrations, one after the other."""
+    from alembic import command
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return path
+
+
+def _created(path: Path) -> Path:
+    prepare_sqlite(path)
+    return path
+
+
+@pytest.mark.parametrize("make", [_migrated, _created])
+def test_a_new_database_is_what_the_tables_say(tmp_path: Path, make: Any) -> None:
+    engine = create_engine(f"sqlite:///{make(tmp_path / 'clew.db')}", poolclass=NullPool)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_migrations_together_make_what_a_new_database_is(tmp_path: Path) -> None:
+    migrated = _structure(_migrated(tmp_path / "migrated.db"))
+    created = _structure(_created(tmp_path / "created.db"))
+    assert migrated.keys() == created.keys()
+    for table, structure in created.items():
+        assert migrated[table] == structure, table
+
+
+def _structure(path: Path) -> dict[str, Any]:
+    """Return each table's columns, references and indexes with their conditions."""
+    connection = sqlite3.connect(path)
+    try:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {name: _table(connection, name) for (name,) in sorted(names)}
+    finally:
+        connection.close()
+
+
+def _table(connection: sqlite3.Connection, name: str) -> Any:
+    columns = connection.execute(f"SELECT name, type, \"notnull\", pk FROM pragma_table_info('{name}')")
+    references = connection.execute(f"PRAGMA foreign_key_list('{name}')")
+    written = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ?"
+    conditions = {index: _condition(sql) for index, sql in connection.execute(written, (name,))}
+    indexes = []
+    for _, index, unique, origin, partial in connection.execute(f"PRAGMA index_list('{name}')").fetchall():
+        keys = connection.execute(f"SELECT name FROM pragma_index_info('{index}')").fetchall()
+        label = index if origin == "c" else origin
+        indexes.append((label, unique, partial, keys, conditions.get(index)))
+    return columns.fetchall(), sorted(row[2:] for row in references), sorted(indexes, key=str)
+
+
+def _condition(sql: str | None) -> str | None:
+    return None if sql is None else " ".join(sql.split()).partition(" WHERE ")[2]
+
+
+def test_the_newest_migration_is_the_one_that_the_code_knows() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_preparing_again_changes_nothing(tmp_path: Path) -> None:
+    path = _created(tmp_path / "clew.db")
+    before = path.read_bytes()
+    prepare_sqlite(path)
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_a_newer_clew_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = _created(tmp_path / "clew.db")
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"written by a newer Clew \(schema 9999.*Upgrade Clew"):
+        prepare_sqlite(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "clew.db"
+    path.write_bytes(b"Dear diary, " * 1000)
+    with pytest.raises(StoreError, match=r"clew\.db is not a Clew database"):
+        prepare_sqlite(path)
+    assert path.read_bytes() == b"Dear diary, " * 1000
+
+
+@pytest.mark.parametrize("table", ["messages", "songs"])
+def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "songs.db"
+    connection = sqlite3.connect(path)
+    connection.execute(f"CREATE TABLE {table} (title TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"songs\.db is not a Clew database"):
+        prepare_sqlite(path)
+    assert path.read_bytes() == before
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError):
+        prepare_sqlite(tmp_path)
+
+
+def test_the_lock_cannot_be_made_where_no_directory_is(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="lock file"):
+        SqliteDatabase(tmp_path / "nowhere" / "clew.db")
+
+
+def test_missing_directories_are_made_for_the_owner_alone(tmp_path: Path) -> None:
+    path = _created(tmp_path / "new" / "clew.db")
+    assert path.parent.stat().st_mode & 0o077 == 0
+    assert set(dump(path)) == set(metadata.tables)
+
+
+def test_servers_that_start_at_the_same_time_on_a_new_file_do_not_trip_over_each_other(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import sys; from pathlib import Path; from clew.store.schema import prepare_sqlite;"
+        "sys.stdin.readline(); prepare_sqlite(Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "clew.db")]
+    starting = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for each in starting:
+        assert each.stdin is not None
+        each.stdin.write("go\n")
+        each.stdin.flush()
+    complaints = [each.communicate()[1] for each in starting]
+    assert [each.returncode for each in starting] == [0] * 4, complaints
