@@ -27,27 +27,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(_PATIENCE))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def model() -> Iterator[ScriptedModel]:
     """The model behind the server."""
     with ScriptedModel() as running:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def server(model: ScriptedModel) -> Iterator[RunningServer]:
     """A server for OpenAI's clients."""
     with RunningServer(model) as running:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def python() -> Path:
     """The interpreter that has the clients."""
     return environment.python()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def run_python(python: Path, server: RunningServer, model: ScriptedModel) -> RunProgram:
     """Runs a program of the folder ``programs``."""
     # litellm would fetch its price list
@@ -55,7 +55,7 @@ def run_python(python: Path, server: RunningServer, model: ScriptedModel) -> Run
     return lambda name: outcome([python, _PROGRAMS / name], server, model, extra)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def run_node(server: RunningServer, model: ScriptedModel) -> RunProgram:
     """Runs a program of the folder ``node``."""
     node = shutil.which("node")

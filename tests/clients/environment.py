@@ -73,8 +73,8 @@ def _make_samples(folder: Path) -> None:
     [archive] = folder.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         for member in tar.getmembers():
-            top, _, path = member.name.partition("/")
-            if path.startswith("samples/") and top:
+            path = member.name.partition("/")[2]
+            if path.startswith("samples/"):
                 tar.extract(member.replace(name=path), folder, filter="data")
 
 

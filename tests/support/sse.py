@@ -60,3 +60,9 @@ def said(told: list[Frame]) -> str:
         for part in frame.data["delta"]["content"]
     ]
     return "".join(parts)
+
+
+def names(stream: str) -> list[str]:
+    """Return the names of a whole stream's events."""
+    assert stream.endswith("event: done\ndata: [DONE]\n\n"), stream[-200:]
+    return [parse(block).event for block in stream.split("\n\n")[:-1]]

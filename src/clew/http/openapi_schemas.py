@@ -51,6 +51,10 @@ _REMARKS = {
         "CreateRun",
         "expires_in",
     ): "Clew's own: seconds until the run expires, instead of the server's setting.",
+    (
+        "CreateRun",
+        "tool_resources",
+    ): "Only under `/api/projects/{project}`; elsewhere it is refused as unknown.",
     ("CreateThreadAndRun", "expires_in"): "Clew's own: as for a run on a thread that exists.",
 }
 

@@ -193,36 +193,31 @@ class TruncationStrategy(Request):
 # --- agents ----------------------------------------------------------------------------------------
 
 
-class CreateAgent(Request):
+class AgentFields(Request):
+    """What an agent may be given besides its model."""
+
+    name: Name | None = None
+    description: Description | None = None
+    instructions: Instructions | None = None
+    tools: Tools | None = None
+    tool_resources: ToolResources | None = None
+    metadata: Metadata | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+
+
+class CreateAgent(AgentFields, kw_only=True):
     """Body of POST /assistants."""
 
     model: ModelName
-    name: Name | None = None
-    description: Description | None = None
-    instructions: Instructions | None = None
-    tools: Tools | None = None
-    tool_resources: ToolResources | None = None
-    metadata: Metadata | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
-    response_format: ResponseFormat | None = None
-    reasoning_effort: str | None = None
 
 
-class UpdateAgent(Request):
+class UpdateAgent(AgentFields, kw_only=True):
     """Body of POST /assistants/{id}: only what is given changes."""
 
     model: ModelName | None = None
-    name: Name | None = None
-    description: Description | None = None
-    instructions: Instructions | None = None
-    tools: Tools | None = None
-    tool_resources: ToolResources | None = None
-    metadata: Metadata | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
-    response_format: ResponseFormat | None = None
-    reasoning_effort: str | None = None
 
 
 # --- threads and messages --------------------------------------------------------------------------

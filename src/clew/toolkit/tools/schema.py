@@ -107,7 +107,8 @@ def describe(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
     if not text:
         return "", {}
     sections = griffe.parse_auto(
-        griffe.Docstring(text + "\n"),  # its guess of the style wants the last line ended
+        griffe.Docstring(text),
+        method="max_sections",  # the quicker guess misses a single :param: on the last line
         per_style_options={
             "google": {"warnings": False},
             "numpy": {"warnings": False},
