@@ -33,9 +33,10 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-h
 lock:  ## refresh the locks (needs uv; ARGS=--upgrade takes the newest versions)
 	$(LOCK) pyproject.toml -o requirements/run.lock
 	$(LOCK) pyproject.toml --extra examples --extra toolkit --group dev -o requirements/dev.lock
+	$(LOCK) requirements/clients.in --overrides requirements/clients.overrides -o requirements/clients.lock
 
 build: .venv/ready  ## the wheel, in dist/
 	$(BIN)/python -m hatchling build -t wheel
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,6 +4,8 @@ The moments are chosen by what has happened (the model is in mid-word, an answer
 by time. Everything is real: the process, its files, SIGKILL.
 """
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -13,6 +15,7 @@ import pytest
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
 from tests.support.api import Api, Json, RunHandle, function_tool, text
+from tests.support.wait import until
 
 LOOK = function_tool("look")
 
@@ -32,7 +35,7 @@ def model(_asked: ScriptedModel) -> ScriptedModel:
 @pytest.fixture(scope="module")
 def server(_asked: ScriptedModel) -> Iterator[RunningServer]:
     """One server, which the tests kill and start again on its own data."""
-    with RunningServer(_asked, settings={"embedded_model": "none"}) as server:
+    with RunningServer(_asked) as server:
         yield server
 
 
@@ -71,8 +74,6 @@ def test_a_run_killed_in_the_middle_of_a_word_goes_on_and_doubles_nothing(
 def test_a_run_that_waited_for_outputs_still_takes_them(
     api: Api, server: RunningServer, model: ScriptedModel
 ) -> None:
-    model.reply("Let me see.")
-    model.reset()
     model.call("look", text="Let me see.")
     model.reply("A wall.")
     run = api.run(api.thread("What is there?"), api.agent(tools=[LOOK]))
@@ -134,9 +135,7 @@ def test_a_run_whose_answer_was_just_received_is_there_and_ends(
         assert len(run.steps()) == 1
 
 
-def test_every_acknowledged_write_is_there_after_a_kill(
-    server: RunningServer, model: ScriptedModel
-) -> None:
+def test_every_acknowledged_write_is_there_after_a_kill(server: RunningServer, model: ScriptedModel) -> None:
     """Four clients write as fast as they can; the server is killed in the middle of that."""
     writers = [_Writer(server) for _ in range(4)]
     for writer in writers:
@@ -227,9 +226,10 @@ def test_an_asked_for_end_is_prompt_and_runs_go_on_after_the_next_start(
         with client.stream("POST", url, json=body, headers=headers) as stream:
             assert "thread.run.created" in next(stream.iter_text())
             held.wait_paused()
-            server.stop()
+            os.kill(server.pid, signal.SIGTERM)
+            until(lambda: not server.is_running(), patience=8)
     assert "Traceback" not in server.log
-    server.start()
+    server.restart()
     run = RunHandle(api, api.get(f"/threads/{thread}/runs")["data"][0])
     run.wait("completed")
     assert api.texts(thread) == ["Which way?", "Go right."]

@@ -40,6 +40,11 @@ class Conforming(Api):
         made.seen = defaultdict(set)
         return made
 
+    def at(self, root: str) -> "Conforming":
+        made = Conforming.like(super().at(root))
+        made.seen = self.seen
+        return made
+
     def send(self, method: str, path: str, json: Any = None, **more: Any) -> httpx2.Response:
         response = super().send(method, path, json, **more)
         operation = _operation(method, path)

@@ -30,7 +30,13 @@ def world(checked: Conforming, model: ScriptedModel) -> World:
     return new_world(checked)
 
 
-def test_every_operation_answers_as_described(checked: Conforming, world: World) -> None:
+def test_every_operation_answers_as_described(
+    checked: Conforming, world: World, model: ScriptedModel
+) -> None:
+    model.call("look_up", {"word": "clew"})
+    waiting = checked.run(checked.thread("What is a clew?"), world.assistant_id)
+    waiting.wait_calls()
+    waiting.cancel()
     for operation in OPERATIONS:
         path, body = world.path(operation), right_body(operation, world)
         if operation.method != "DELETE":
@@ -67,7 +73,7 @@ def test_an_agent_with_everything(checked: Conforming) -> None:
     }
     agent = checked.agent(**fields)
     run = checked.run(checked.thread("Hello."), agent, truncation_strategy={"type": "auto"})
-    run.wait("completed")
+    assert "does not run these tools yet" in run.wait("failed")["last_error"]["message"]
     assert len(checked.get("/assistants", limit=100)["data"]) >= 1
 
 
@@ -98,20 +104,19 @@ def test_a_run_that_waits_and_one_that_waits_in_line(checked: Conforming, model:
 
 def test_runs_that_fail_or_are_cut_short(checked: Conforming, model: ScriptedModel) -> None:
     agent = checked.agent()
-    model.error(500, "broken", times=10)
+    model.fail(400)
     checked.run(checked.thread("Hello."), agent).wait("failed")
-    model.reset()
-    model.say("One two three", finish="length")
+    model.reply("One two three", finish_reason="length")
     run = checked.run(checked.thread("Count."), agent)
     run.wait("incomplete")
     assert run.messages()[0]["status"] == "incomplete"
-    model.say("No", finish="content_filter")
+    model.reply("No", finish_reason="content_filter")
     checked.run(checked.thread("Hello."), agent).wait("incomplete")
 
 
 def test_streams_hold_the_events_that_are_described(checked: Conforming, model: ScriptedModel) -> None:
     agent = checked.agent(tools=[TOOL])
-    model.say("Let me see.", calls=[])
+    model.refuse("I would rather not.")
     model.call("look_up", {"word": "clew"})
     stream: Any = {"assistant_id": agent, "stream": True}
     checked.send("POST", "/threads/runs", stream | {"thread": {"messages": _said("Hello.")}})

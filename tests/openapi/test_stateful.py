@@ -10,7 +10,7 @@ from schemathesis import Case, Config, Response
 
 from clew.http.openapi import document
 from tests.openapi.checks import REPLACED, accepts_what_is_right
-from tests.openapi.target import Target, prepare_body
+from tests.openapi.target import Target, prepare_body, prepare_headers
 from tests.support.api import TERMINAL
 
 CONFIG = Config.from_dict(
@@ -39,6 +39,7 @@ def test_what_is_created_can_be_used_until_it_is_deleted(target: Target) -> None
 
     class Walk(schema.as_state_machine()):  # type: ignore[misc]
         def before_call(self, case: Case) -> None:
+            prepare_headers(case)
             prepare_body(case, target.world)
 
         def get_call_kwargs(self, case: Case) -> dict[str, Any]:

@@ -69,16 +69,17 @@ class _Task(Generic[T]):
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self._coroutine = coroutine
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
         self._lock = threading.Lock()
-        self._begun = self._left = False
+        self._left = False
         self._ended = threading.Event()
 
     async def work(self) -> T:
         with self._lock:
-            self._begun = not self._left
+            if not self._left:
+                self._scope = anyio.CancelScope()
         try:
-            if self._begun:
+            if self._scope is not None:
                 with self._scope:
                     return await self._coroutine
             self._coroutine.close()
@@ -90,7 +91,7 @@ class _Task(Generic[T]):
         """Cancel the coroutine if it still runs, and wait until it has cleaned up."""
         with self._lock:
             self._left = True  # if it was never begun, it never will be
-        if self._begun and not self._ended.is_set():
+        if self._scope is not None and not self._ended.is_set():
             portal.start_task_soon(self._scope.cancel)
             self._ended.wait()
 
