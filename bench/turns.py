@@ -74,13 +74,19 @@ def resident_mb(pid: int) -> float:
 
 
 @asynccontextmanager
-async def processes(data_dir: Path) -> AsyncIterator[tuple[str, subprocess.Popen[bytes], float]]:
-    """Start model and server; yield the server's URL, its process, and its seconds to the first answer."""
-    model = subprocess.Popen(
-        [sys.executable, "-m", "clew.testing.scripted_model", "--port", "0"], stdout=subprocess.PIPE
-    )
-    assert model.stdout is not None
-    model_url = model.stdout.readline().decode().split()[-1]
+async def processes(
+    data_dir: Path, model_url: str | None = None
+) -> AsyncIterator[tuple[str, subprocess.Popen[bytes], float]]:
+    """Start a server, and a model unless one is given.
+
+    Yields the server's URL, its process, and its seconds to the first answer.
+    """
+    model = None
+    if model_url is None:
+        command = [sys.executable, "-m", "clew.testing.scripted_model", "--port", "0"]
+        model = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert model.stdout is not None
+        model_url = model.stdout.readline().decode().split()[-1]
     settings = {"CLEW_API_KEY": KEY, "CLEW_MODEL_URL": model_url, "CLEW_DATA_DIR": str(data_dir)}
     environment = {**os.environ, **settings}
     server = None

@@ -55,6 +55,9 @@ def test_what_is_created_can_be_used_until_it_is_deleted(target: Target) -> None
 
     Walk.run(settings=SETTINGS)
     for k, v in sorted(done.items()): print(k,v)
+    assert done["DELETE /threads/{thread_id}", 200]
+    assert done["GET /assistants/{assistant_id}", 404]
+    assert done["GET /threads/{thread_id}/runs/{run_id}/events", 200]
 
 
 def _let_it_end(response: Response, target: Target) -> None:

@@ -1,6 +1,6 @@
 """The waiting faces: they wait, clean up when interrupted, and never block their own loop."""
 
-import _thread
+import signal
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -56,7 +56,7 @@ def test_an_interruption_cancels_and_cleans_up_first() -> None:
 
     def interrupt() -> None:
         begun.wait(10)
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):

@@ -318,10 +318,13 @@ def test_tools_that_never_satisfy_the_model_end_the_run(
 def test_a_broken_tool_is_told_to_the_model_and_the_run_goes_on(
     service: Service, tool_agent: Agent, thread: Thread, model: ScriptedModel, stream: bool
 ) -> None:
+    agent = service.create_agent(
+        "scripted", tools=[*tool_agent.tools, {"type": "function", "function": {"name": "unheard_of"}}]
+    )
     model.calls(call("calculate", "{broken"), call("unheard_of"), call("calculate", {"expression": "2+2"}))
     model.reply("Only one worked.")
     monitor = RunMonitor(service, tools=ToolExecutor([calculate]), stream=stream)
-    result = monitor.run(thread.id, tool_agent.id)
+    result = monitor.run(thread.id, agent.id)
     assert [each.outcome for each in result.calls] == ["invalid", "unknown", "ok"]
     outputs = list(model.requests[-1].tool_outputs.values())
     assert ['{"error"' in output for output in outputs] == [True, True, False]
@@ -376,7 +379,7 @@ def test_a_stream_cut_anywhere_loses_and_repeats_nothing(
 ) -> None:
     model.reply(_TEXT)
     proxy.cut("POST .*/runs$", place)
-    proxy.cut("GET .*/events", b'"quick ')
+    proxy.cut("GET .*/events", b"quick")
     monitor = RunMonitor(through_proxy, time=NoWaiting())
     with monitor.follow(thread.id, agent.id) as events:
         told = list(events)
@@ -445,31 +448,29 @@ def test_tools_run_once_even_if_their_submission_is_lost(
     assert result.reconnects > 0
 
 
-def test_polls_outlive_trouble_and_wait_longer_each_time(
+def test_polls_outlive_trouble(
     through_proxy: Service, proxy: Proxy, agent: Agent, thread: Thread, model: ScriptedModel
 ) -> None:
-    held = model.silence(then="Done")
-    run = through_proxy.create_run(thread.id, agent.id)
-    proxy.answer("GET .*/events", 404, body=b"{}")
+    model.reply("Done")
+    for_each_read = 4  # attempts that the service itself makes
+    proxy.drop("GET .*/runs/run_[0-9]+$", times=for_each_read)
+    proxy.answer("GET .*/runs/run_[0-9]+$", 429, "retry-after: 9", body=b"{}", times=for_each_read)
+    proxy.answer("GET .*/runs/run_[0-9]+$", 503, body=b"{}", times=for_each_read)
+    waiting, told = NoWaiting(), list[Event]()
+    monitor = RunMonitor(through_proxy, stream=False, time=waiting, listeners=[told.append])
+    assert monitor.run(thread.id, agent.id).text == "Done"
+    dropped = [event.error for event in told if isinstance(event, ConnectionDropped)]
+    assert [type(error) for error in dropped] == [ConnectionFailed, RateLimited, ServerFault]
+    assert waiting.slept[:3] == pytest.approx([0.1, 9.0, 0.225])
+
+
+def test_the_first_look_at_a_run_may_fail(
+    through_proxy: Service, proxy: Proxy, agent: Agent, thread: Thread, model: ScriptedModel
+) -> None:
+    finished = RunMonitor(through_proxy).run(thread.id, agent.id)
     proxy.drop("GET .*/runs/run_[0-9]+$", times=4)
-    proxy.answer("GET .*/runs/run_[0-9]+$", 429, "retry-after: 9", body=b"{}", times=4)
-    proxy.answer("GET .*/runs/run_[0-9]+$", 503, body=b"{}", times=4)
-    proxy.answer("GET .*/runs/run_[0-9]+$", 200, "openai-poll-after-ms: 300", body=_run_json(run.id))
-    waiting = NoWaiting()
-    monitor = RunMonitor(through_proxy, time=waiting, polling=Polling(first=0.1, longest=1.0))
-
-    def release(event: Event) -> None:
-        held.release()
-
-    proxy.requests.clear()
-    # the first reads fail: the monitor isn't yet following and says so; then it goes on by itself
     with pytest.raises(ConnectionFailed):
-        monitor.watch(thread.id, run.id)
-    with pytest.raises(RateLimited):
-        monitor.watch(thread.id, run.id)
-    with pytest.raises(ServerFault):
-        monitor.watch(thread.id, run.id)
-    assert monitor.watch(thread.id, run.id, listener=release).text == "Done"
+        RunMonitor(through_proxy).watch(thread.id, finished.run.id)
 
 
 def test_the_servers_hint_and_the_back_off_are_kept(

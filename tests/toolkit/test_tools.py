@@ -300,7 +300,9 @@ def test_an_exceptions_text_is_shown_only_where_asked_for() -> None:
 
 def test_a_vendors_calls_are_taken_as_they_are() -> None:
     vendors = SimpleNamespace(
-        id="call_9", type="function", function=SimpleNamespace(name="calculate", arguments='{"expression":"6*7"}')
+        id="call_9",
+        type="function",
+        function=SimpleNamespace(name="calculate", arguments='{"expression":"6*7"}'),
     )
     plain = {"id": "call_8", "function": {"name": "calculate", "arguments": '{"expression":"1+1"}'}}
     results = ToolExecutor([calculate]).execute([vendors, plain])
@@ -452,7 +454,8 @@ def test_a_person_decides() -> None:
 @pytest.mark.parametrize("answer", ["yes", 1, None])
 def test_only_true_is_a_yes(answer: object) -> None:
     tools = ToolExecutor(
-        [tool(lambda: "paid", name="pay", needs_approval=True)], approve=lambda _: answer  # type: ignore[arg-type,return-value]
+        [tool(lambda: "paid", name="pay", needs_approval=True)],
+        approve=lambda _: answer,  # type: ignore[arg-type,return-value]
     )
     assert one(tools, "pay").outcome == "refused"
 

@@ -66,6 +66,7 @@ class AnswerReader:
         self._reason: FinishReason | None = None
         self._usage: Usage | None = None
         self._call_ids: list[str | None] = []
+        self._places: dict[int, int] = {}
         self.characters = 0
 
     @property
@@ -129,14 +130,11 @@ class AnswerReader:
     def _index(self, call: _ToolCall) -> int:
         """Return which call a piece belongs to. Servers without indexes repeat the id, or give none."""
         known = len(self._call_ids)
-        if (
-            call.index is not None
-            and call.index < known
-            and call.id not in (None, "", self._call_ids[call.index])
-        ):
-            return known  # a server that numbers every call 0
         if call.index is not None:
-            return min(call.index, known)
+            place = self._places.setdefault(call.index, known)
+            if place < known and call.id and self._call_ids[place] not in (None, "", call.id):
+                place = self._places[call.index] = known  # a server that numbers every call 0
+            return place
         if call.id and call.id in self._call_ids:
             return self._call_ids.index(call.id)
         named = call.function is not None and call.function.name

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Select, delete, func, insert, null, select, update
+from sqlalchemy import delete, func, insert, null, select, update
 
 from clew.core.journal import ENDINGS
 from clew.core.records import Run
@@ -73,16 +73,6 @@ _THIS = (
 _OF_DELIVERY = [column for column in deliveries.c if column.name in Delivery._fields]
 
 
-def _outbox_rows() -> Select[tuple[object, ...]]:
-    """Select the rows to write for an event: one for each webhook of the project that wants it."""
-    given = [param(name) for name in ("thread_id", "run_id", "position", "event", "now")]
-    return select(webhooks.c.seq, webhooks.c.project, *given, param("now"), constant(0)).where(
-        webhooks.c.project == param("project"),
-        webhooks.c.disabled_at.is_(None),
-        webhooks.c.events.like(param("wanted")),
-    )
-
-
 INSERT_WEBHOOK = Statement(insert(webhooks), columns=_WEBHOOK.names)
 SELECT_WEBHOOK = Statement(select(*_WEBHOOK.columns).where(*_ONE))
 COUNT_WEBHOOKS = Statement(select(func.count()).where(webhooks.c.project == param("project")))
@@ -100,21 +90,15 @@ CLEAR_ERROR = Statement(
     .where(webhooks.c.id == param("webhook_id"), webhooks.c.last_error.is_not(None))
     .values(last_error=null())
 )
-INSERT_DELIVERIES = Statement(
-    insert(deliveries).from_select(
-        [
-            "webhook_seq",
-            "project",
-            "thread_id",
-            "run_id",
-            "position",
-            "event",
-            "created_at",
-            "due",
-            "attempts",
-        ],
-        _outbox_rows(),
+SELECT_WANTING = Statement(
+    select(webhooks.c.seq).where(
+        webhooks.c.project == param("project"),
+        webhooks.c.disabled_at.is_(None),
+        webhooks.c.events.like(param("wanted")),
     )
+)
+INSERT_DELIVERY = Statement(
+    insert(deliveries), columns=[column.name for column in deliveries.c if column.name != "seq"]
 )
 SELECT_NEXT_DUE = Statement(
     select(
@@ -188,24 +172,26 @@ async def remove(tx: Transaction, project: str, webhook_id: str) -> bool:
 async def announce(tx: Transaction, before: Run, after: Run, now: int) -> int:
     """Have a run's change told to the webhooks that want it; return how many there are.
 
-    One statement, and that only if the run has ended or waits for a client: it reads the project's
-    webhooks through their index, and writes nothing if there are none.
+    One statement if there are none, and that only if the run has ended or waits for a client.
     """
     event = f"run.{after.status}"
     if after.status == before.status or event not in ENDINGS:
         return 0
-    return await tx.run(
-        INSERT_DELIVERIES,
-        {
+    wanting = await tx.all(SELECT_WANTING, {"project": after.project, "wanted": f'%"{event}"%'})
+    for (webhook_seq,) in wanting:
+        row = {
+            "webhook_seq": webhook_seq,
             "project": after.project,
             "thread_id": after.thread_id,
             "run_id": after.id,
             "position": after.position,
             "event": event,
-            "wanted": f'%"{event}"%',
-            "now": now,
-        },
-    )
+            "created_at": now,
+            "due": now,
+            "attempts": 0,
+        }
+        await tx.run(INSERT_DELIVERY, row)
+    return len(wanting)
 
 
 async def next_due(tx: Transaction, now: int) -> tuple[int | None, int | None]:

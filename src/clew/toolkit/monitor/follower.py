@@ -140,7 +140,7 @@ class Follower:
             if after is None:
                 self._progress.begin_again()
             try:
-                async with self._service.astream_events(self._thread_id, self._run.id, after=after) as events:
+                async with self._service.astream_events(self._thread_id, self._run_id, after=after) as events:
                     async for event in events:
                         after = event.id or after
                         self._progress.saw_event(event)
