@@ -60,7 +60,8 @@ def words_of(told: list[tuple[float, Any]]) -> list[float]:
     for moment, data in told:
         if not data:
             continue
-        if data.get("object") == "thread.message.delta" or (data.get("choices") and data["choices"][0].get("delta", {}).get("content")):
+        choices = data.get("choices") or [{}]
+        if data.get("object") == "thread.message.delta" or choices[0].get("delta", {}).get("content"):
             times.append(moment)
     return times
 

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         description="the project that the key belongs to",
     )
     max_active_runs: int = Field(
-        256, ge=1, description="runs that this process works on at once; more wait in line"
+        1000, ge=1, description="runs that this process works on at once; more wait in line"
     )
     outbound_allow: str = Field(
         "",

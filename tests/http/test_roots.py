@@ -77,7 +77,7 @@ def _alike(answers: dict[str, Json]) -> Any:
             return {key: plain(each) for key, each in value.items()}
         if isinstance(value, list):
             return [plain(each) for each in value]
-        return re.sub(r"_\d{24}", "_", value) if isinstance(value, str) else value
+        return re.sub(r"_\d{24,}", "_", value) if isinstance(value, str) else value
 
     return plain(answers)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from schemathesis import Case, CheckContext, Response
+from schemathesis import Case, CheckContext, CheckFunction, Response
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
@@ -18,7 +18,7 @@ REPLACED: dict[str, Any] = {
 """Configuration: the checks that those below stand for."""
 
 
-def accepts_what_is_right(ctx: CheckContext, response: Response, case: Case) -> bool | None:
+def accepts_what_is_right(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
     """Hold that a well-formed request is only refused for the state of things, which is 400 here."""
     if response.status_code == 400:
         said = response.json()["error"]["message"]
@@ -28,7 +28,7 @@ def accepts_what_is_right(ctx: CheckContext, response: Response, case: Case) -> 
     return positive_data_acceptance(ctx, response, case)
 
 
-def refuses_what_is_wrong(ctx: CheckContext, response: Response, case: Case) -> bool | None:
+def refuses_what_is_wrong(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
     """Hold that a wrong request is refused. Parameters and headers that nobody knows are not wrong."""
     data = case.meta.phase.data if case.meta is not None else None
     extra = isinstance(data, CoveragePhaseData) and data.scenario == _UNEXPECTED
@@ -37,11 +37,11 @@ def refuses_what_is_wrong(ctx: CheckContext, response: Response, case: Case) -> 
     return negative_data_rejection(ctx, response, case)
 
 
-def a_wrong_body_is_400(ctx: CheckContext, response: Response, case: Case) -> bool | None:
+def a_wrong_body_is_400(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
     """Hold that a wrong body is told so: 404 would mean that it was believed so far."""
     if case.meta is not None and case.meta.is_negative_at(ParameterLocation.BODY):
         assert response.status_code != 404, f"a wrong body was looked into: {case.meta.phase.data}"
     return None
 
 
-CHECKS = [accepts_what_is_right, refuses_what_is_wrong, a_wrong_body_is_400]
+CHECKS: list[CheckFunction] = [accepts_what_is_right, refuses_what_is_wrong, a_wrong_body_is_400]

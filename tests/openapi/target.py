@@ -32,7 +32,7 @@ class Target(NamedTuple):
         }
 
 
-def prepare(case: Case, world: World) -> None:
+def prepare(case: Case[Any], world: World) -> None:
     """Aim a case at objects that exist, so that nothing but what is wrong with it is in its way.
 
     What was made wrong stays wrong. Deletions keep their ids, for the world is there for all.
@@ -46,14 +46,14 @@ def prepare(case: Case, world: World) -> None:
     prepare_body(case, world)
 
 
-def prepare_headers(case: Case) -> None:
+def prepare_headers(case: Case[Any]) -> None:
     """Have every request done, not answered as an earlier one with the same idempotency key."""
     if case.meta is not None and not case.meta.is_negative_at(ParameterLocation.HEADER):
         for name in set(_KEYS) & set(case.headers or {}):
             case.headers[name] = f"{next(_numbers)} {case.headers[name]}"[:LONGEST_KEY]
 
 
-def prepare_body(case: Case, world: World) -> None:
+def prepare_body(case: Case[Any], world: World) -> None:
     """Have runs made with an agent that exists, and nothing made that stands in the way of later cases."""
     if not isinstance(case.body, dict):
         return
@@ -72,7 +72,7 @@ _INSTEAD: dict[str, Any] = {
 """What stands in right bodies instead of what was generated: no less right."""
 
 
-def _name(case: Case) -> str:
+def _name(case: Case[Any]) -> str:
     return str(case.operation.definition.raw["operationId"])
 
 

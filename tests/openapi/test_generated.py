@@ -4,6 +4,8 @@ Nothing may be a server error, nothing may be answered that the document does no
 be accepted, and nothing right refused.
 """
 
+from typing import Any
+
 import schemathesis
 from schemathesis import Case, Config
 
@@ -23,6 +25,6 @@ schema = schemathesis.openapi.from_dict(document(), config=CONFIG)
 
 
 @schema.parametrize()
-def test_generated_requests_are_answered_as_the_document_says(case: Case, target: Target) -> None:
+def test_generated_requests_are_answered_as_the_document_says(case: Case[Any], target: Target) -> None:
     prepare(case, target.world)
     case.call_and_validate(**target.sending, additional_checks=CHECKS)

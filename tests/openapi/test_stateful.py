@@ -38,23 +38,24 @@ def test_what_is_created_can_be_used_until_it_is_deleted(target: Target) -> None
     done: Counter[tuple[str, int]] = Counter()
 
     class Walk(schema.as_state_machine()):  # type: ignore[misc]
-        def before_call(self, case: Case) -> None:
+        def before_call(self, case: Case[Any]) -> None:
             prepare_headers(case)
             prepare_body(case, target.world)
 
-        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+        def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
             return target.sending
 
-        def after_call(self, response: Response, case: Case) -> None:
+        def after_call(self, response: Response, case: Case[Any]) -> None:
             super().after_call(response, case)
             _let_it_end(response, target)
 
-        def validate_response(self, response: Response, case: Case, *_: Any, **sending: Any) -> None:
+        def validate_response(self, response: Response, case: Case[Any], *_: Any, **sending: Any) -> None:
             done[case.operation.label, response.status_code] += 1
             super().validate_response(response, case, [accepts_what_is_right], **sending)
 
     Walk.run(settings=SETTINGS)
-    for k, v in sorted(done.items()): print(k,v)
+    for k, v in sorted(done.items()):
+        print(k, v)
     assert done["DELETE /threads/{thread_id}", 200]
     assert done["GET /assistants/{assistant_id}", 404]
     assert done["GET /threads/{thread_id}/runs/{run_id}/events", 200]

@@ -9,6 +9,7 @@ import pytest
 
 from clew.testing.scripted_model import Reply, ScriptedModel, call
 from clew.toolkit import Polling, RunMonitor, RunResult, Service, ToolExecutor, calculate, connect, tool
+from clew.toolkit._blocking import run
 from clew.toolkit.errors import (
     ConnectionFailed,
     RateLimited,
@@ -128,8 +129,8 @@ def test_a_cancelled_run_says_so(
     held = model.hold("Just a moment")
     cancelled = _in_background(lambda: RunMonitor(service, stream=stream).run(thread.id, agent.id))
     held.wait_paused()
-    (run,) = service.list_runs(thread.id).data
-    service.cancel_run(thread.id, run.id)
+    (running,) = service.list_runs(thread.id).data
+    service.cancel_run(thread.id, running.id)
     with pytest.raises(RunCancelled) as error:
         cancelled()
     assert error.value.result is not None
@@ -283,8 +284,8 @@ def test_a_monitor_can_take_over_tool_calls(
     model.call("calculate", {"expression": "6*7"})
     model.call("calculate", {"expression": "1+1"})
     model.reply("Both done.")
-    with pytest.raises(RunNeedsTools):  # of another program that has no tools, and doesn't cancel
-        running = service.create_run(thread.id, tool_agent.id)
+    running = service.create_run(thread.id, tool_agent.id)
+    with pytest.raises(RunNeedsTools):  # another program that has no tools; watching doesn't cancel
         RunMonitor(service, stream=stream).watch(thread.id, running.id)
     result = RunMonitor(service, stream=stream, tools=ToolExecutor([calculate])).watch(thread.id, running.id)
     assert [each.output for each in result.calls] == ["42", "2"]
@@ -339,9 +340,9 @@ def test_a_run_that_expires_while_its_tools_work(
     stream: bool,
 ) -> None:
     def slow(expression: str) -> str:
-        (run,) = service.list_runs(thread.id).data
+        (running,) = service.list_runs(thread.id).data
         clock.advance(600_000)
-        while service.get_run(thread.id, run.id).status != "expired":
+        while service.get_run(thread.id, running.id).status != "expired":
             pass  # the server notices by itself; each look is a request
         return "too late"
 
@@ -501,16 +502,16 @@ def test_a_server_that_stays_away_is_given_up(
     with pytest.raises(ConnectionFailed):
         RunMonitor(through_proxy, time=waiting, polling=Polling(failures=3)).run(thread.id, agent.id)
     assert waiting.slept[:3] == pytest.approx([0.1, 0.15, 0.225])
-    (run,) = through_proxy.list_runs(thread.id).data
-    assert run.status == "cancelled"
+    (left,) = through_proxy.list_runs(thread.id).data
+    assert left.status == "cancelled"
 
 
 def test_a_service_without_streams_is_polled(
     through_proxy: Service, proxy: Proxy, service: Service, agent: Agent, thread: Thread, model: ScriptedModel
 ) -> None:
     held = model.silence(then="Done")
-    run = service.create_run(thread.id, agent.id)
-    proxy.answer("POST .*/runs$", 200, "content-type: application/json", body=_run_json(run.id, thread.id))
+    running = service.create_run(thread.id, agent.id)
+    proxy.answer("POST .*/runs$", 200, "content-type: application/json", body=_run_json(running.id, thread.id))
     held.release()
     result = RunMonitor(through_proxy, time=NoWaiting()).run(thread.id, agent.id)
     assert result.text == "Done"
@@ -532,8 +533,6 @@ def test_many_runs_at_once_through_one_monitor(service: Service, agent: Agent, m
         async with anyio.create_task_group() as tasks:
             for number in range(20):
                 tasks.start_soon(one, number)
-
-    from clew.toolkit._blocking import run
 
     run(all_of_them())
     assert sorted(result.text for result in results) == sorted(f"You said: number {n}" for n in range(20))

@@ -1,5 +1,7 @@
 """Events come out of a stream the same, wherever its pieces are cut."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def _parsed(pieces: list[bytes]) -> list[ServerEvent]:
 @given(st.lists(st.integers(0, len(_STREAM)), max_size=20))
 def test_pieces_may_be_cut_anywhere(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(_STREAM)]
-    pieces = [_STREAM[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    pieces = [_STREAM[begin:end] for begin, end in itertools.pairwise(places)]
     assert _parsed(pieces) == _EVENTS
 
 

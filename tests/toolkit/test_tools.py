@@ -137,7 +137,7 @@ def test_what_cannot_be_called_by_name_is_no_tool() -> None:
     def variadic(*numbers: int) -> int:
         return sum(numbers)
 
-    def unknown_type(x: threading.Lock) -> None: ...  # type: ignore[valid-type]
+    def unknown_type(x: threading.Lock) -> None: ...
 
     for function in (positional, variadic, unknown_type):
         with pytest.raises(ToolDefinitionError):

@@ -7,7 +7,8 @@ import time
 import openai
 import pytest
 
-from clew.engine.deliverer import DELAYS
+from clew.engine.deliverer import DELAYS, spread
+from clew.store.webhooks import Delivery
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, Json, RunHandle, function_tool
 from tests.support.clock import ManualClock
@@ -240,6 +241,15 @@ def test_retries_come_on_time_with_the_same_id_and_a_new_time_and_signature(
     completed(api, model)
     told(server)
     assert api.get(f"/webhooks/{webhook['id']}")["last_error"] is None
+
+
+def test_retries_spread_over_a_fifth_of_their_delay_and_always_the_same() -> None:
+    made = Delivery(1, 1, "alpha", "thread_1", "run_1", 5, "run.completed", 0, 0, 0, "wh_1", "", "")
+    parts = [spread(made._replace(run_id=f"run_{number}")) for number in range(1000)]
+    assert parts == [spread(made._replace(run_id=f"run_{number}")) for number in range(1000)]
+    assert 0 <= min(parts) < 0.01
+    assert 0.19 < max(parts) < 0.2
+    assert spread(made) != spread(made._replace(attempts=1))
 
 
 def test_410_disables_the_webhook(

@@ -1,6 +1,7 @@
 """What a webhook is still to be told survives the end of the process, whatever kind of end."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx2
@@ -21,7 +22,7 @@ def _ended_run(api: Api) -> str:
     """Return the id of a run that is over."""
     run = api.run(api.thread("Hello."), api.agent())
     run.wait()
-    return run.id
+    return str(run.id)
 
 
 def test_a_server_that_starts_tells_what_another_had_not(
@@ -44,6 +45,30 @@ def test_a_server_that_starts_tells_what_another_had_not(
         assert after.body == before.body
         assert after.event["data"]["id"] == run
         after.verify(secret)
+
+
+def test_what_was_written_but_never_tried_is_told_after_a_restart(
+    database: Path, clock: ManualClock, http: httpx2.Client
+) -> None:
+    ids = CountingIds()
+
+    async def here(host: str, port: int) -> Sequence[str]:
+        return ["127.0.0.1"]
+
+    with ScriptedModel(api_key=MODEL_KEY) as model, Receiver(clock) as receiver:
+        url = f"http://receiver.example:{receiver.port}/"
+        with Server(database, model.url, clock=clock, ids=ids) as silent:
+            api = Api(http, silent.url, KEYS["alpha"])
+            secret = api.post("/webhooks", {"url": url})["secret"]
+            ended = {_ended_run(api) for _ in range(10)}
+        assert receiver.connections == 0
+        clock.advance(24 * 3600 * 1000)
+        outbound = GuardedHttp(Guard("127.0.0.1", here))
+        with Server(database, model.url, clock=clock, ids=ids, outbound=outbound):
+            heard = receiver.wait(10)
+        assert {each.event["data"]["id"] for each in heard} == ended
+        for each in heard:
+            each.verify(secret)
 
 
 def test_kill_9_between_the_commit_and_the_receivers_answer_loses_nothing(http: httpx2.Client) -> None:

@@ -19,7 +19,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-ANY = settings(derandomize=True, deadline=None, max_examples=200)
+ANY = settings(derandomize=True, deadline=None, max_examples=60)
 
 
 def _check(request: type[requests.Request], body: Any) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
@@ -19,6 +18,7 @@ from clew.wire.explain import bad_choice, check_range
 
 B = TypeVar("B")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,3})?")
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -106,7 +106,8 @@ def patience(call: Call[None]) -> float:
         if call.headers.get("x-stainless-poll-helper") != "true":
             return 0
         announced = call.headers.get("x-stainless-read-timeout") or call.headers.get("x-stainless-timeout")
-        return min(_HELPERS_WAIT, _number(announced or "600", "x-stainless-read-timeout") / 2)
+        readable = announced is not None and _NUMBER.fullmatch(announced) is not None
+        return min(_HELPERS_WAIT, float(announced or 0) / 2) if readable else _HELPERS_WAIT
     seconds = _number(given, "wait")
     for error in check_range("wait", seconds, least=0, most=LONGEST_WAIT, whole=False):
         raise error
@@ -114,14 +115,10 @@ def patience(call: Call[None]) -> float:
 
 
 def _number(given: str, name: str) -> float:
-    try:
-        number = float(given)
-        if isfinite(number):
-            return number
-        raise ValueError(given)
-    except ValueError:
+    if _NUMBER.fullmatch(given) is None:
         message = f"Invalid type for '{name}': expected a number, but got a string instead."
-        raise invalid(message, param=name, code="invalid_type") from None
+        raise invalid(message, param=name, code="invalid_type")
+    return float(given)
 
 
 def waits_in_line(call: Call[Any]) -> bool:

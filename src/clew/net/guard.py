@@ -10,6 +10,8 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import TypeAlias
 
 from yarl import URL
@@ -33,10 +35,18 @@ class Refused(Exception):
 
 
 async def resolve_with_system(host: str, port: int) -> Sequence[str]:
-    """Return a name's addresses as the operating system knows them."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    """Return a name's addresses as the operating system knows them.
+
+    In threads of its own: somebody's slow name server must not hold up the names of others.
+    """
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_lookups(), ask)
     return list(dict.fromkeys(str(info[4][0]) for info in found))
+
+
+@cache
+def _lookups() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(16, thread_name_prefix="clew-names")
 
 
 class Guard:
