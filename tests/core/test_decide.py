@@ -147,7 +147,8 @@ TestAnyLife = AnyLife.TestCase
 
 def _something(life: Life, number: int, chance: random.Random) -> Event:
     """Choose what happens next, so that most lives are long."""
-    clients: list[Event] = [CancelRequested(), *[Started(), TimeIsUp()] * 3]
+    waking: list[Event] = [Started(), TimeIsUp()]
+    clients = [CancelRequested(), *waking * 3]
     if life.status == "queued":
         return chance.choice([Started()] * 20 + clients)
     if life.status == "requires_action":

@@ -1,6 +1,7 @@
 """The journal told from the rows is the journal that was published, event for event."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -208,7 +209,7 @@ def test_positions_follow_each_other_without_a_gap() -> None:
     rows.apply(ModelReplied(turn_of(rows.state.run, ("It is noon.", None, [], "stop"), 2004)), 2004)
     entries = rows.journal()
     assert entries[0].position == 1
-    assert all(after.position == before.end + 1 for before, after in zip(entries, entries[1:], strict=False))
+    assert all(after.position == before.end + 1 for before, after in pairwise(entries))
     assert entries[-1].end == rows.state.run.position
     assert [
         entry.name for entry in entries if entry.name.startswith("run.") and ".step." not in entry.name

@@ -152,7 +152,7 @@ class _SlowScans(SqliteDatabase):
         super().__init__(path)
         self.scanned, self.go_on = asyncio.Event(), asyncio.Event()
 
-    async def scan(self, *args, **kwargs):  # type: ignore[no-untyped-def, override]
+    async def scan(self, *args, **kwargs):  # type: ignore[no-untyped-def]
         result = await super().scan(*args, **kwargs)
         self.scanned.set()
         await self.go_on.wait()

@@ -20,7 +20,7 @@ FIELDS = [
 ]
 
 
-def _each(chosen: list[tuple[Operation, Field]]) -> Any:
+def _each(chosen: list[tuple[Operation, Field]]) -> pytest.MarkDecorator:
     ids = [f"{operation.name}-{written(field.steps)}" for operation, field in chosen]
     return pytest.mark.parametrize(("operation", "field"), chosen, ids=ids)
 

@@ -4,6 +4,7 @@ The tests are generated from the table of operations: an operation that is added
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ WITH_IDS = [operation for operation in OPERATIONS if any(f"{{{name}}}" in operat
 LISTS = [BY_NAME[name] for name in ("list_agents", "list_threads", "list_webhooks")]
 
 
-def _named(operations: list[Operation]) -> Any:
+def _named(operations: Sequence[Operation]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("operation", operations, ids=lambda operation: operation.name)
 
 

@@ -15,23 +15,23 @@ from tests.support.refusals import Refuses
 Fill = Callable[[Api, ScriptedModel, int], str]
 
 
-def _agents(api: Api, _: ScriptedModel, count: int) -> str:
+def _agents(api: Api, model: ScriptedModel, count: int) -> str:
     for _ in range(count):
         api.agent()
     return "/assistants"
 
 
-def _threads(api: Api, _: ScriptedModel, count: int) -> str:
+def _threads(api: Api, model: ScriptedModel, count: int) -> str:
     for _ in range(count):
         api.thread()
     return "/threads"
 
 
-def _messages(api: Api, _: ScriptedModel, count: int) -> str:
+def _messages(api: Api, model: ScriptedModel, count: int) -> str:
     return f"/threads/{api.thread(*map(str, range(count)))}/messages"
 
 
-def _runs(api: Api, _: ScriptedModel, count: int) -> str:
+def _runs(api: Api, model: ScriptedModel, count: int) -> str:
     thread, agent = api.thread("Go."), api.agent()
     for _ in range(count):
         api.run(thread, agent).wait("completed")
@@ -121,7 +121,7 @@ def test_has_more_is_right_at_the_exact_end(filled: Filled) -> None:
 
 
 def test_the_page_after_the_end_is_empty(filled: Filled) -> None:
-    empty = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+    empty: Json = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
     assert filled.page(after=filled.ids[-1]) == empty
     assert filled.page(before=filled.ids[0]) == empty
     assert filled.page(after="unheard-of") == empty

@@ -65,7 +65,7 @@ def test_an_agent_shows_all_that_it_was_given_unchanged(api: Api) -> None:
 def test_a_thread_has_the_defaults(api: Api, clock: ManualClock) -> None:
     thread = api.post("/threads", {})
     assert thread.pop("id").startswith("thread_")
-    defaults = {"metadata": {}, "tool_resources": {}, "token_budget": None, "tokens_used": 0}
+    defaults: dict[str, Any] = {"metadata": {}, "tool_resources": {}, "token_budget": None, "tokens_used": 0}
     assert thread == {"object": "thread", "created_at": clock.seconds, **defaults}
 
 

@@ -95,6 +95,7 @@ def test_the_lesson_through_the_project_client(server: Server, model: ScriptedMo
         assert last.text.value == "Left."
         (step,) = agents.run_steps.list(thread_id=thread.id, run_id=run.id)
         assert step.agent_id == agent.id
+        assert step.usage is not None
         assert step.usage.total_tokens == run.usage.total_tokens > 0
         agents.threads.delete(thread.id)
         agents.delete_agent(agent.id)
@@ -106,20 +107,20 @@ def test_outputs_are_given_as_plain_dictionaries_too(client: AgentsClient, model
     model.calls(call("look", {"at": "left"}), call("look", {"at": "right"}))
     tools = FunctionTool({look}).definitions
     agent = client.create_agent(model="scripted", tools=tools)
-    run = client.create_thread_and_run(
-        agent_id=agent.id, thread={"messages": [{"role": "user", "content": "Which way?"}]}
-    )
+    thread: Any = {"messages": [{"role": "user", "content": "Which way?"}]}
+    run = client.create_thread_and_run(agent_id=agent.id, thread=thread)
     run = _wait(client, run, RunStatus.REQUIRES_ACTION)
     assert run.tools[0]["function"]["name"] == "look"
     assert isinstance(run.required_action, SubmitToolOutputsAction)
     calls = run.required_action.submit_tool_outputs.tool_calls
-    outputs = [{"tool_call_id": each.id, "output": "a wall"} for each in calls]
+    outputs: Any = [{"tool_call_id": each.id, "output": "a wall"} for each in calls]
     answer = client.runs.submit_tool_outputs(thread_id=run.thread_id, run_id=run.id, tool_outputs=outputs)
     assert answer.status == RunStatus.QUEUED
     _wait(client, run, RunStatus.COMPLETED)
     _, called = client.run_steps.list(thread_id=run.thread_id, run_id=run.id)
     assert isinstance(called.step_details, RunStepToolCallDetails)
     assert [each["function"]["output"] for each in called.step_details.tool_calls] == ["a wall"] * 2
+    assert called.usage is not None
     assert called.usage.total_tokens > 0
 
 
@@ -140,7 +141,7 @@ def test_lists_end_although_the_client_ignores_has_more(client: AgentsClient) ->
     thread = client.threads.create()
     for number in range(5):
         client.messages.create(thread.id, role=MessageRole.USER, content=str(number))
-    newest_first = [each.content[0].text.value for each in client.messages.list(thread.id, limit=2)]
+    newest_first = [each.text_messages[0].text.value for each in client.messages.list(thread.id, limit=2)]
     assert newest_first == ["4", "3", "2", "1", "0"]
     assert thread.id in [each.id for each in client.threads.list(limit=1)]
 

@@ -13,7 +13,7 @@ from clew.testing.scripted_model import ScriptedModel, Usage, call
 from tests.support.server import KEYS, Server
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:(The Assistants API is )?deprecated:DeprecationWarning"),
     pytest.mark.anyio,
 ]
 
@@ -76,7 +76,7 @@ def test_a_conversation_through_azure_openai(azure_client: openai.AzureOpenAI, m
 
 def test_every_object_is_of_the_packages_own_types(client: openai.OpenAI, model: ScriptedModel) -> None:
     """The package does not check what it is sent; its models do when they are asked to."""
-    agent = client.beta.assistants.create(model="scripted", tools=[LOOK])
+    agent = client.beta.assistants.create(model="scripted", instructions="Hold on.", tools=[LOOK])
     model.call("look")
     run = client.beta.threads.create_and_run_poll(
         assistant_id=agent.id, thread={"messages": [{"role": "user", "content": "Which way?"}]}
@@ -101,7 +101,7 @@ def test_polling_helpers_with_tools_and_parallel_calls(client: openai.OpenAI, mo
     calls = run.required_action.submit_tool_outputs.tool_calls
     assert [each.function.arguments for each in calls] == ['{"at":"left"}', '{"at":"right"}']
     run = client.beta.threads.runs.submit_tool_outputs_and_poll(
-        run.id,
+        run_id=run.id,
         thread_id=run.thread_id,
         tool_outputs=[{"tool_call_id": each.id, "output": each.function.arguments} for each in calls],
     )
@@ -284,7 +284,7 @@ async def test_an_asynchronous_conversation(async_client: openai.AsyncOpenAI, mo
     (asked,) = run.required_action.submit_tool_outputs.tool_calls
     model.reply("Right.")
     run = await beta.threads.runs.submit_tool_outputs_and_poll(
-        run.id, thread_id=thread.id, tool_outputs=[{"tool_call_id": asked.id, "output": "a wall"}]
+        run_id=run.id, thread_id=thread.id, tool_outputs=[{"tool_call_id": asked.id, "output": "a wall"}]
     )
     assert run.status == "completed"
     said = [_said(each) async for each in beta.threads.messages.list(thread.id, order="asc", limit=1)]

@@ -9,8 +9,6 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from tests.openapi.target import is_about_state
 
-_UNEXPECTED = CoverageScenario.OBJECT_UNEXPECTED_PROPERTIES
-
 REPLACED: dict[str, Any] = {
     "positive_data_acceptance": {"enabled": False},
     "negative_data_rejection": {"enabled": False},
@@ -31,8 +29,11 @@ def accepts_what_is_right(ctx: CheckContext, response: Response, case: Case[Any]
 def refuses_what_is_wrong(ctx: CheckContext, response: Response, case: Case[Any]) -> bool | None:
     """Hold that a wrong request is refused. Parameters and headers that nobody knows are not wrong."""
     data = case.meta.phase.data if case.meta is not None else None
-    extra = isinstance(data, CoveragePhaseData) and data.scenario == _UNEXPECTED
-    if extra and data.parameter_location != ParameterLocation.BODY:
+    if (
+        isinstance(data, CoveragePhaseData)
+        and data.scenario == CoverageScenario.OBJECT_UNEXPECTED_PROPERTIES
+        and data.parameter_location != ParameterLocation.BODY
+    ):
         return None
     return negative_data_rejection(ctx, response, case)
 

@@ -7,9 +7,9 @@ import pytest
 
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
-from tests.openapi.target import Target
+from tests.openapi.target import IDLE_WEBHOOK, Target
 from tests.support.api import Api
-from tests.support.operations import new_world
+from tests.support.operations import World, new_world
 
 
 @pytest.fixture(scope="package")
@@ -18,4 +18,10 @@ def target() -> Iterator[Target]:
     with ScriptedModel() as model, RunningServer(model) as server, httpx2.Client(timeout=30) as http:
         api = Api(http, server.url, server.api_key)
         model.call("look_up", {"word": "clew"})
-        yield Target(server, api, new_world(api))
+        yield Target(server, api, _with_idle_webhook(api, new_world(api)))
+
+
+def _with_idle_webhook(api: Api, world: World) -> World:
+    """Have nobody called on the many runs to come."""
+    api.delete(f"/webhooks/{world.webhook_id}")
+    return world._replace(webhook_id=api.post("/webhooks", IDLE_WEBHOOK)["id"])

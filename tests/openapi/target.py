@@ -12,6 +12,9 @@ from clew.testing.server import RunningServer
 from tests.support.api import Api
 from tests.support.operations import World
 
+IDLE_WEBHOOK: dict[str, Any] = {"url": "https://example.com/hook", "events": ["run.expired"]}
+"""A webhook that is told of what never happens here."""
+
 _KEYS = ("Idempotency-Key", "x-ms-client-request-id")
 _numbers = itertools.count()
 
@@ -67,7 +70,7 @@ def prepare_body(case: Case[Any], world: World) -> None:
 _INSTEAD: dict[str, Any] = {
     "update_thread": {"token_budget": None},
     "create_run": {"tool_resources": None},  # for the Azure root only
-    "create_webhook": {"url": "https://example.com/hook", "events": ["run.expired"]},
+    "create_webhook": IDLE_WEBHOOK,
 }
 """What stands in right bodies instead of what was generated: no less right."""
 

@@ -54,8 +54,6 @@ def test_what_is_created_can_be_used_until_it_is_deleted(target: Target) -> None
             super().validate_response(response, case, [accepts_what_is_right], **sending)
 
     Walk.run(settings=SETTINGS)
-    for k, v in sorted(done.items()):
-        print(k, v)
     assert done["DELETE /threads/{thread_id}", 200]
     assert done["GET /assistants/{assistant_id}", 404]
     assert done["GET /threads/{thread_id}/runs/{run_id}/events", 200]

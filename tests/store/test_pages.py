@@ -21,7 +21,7 @@ ANY = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-ORDERS = st.sampled_from(["asc", "desc"])
+ORDERS: st.SearchStrategy[Literal["asc", "desc"]] = st.sampled_from(["asc", "desc"])
 
 
 class Notebook:

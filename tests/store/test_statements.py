@@ -63,7 +63,7 @@ async def _page(tx: _Recorder, kind: str, wanted: PageRequest) -> None:
 
 
 PAGES = [
-    pytest.param(kind, PageRequest(20, order, after, before), id=f"{kind}-{order}-{after}-{before}")  # type: ignore[arg-type]
+    pytest.param(kind, PageRequest(20, order, after, before), id=f"{kind}-{order}-{after}-{before}")
     for kind in ("agents", "threads", "threads by metadata", "messages", "messages of a run", "runs", "steps")
     for order in ("asc", "desc")
     for after in (None, "after")

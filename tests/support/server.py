@@ -45,6 +45,7 @@ class Server:
         run_expiry: milliseconds after which an unfinished run expires.
         works: whether runs are worked on; if not, they stay queued.
         outbound: tells webhooks of runs; without it, what they are to be told stays in the outbox.
+        daily_token_budget: tokens that a project's runs may use on one day.
     """
 
     def __init__(
@@ -59,12 +60,13 @@ class Server:
         max_active_runs: int = 256,
         works: bool = True,
         outbound: GuardedHttp | None = None,
+        daily_token_budget: int | None = None,
     ) -> None:
         self.path = path
         self._model_url, self._model_timeout = model_url, model_timeout
         self._clock, self._ids = clock, ids
         self._run_expiry, self._max_active_runs, self._works = run_expiry, max_active_runs, works
-        self._outbound = outbound
+        self._outbound, self._daily_token_budget = outbound, daily_token_budget
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ready = threading.Event()
@@ -134,6 +136,7 @@ class Server:
             ids=self._ids,
             models=models.names,
             run_expiry=self._run_expiry,
+            daily_token_budget=self._daily_token_budget,
             outbound=self._outbound.guard if self._outbound is not None else Guard(),
         )
         return create_app(services, Keyring({key: project for project, key in KEYS.items()}), lifespan)

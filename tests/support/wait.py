@@ -10,7 +10,7 @@ PATIENCE = 15.0
 _PAUSE = 0.002
 
 
-def until(condition: Callable[[], T], patience: float = PATIENCE) -> T:
+def until(condition: Callable[[], T | None], patience: float = PATIENCE) -> T:
     """Return the first true value of ``condition``, asking it again and again.
 
     Raises:

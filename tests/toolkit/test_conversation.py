@@ -3,6 +3,7 @@
 import io
 import json
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -429,6 +430,4 @@ def test_leaving_by_an_exception_deletes_too(service: Service, agent: Agent, mod
 
 
 def _iso(seconds: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(seconds, UTC).isoformat()

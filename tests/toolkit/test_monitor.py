@@ -511,7 +511,9 @@ def test_a_service_without_streams_is_polled(
 ) -> None:
     held = model.silence(then="Done")
     running = service.create_run(thread.id, agent.id)
-    proxy.answer("POST .*/runs$", 200, "content-type: application/json", body=_run_json(running.id, thread.id))
+    proxy.answer(
+        "POST .*/runs$", 200, "content-type: application/json", body=_run_json(running.id, thread.id)
+    )
     held.release()
     result = RunMonitor(through_proxy, time=NoWaiting()).run(thread.id, agent.id)
     assert result.text == "Done"

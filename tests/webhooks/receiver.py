@@ -17,12 +17,16 @@ from tests.support.wait import until
 
 
 class Answer(NamedTuple):
-    """How the receiver answers. With ``held``, only once :meth:`Receiver.release` is called."""
+    """How the receiver answers. With ``held``, only once :meth:`Receiver.release` is called.
+
+    Of the body, ``missing`` more bytes are announced than ever come.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = {}
     body: bytes = b""
     held: bool = False
+    missing: int = 0
 
 
 class Heard(NamedTuple):
@@ -64,9 +68,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
-            self.send_header("content-length", str(len(answer.body)))
+            self.send_header("content-length", str(len(answer.body) + answer.missing))
             self.end_headers()
             self.wfile.write(answer.body)
+            if answer.missing:
+                self.receiver.released.wait()
         except OSError:
             self.close_connection = True  # the sender has given up
 

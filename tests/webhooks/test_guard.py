@@ -286,6 +286,12 @@ def test_an_answer_that_does_not_come_is_given_up() -> None:
             post(Guard("127.0.0.1"), slow.url, timeout=0.2)
 
 
+def test_the_status_counts_though_the_body_never_ends() -> None:
+    with Receiver() as slow:
+        slow.answer(Answer(body=b"half", missing=4))
+        assert post(Guard("127.0.0.1"), slow.url, timeout=0.3) == Reply(200, b"half", False)
+
+
 def test_nobody_there_is_said_in_plain_words(receiver: Receiver) -> None:
     with Receiver() as gone:
         url = gone.url

@@ -6,6 +6,7 @@ whatever dies in between. Receivers are served side by side: one that is slow or
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import sha256
@@ -28,7 +29,7 @@ from clew.store.webhooks import Delivery, DeliveryError
 DELAYS = (5_000, 30_000, 120_000, 600_000, 3_600_000, 10_800_000, 43_200_000)
 """Milliseconds from each failed attempt to the next; after the last, the delivery is given up."""
 
-_AT_ONCE = 64
+_AT_ONCE = 256
 """Requests under way at one time."""
 
 _PER_WEBHOOK = 4
@@ -194,8 +195,9 @@ class Deliverer:
             return None, f"The URL is not asked: {refused}."
         except Unreachable as unreachable:
             return None, f"The URL gave no answer: {unreachable}."
-        except Exception:
-            _log.exception("webhook %s: an attempt broke", delivery.webhook_id)
+        except Exception as error:  # what it says might hold the URL; where it was raised does not
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("webhook %s: %s at\n%s", delivery.webhook_id, type(error).__name__, where)
             return None, "The server could not send the event. Its log says more."
         hint = " Redirects are not followed." if 300 <= reply.status < 400 else ""
         return reply.status, f"The URL answered {reply.status}.{hint}"

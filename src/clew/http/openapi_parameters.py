@@ -18,10 +18,10 @@ _KEY: Json = {"type": "string", "maxLength": LONGEST_KEY}
 
 
 def _query(name: str, description: str, schema: Json, **more: Any) -> Json:
-    """Empty counts as not given; OpenAPI has that word for it, though it doesn't like to see it used."""
+    """Describe a query parameter. An empty one is not given; of strings JSON Schema allows that anyway."""
     said = {"name": name, "in": "query", "description": description, **more}
-    empty = {} if "style" in more else {"allowEmptyValue": True}
-    return said | empty | {"schema": schema}
+    empty = {"allowEmptyValue": True} if schema["type"] != "string" or "enum" in schema else {}
+    return said | ({} if "style" in more else empty) | {"schema": schema}
 
 
 def _header(name: str, description: str, schema: Json) -> Json:

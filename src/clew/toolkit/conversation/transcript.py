@@ -216,5 +216,5 @@ def parse(text: str) -> Transcript:
     except (msgspec.MsgspecError, UnicodeError):
         header = None
     if isinstance(header, dict) and "format" in header:
-        return from_jsonl(text.splitlines())
+        return from_jsonl(text.split("\n"))  # not splitlines: texts may hold U+2028 and its like
     return from_json(text)

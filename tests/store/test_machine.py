@@ -1,0 +1,334 @@
+"""The run API on a real SQLite store, against a model of the rules: hundreds of random histories.
+
+Clients create, submit, cancel; workers claim, reply and fail, some of them after they have lost their
+claim; time passes; the store is closed and opened again. After every step the rows are compared with
+what the model expects, and every run's journal must still begin with what its readers were told.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec import Struct
+
+from clew.bus.local_events import LocalEvents, LocalSubscription
+from clew.core.decide import decide
+from clew.core.decisions import RunState
+from clew.core.events import ModelFailed, ModelReplied, Started
+from clew.core.journal import Entry, journal
+from clew.core.records import Call, Failure, Turn, Usage
+from clew.http.call import Call as HttpCall
+from clew.http.call import Services
+from clew.http.handlers import agents, threads
+from clew.http.handlers import runs as handlers
+from clew.store import messages, runs, steps
+from clew.store.sqlite import SqliteDatabase
+from clew.store.statement import Transaction
+from clew.wire import requests
+from clew.wire.errors import ApiError
+from tests.support.clock import ManualClock
+from tests.support.database import new_database
+from tests.support.ids import CountingIds
+
+PROJECT, EXPIRY = "alpha", 600_000
+LIVE = {"queued", "in_progress", "requires_action", "cancelling"}
+TOOL = requests.FunctionTool(function=requests.FunctionDefinition(name="look"))
+
+
+class NoWorkers:
+    """A dispatch that hands runs to nobody: in this test the rules are the workers."""
+
+    ready = False
+
+    def advance(self, run_id: str, claimed: RunState | None = None) -> None: ...
+
+    def interrupt(self, run_id: str) -> None: ...
+
+    def wake_at(self, due: int) -> None: ...
+
+    def works_on(self, run_id: str) -> bool:
+        return False
+
+
+class Told:
+    """The bus's end of what readers are told: it remembers everything."""
+
+    def __init__(self) -> None:
+        self.lasting: dict[str, list[tuple[int, str]]] = {}
+
+    def publish(self, run_id: str, entries: Sequence[Entry]) -> None:
+        self.committed(run_id, entries)
+
+    def committed(self, run_id: str, entries: Sequence[Entry]) -> None:
+        self.lasting.setdefault(run_id, []).extend(_lasting(entries))
+
+    def subscribe(self, run_id: str) -> LocalSubscription:
+        return LocalEvents().subscribe(run_id)
+
+
+class Expected(Struct):
+    """What the model knows of a run."""
+
+    thread: str
+    created: int
+    status: str = "queued"
+    calls: list[str] = []
+    tokens: int = 0
+    turns: int = 0
+
+
+class RunMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = new_database(Path(self.folder.name) / "clew.db")
+        self.clock, self.ids = ManualClock(), CountingIds()
+        self.expected: dict[str, Expected] = {}
+        self.workers: list[RunState] = []
+        self.told = Told()
+        self.over: dict[str, Any] = {}
+        self.db = SqliteDatabase(self.path, synchronous="NORMAL")
+
+    def teardown(self) -> None:
+        self.do(self.db.close())
+        self.loop.close()
+        self.folder.cleanup()
+
+    def do(self, awaitable: Any) -> Any:
+        return self.loop.run_until_complete(awaitable)
+
+    def ask(self, request: Any) -> tuple[Any, str | None]:
+        """Return a handler's answer, or the sentence with which it refuses."""
+        try:
+            return self.do(request), None
+        except ApiError as refused:
+            return None, refused.body.message
+
+    def call(self, body: Any = None, **path: str) -> HttpCall[Any]:
+        services = Services(
+            db=self.db,
+            dispatch=NoWorkers(),
+            events=self.told,
+            clock=self.clock,
+            ids=self.ids,
+            models=(),
+            run_expiry=EXPIRY,
+        )
+        return HttpCall(
+            services=services, operation="", project=PROJECT, path=path, query={}, headers={}, body=body
+        )
+
+    def on(self, run_id: str, body: Any = None) -> HttpCall[Any]:
+        return self.call(body, thread_id=self.expected[run_id].thread, run_id=run_id)
+
+    @initialize()
+    def begin(self) -> None:
+        agent = requests.CreateAgent(model="m", tools=[TOOL])
+        self.agent = self.do(agents.create(self.call(agent))).id
+        thread = requests.CreateThread()
+        self.threads = [self.do(threads.create(self.call(thread))).id for _ in range(2)]
+
+    # --- clients -------------------------------------------------------------------------------
+
+    @rule(which=st.integers(0, 1))
+    def create(self, which: int) -> None:
+        thread = self.threads[which]
+        busy = [run for run in self.expected.values() if run.thread == thread and run.status in LIVE]
+        call = self.call(requests.CreateRun(assistant_id=self.agent), thread_id=thread)
+        made, refusal = self.ask(handlers.create(call))
+        assert bool(busy) == (refusal is not None)
+        if refusal is not None:
+            assert "already has an active run" in refusal
+            return
+        assert made.status == "queued"
+        self.expected[made.id] = Expected(thread, self.clock.now())
+
+    @rule(
+        pick=st.integers(0), how=st.sampled_from(["right", "reversed", "partial", "twice", "foreign", "none"])
+    )
+    def submit(self, pick: int, how: str) -> None:
+        if not (run_id := self.picked(pick)):
+            return
+        run = self.expected[run_id]
+        ids = {
+            "right": run.calls,
+            "reversed": run.calls[::-1],
+            "partial": run.calls[:-1],
+            "twice": [*run.calls, *run.calls[:1]],
+            "foreign": [*run.calls[:-1], "call_foreign"],
+            "none": [],
+        }[how]
+        outputs = [requests.ToolOutput(tool_call_id=call_id, output="out") for call_id in ids]
+        body = requests.SubmitToolOutputs(tool_outputs=outputs)
+        waits = run.status == "requires_action" and not self.late(run)
+        _, refusal = self.ask(handlers.submit_tool_outputs(self.on(run_id, body)))
+        assert (refusal is None) == (waits and how in ("right", "reversed"))
+        if refusal is not None:
+            expected = "Expected tool outputs for call_ids" if waits else "do not accept tool outputs"
+            assert expected in refusal
+            return
+        run.status, run.calls = "queued", []
+
+    @rule(pick=st.integers(0))
+    def cancel(self, pick: int) -> None:
+        if not (run_id := self.picked(pick)):
+            return
+        run = self.expected[run_id]
+        possible = run.status in LIVE - {"cancelling"} and not self.late(run)
+        _, refusal = self.ask(handlers.cancel(self.on(run_id)))
+        assert (refusal is None) == possible
+        if refusal is not None:
+            assert "Cannot cancel run with status" in refusal
+            return
+        run.status = "cancelling"
+
+    # --- workers -------------------------------------------------------------------------------
+
+    @rule(pick=st.integers(0))
+    def claim(self, pick: int) -> None:
+        """A worker is handed a run and starts on it, whoever may be at work on it already."""
+        if not (run_id := self.picked(pick)):
+            return
+        run = self.expected[run_id]
+        state = self.do(self.db.write(runs.claim, run_id, self.clock.now()))
+        work = run.status in LIVE and (run.status != "requires_action" or self.late(run))
+        assert (state is not None) == work
+        if state is None:
+            return
+        state = self.settle(state, Started())
+        if run.status == "cancelling":
+            run.status, run.calls = "cancelled", []
+        elif self.late(run):
+            run.status, run.calls = "expired", []
+        else:
+            run.status = "in_progress"
+            self.workers.append(state)
+
+    @rule(
+        pick=st.integers(0),
+        answer=st.sampled_from(["text", "calls", "both", "cut", "failure"]),
+    )
+    def reply(self, pick: int, answer: str) -> None:
+        """A worker's model has answered. If it has lost its claim meanwhile, nothing may come of it."""
+        if not self.workers:
+            return
+        state = self.workers.pop(pick % len(self.workers))
+        run_id = state.run.id
+        run = self.expected[run_id]
+        newest = self.do(self.db.read(_by_id, run_id))
+        turn = _turn(state, answer, self.clock.now())
+        failed = ModelFailed(turn, Failure("server_error", "broken"))
+        event = failed if answer == "failure" else ModelReplied(turn)
+        if newest.epoch != state.run.epoch:
+            try:
+                self.settle(state, event)
+            except runs.ClaimLost:
+                return
+            raise AssertionError("a worker without a claim has written")
+        if run.status == "cancelling":
+            state = self.do(self.db.read(runs.reload, run_id, state.run.epoch))
+        self.settle(state, event)
+        run.tokens += turn.usage.total_tokens
+        run.status = self.status_after(run, answer)
+        run.calls = [call.id for call in turn.calls] if run.status == "requires_action" else []
+
+    def status_after(self, run: Expected, answer: str) -> str:
+        if run.status == "cancelling":
+            return "cancelled"
+        if self.late(run):
+            return "expired"
+        ends = {"text": "completed", "cut": "incomplete", "failure": "failed"}
+        return ends.get(answer, "requires_action")
+
+    def settle(self, state: RunState, event: Any) -> RunState:
+        decision = decide(state, event, self.clock.now())
+        applied = self.do(self.db.write(runs.apply, state, decision, self.clock.now()))
+        self.told.committed(state.run.id, decision.entries)
+        after: RunState = applied.state
+        return after
+
+    # --- the world -----------------------------------------------------------------------------
+
+    @rule(milliseconds=st.sampled_from([1, 1000, EXPIRY // 3, EXPIRY]))
+    def time_passes(self, milliseconds: int) -> None:
+        self.clock.advance(milliseconds)
+
+    @rule()
+    def restart(self) -> None:
+        """The process dies, its workers with it, and another opens the store."""
+        self.do(self.db.close())
+        self.db = SqliteDatabase(self.path, synchronous="NORMAL")
+        self.workers.clear()
+
+    @invariant()
+    def rows_are_as_expected(self) -> None:
+        for run_id, expected in self.expected.items():
+            run, its_steps, its_messages = self.do(self.db.read(_rows, run_id))
+            assert str(run.status) == expected.status
+            assert run.usage.total_tokens == expected.tokens
+            assert sum(step.usage.total_tokens for step in its_steps) == expected.tokens
+            stamps = [run.completed_at, run.failed_at, run.cancelled_at]
+            assert sum(stamp is not None for stamp in stamps) == (
+                expected.status in {"completed", "failed", "cancelled", "incomplete"}
+            )
+            if expected.status not in LIVE:
+                assert all(str(step.status) != "in_progress" for step in its_steps)
+                assert self.over.setdefault(run_id, run) == run, "a run that is over never changes"
+            entries = journal(run, its_steps, its_messages)
+            assert _lasting(entries) == self.told.lasting[run_id]
+
+    # --- helpers -------------------------------------------------------------------------------
+
+    def picked(self, number: int) -> str | None:
+        """Return a run, the newest ones more often."""
+        ids = list(self.expected)[-3:]
+        return ids[number % len(ids)] if ids else None
+
+    def late(self, run: Expected) -> bool:
+        return self.clock.now() >= run.created + EXPIRY
+
+
+def _lasting(entries: Sequence[Entry]) -> list[tuple[int, str]]:
+    return [(entry.position, entry.name) for entry in entries if not entry.name.endswith(".delta")]
+
+
+def _turn(state: RunState, answer: str, now: int) -> Turn:
+    number = state.run.turns + 1
+    run_id = state.run.id
+    called = answer in ("calls", "both")
+    return Turn(
+        number=number,
+        message_id=f"msg_{run_id}_{number}",
+        message_step_id=f"step_{run_id}_{number}m",
+        tools_step_id=f"step_{run_id}_{number}t",
+        started_at=now,
+        text=None if answer in ("calls", "failure") else "Some text",
+        calls=tuple(
+            Call(id=f"call_{run_id}_{number}_{index}", name="look", arguments="{}") for index in range(2)
+        )
+        if called
+        else (),
+        finish_reason={"cut": "length", "failure": None}.get(answer, "stop"),
+        usage=Usage() if answer == "failure" else Usage(prompt_tokens=3, completion_tokens=2),
+    )
+
+
+async def _by_id(tx: Transaction, run_id: str) -> Any:
+    run, _, _ = await _rows(tx, run_id)
+    return run
+
+
+async def _rows(tx: Transaction, run_id: str) -> Any:
+    row = await tx.one(runs.SELECT_BY_ID, {"id": run_id})
+    assert row is not None
+    return runs._RUN.read(row), await steps.of_run(tx, run_id), await messages.of_run(tx, run_id)
+
+
+TestRunMachine = RunMachine.TestCase
+TestRunMachine.settings = settings(max_examples=300, stateful_step_count=30, deadline=None, derandomize=True)
