@@ -1,5 +1,6 @@
 """Messages: what may be said, and that it is kept as it was said."""
 
+import sqlite3
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, text
 from tests.support.refusals import Refuses
+from tests.support.server import Server
 
 SAID = '  two spaces, a tab\t, line\r\nbreaks\n, \x00 nul, é, 🧶, \u2028, \\ and "quotes"  '
 
@@ -102,3 +104,17 @@ def test_messages_that_come_with_a_thread_are_checked_like_any_other(refuses: Re
     error = refuses(400, "POST", "/threads", body)
     assert error["message"] == "Invalid value: 'system'. Supported values are: 'user' and 'assistant'."
     assert (error["param"], error["code"]) == ("messages[1].role", "invalid_value")
+
+
+def test_a_thread_holds_a_hundred_thousand_messages_and_not_one_more(
+    api: Api, server: Server, model: ScriptedModel
+) -> None:
+    thread = api.thread("first")
+    with sqlite3.connect(server.path) as rows:
+        rows.execute("UPDATE threads SET message_count = 99999 WHERE id = ?", (thread,))
+    last = api.post(f"/threads/{thread}/messages", {"role": "user", "content": "the last one"})
+    error = api.refused(400, "POST", f"/threads/{thread}/messages", {"role": "user", "content": "x"})
+    assert error["code"] == "message_limit_exceeded"
+    api.run(thread, api.agent()).wait("completed")
+    api.delete(f"/threads/{thread}/messages/{last['id']}")
+    api.refused(400, "POST", f"/threads/{thread}/messages", {"role": "user", "content": "x"})

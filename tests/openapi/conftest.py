@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
+import requests
 
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
@@ -18,7 +19,9 @@ def target() -> Iterator[Target]:
     with ScriptedModel() as model, RunningServer(model) as server, httpx2.Client(timeout=30) as http:
         api = Api(http, server.url, server.api_key)
         model.call("look_up", {"word": "clew"})
-        yield Target(server, api, _with_idle_webhook(api, new_world(api)))
+        world = _with_idle_webhook(api, new_world(api))
+        with requests.Session() as session:
+            yield Target(server, api, world, session)
 
 
 def _with_idle_webhook(api: Api, world: World) -> World:

@@ -4,6 +4,7 @@ import itertools
 import re
 from typing import Any, NamedTuple
 
+import requests
 from schemathesis import Case
 from schemathesis.core.parameters import ParameterLocation
 
@@ -25,12 +26,14 @@ class Target(NamedTuple):
     server: RunningServer
     api: Api
     world: World
+    session: requests.Session
 
     @property
     def sending(self) -> dict[str, Any]:
         """Return how schemathesis sends a case there."""
         return {
             "base_url": f"{self.server.url}{self.api.root}",
+            "session": self.session,
             "headers": {"Authorization": f"Bearer {self.api.key}"},
         }
 

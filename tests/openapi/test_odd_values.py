@@ -166,7 +166,7 @@ def test_what_nests_too_deep_is_refused(
 ) -> None:
     right = msgspec.json.encode(right_body(operation, world))[:-1] + b',"x":'
     with unchanged:
-        for levels in (257, 5000, 1_000_000):
+        for levels in (257, 100_000):
             for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
                 body = right + opening * levels + b"1" + closing * levels + b"}"
                 api.refused(400, "POST", world.path(operation), content=body)

@@ -118,7 +118,7 @@ def test_a_session_is_measured_as_it_happens(service: Service, thread: Thread, m
         slow.run(thread.id, agent.id)
     report = performance.report()
     assert report.runs == 3
-    assert report.codes == {"server_error": 1, "timeout": 1}
+    assert report.codes == {"invalid_prompt": 1, "timeout": 1}
     assert report.tools["calculate"].outcomes == {"ok": 1, "invalid": 1}
     assert report.resolution == "milliseconds"
     first = performance.samples[0]

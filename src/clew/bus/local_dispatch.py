@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 
 from clew.bus.dispatch import Advance
@@ -21,7 +20,7 @@ class LocalDispatch:
         self._expect: Callable[[int], None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running = 0
-        self._waiting: deque[tuple[str, RunState | None]] = deque()
+        self._waiting: dict[str, RunState | None] = {}
         self._closing = False
 
     def serve(
@@ -38,20 +37,23 @@ class LocalDispatch:
         if self._closing:
             return
         if not self.ready:
-            self._waiting.append((run_id, claimed))
+            self._waiting[run_id] = claimed
             return
         self._start(run_id, claimed)
 
     def interrupt(self, run_id: str) -> None:
-        if self._interrupt is None or not self._interrupt(run_id):
+        if self._interrupt is None or self._closing:
             self.advance(run_id)
+        elif not self._interrupt(run_id):  # nothing is left to do but to end it: that needs no place in line
+            self._waiting.pop(run_id, None)
+            self._start(run_id, None)
 
     def wake_at(self, due: int) -> None:
         if self._expect is not None:
             self._expect(due)
 
     def works_on(self, run_id: str) -> bool:
-        return run_id in self._tasks or any(run_id == waiting for waiting, _ in self._waiting)
+        return run_id in self._tasks or run_id in self._waiting
 
     def _start(self, run_id: str, claimed: RunState | None) -> None:
         assert self._advance is not None
@@ -69,7 +71,8 @@ class LocalDispatch:
                 "run %s: the worker broke off; the sweep will take it up again", run_id, exc_info=error
             )
         while self._waiting and self.ready:
-            self._start(*self._waiting.popleft())
+            first = next(iter(self._waiting))
+            self._start(first, self._waiting.pop(first))
 
     async def close(self) -> None:
         """Stop all work. What was in flight goes on after the next start."""

@@ -134,7 +134,7 @@ def _called(state: RunState, turn: Turn, now: int) -> Decision:
     """The model called functions: hand them to the client, or answer those nobody can."""
     run = turns.counted(state.run, turn)
     spoken = Decision(state)
-    if turn.text:
+    if turn.text or turn.refusal:
         message, said = turns.message(run, turn, now), turns.message_step(run, turn, now, Usage())
         spoken = Decision(
             RunState(run),

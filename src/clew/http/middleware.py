@@ -6,7 +6,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clew.ids import Ids
-from clew.wire.errors import ApiError
+from clew.store.messages import MOST_MESSAGES, ThreadFull
+from clew.wire.errors import ApiError, invalid
 
 _log = logging.getLogger(__name__)
 
@@ -51,13 +52,21 @@ class Errors:
         try:
             await self._app(scope, receive, watch)
         except Exception as raised:
-            error = raised if isinstance(raised, ApiError) else _our_fault(scope, raised)
+            error = _as_api_error(scope, raised)
             if started:
                 raise
             response = Response(
                 error.encode(), error.status, media_type="application/json", headers=error.headers
             )
             await response(scope, receive, send)
+
+
+def _as_api_error(scope: Scope, raised: Exception) -> ApiError:
+    if isinstance(raised, ApiError):
+        return raised
+    if isinstance(raised, ThreadFull):
+        return invalid(f"A thread holds at most {MOST_MESSAGES} messages.", code="message_limit_exceeded")
+    return _our_fault(scope, raised)
 
 
 def _our_fault(scope: Scope, error: Exception) -> ApiError:

@@ -1,12 +1,17 @@
 """Messages in the store."""
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from clew.core.records import Message
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
-from clew.store.tables import messages
+from clew.store.tables import messages, threads
+
+MOST_MESSAGES = 100_000
+"""Messages that clients may put in one thread."""
+
+_NO_LIMIT = 2**31 - 1
 
 _MESSAGE = Mapper(messages, Message)
 _ONE = (
@@ -19,7 +24,16 @@ INSERT_MESSAGE = Statement(insert(messages), columns=_MESSAGE.names)
 SELECT_MESSAGE = Statement(select(*_MESSAGE.columns).where(*_ONE))
 UPDATE_METADATA = Statement(update(messages).where(*_ONE).values(metadata=param("new_metadata")))
 DELETE_MESSAGE = Statement(delete(messages).where(*_ONE))
-COUNT_MESSAGES = Statement(select(func.count()).where(messages.c.thread_id == param("thread_id")))
+COUNT_UP = Statement(
+    update(threads)
+    .where(threads.c.id == param("thread_id"), threads.c.message_count < param("limit"))
+    .values(message_count=threads.c.message_count + constant(1))
+)
+COUNT_DOWN = Statement(
+    update(threads)
+    .where(threads.c.id == param("thread_id"))
+    .values(message_count=threads.c.message_count - constant(1))
+)
 SELECT_NEWEST = Statement(
     select(*_MESSAGE.columns)
     .where(
@@ -36,8 +50,19 @@ SELECT_OF_RUN = Statement(
 )
 
 
+class ThreadFull(Exception):
+    """The thread holds as many messages as it may."""
+
+
 async def add(tx: Transaction, message: Message) -> None:
-    """Store a new message, as the thread's newest."""
+    """Store a new message, as the thread's newest.
+
+    Raises:
+        ThreadFull: a client wants to add one message too many. What a run writes is never refused.
+    """
+    keys = {"thread_id": message.thread_id, "limit": MOST_MESSAGES if message.run_id is None else _NO_LIMIT}
+    if not await tx.run(COUNT_UP, keys):
+        raise ThreadFull
     await tx.run(INSERT_MESSAGE, _MESSAGE.params(message))
 
 
@@ -56,7 +81,10 @@ async def save_metadata(tx: Transaction, message: Message) -> None:
 async def remove(tx: Transaction, project: str, thread_id: str, message_id: str) -> bool:
     """Delete a message. Return whether there was one."""
     keys = {"id": message_id, "thread_id": thread_id, "project": project}
-    return await tx.run(DELETE_MESSAGE, keys) > 0
+    if not await tx.run(DELETE_MESSAGE, keys):
+        return False
+    await tx.run(COUNT_DOWN, {"thread_id": thread_id})
+    return True
 
 
 async def page(

@@ -74,6 +74,7 @@ threads = Table(
     Column("tool_resources", Object, nullable=False),
     Column("token_budget", BigInteger),
     Column("tokens_used", BigInteger, nullable=False),
+    Column("message_count", Integer, nullable=False, server_default="0"),
     Index("threads_by_project", "project", "seq"),
 )
 

@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("tool_resources", sa.Text(), nullable=False),
         sa.Column("token_budget", sa.BigInteger(), nullable=True),
         sa.Column("tokens_used", sa.BigInteger(), nullable=False),
+        sa.Column("message_count", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
     )

@@ -1,0 +1,90 @@
+"""A server that works on as many runs as it may: further ones wait in line, and can be ended there."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from clew.testing.scripted_model import Reply, ScriptedModel
+from tests.support.api import Api, RunHandle, function_tool
+from tests.support.servers import Servers
+
+LOOK = function_tool("look")
+
+
+@pytest.fixture
+def api(servers: Servers) -> Iterator[Api]:
+    """A server that works on one run at a time."""
+    with servers.start(max_active_runs=1) as api:
+        yield api
+
+
+@pytest.fixture
+def held(model: ScriptedModel) -> Reply:
+    return model.hold("Wait")
+
+
+@pytest.fixture
+def working(api: Api, held: Reply) -> RunHandle:
+    run = api.run(api.thread("first"), api.agent())
+    held.wait_paused()
+    return run
+
+
+def _next(api: Api, working: RunHandle, text: str) -> RunHandle:
+    return api.run(api.thread(text), working.created["assistant_id"])
+
+
+def test_runs_wait_in_line_and_start_in_order(
+    api: Api, model: ScriptedModel, working: RunHandle, held: Reply
+) -> None:
+    waiting = [_next(api, working, str(number)) for number in range(5)]
+    assert [run.now()["status"] for run in waiting] == ["queued"] * 5
+    held.release()
+    for run in waiting:
+        run.wait("completed")
+    assert [request.last_user_text for request in model.requests] == ["first", *"01234"]
+
+
+def test_a_run_in_line_is_cancelled_at_once(
+    api: Api, model: ScriptedModel, working: RunHandle, held: Reply
+) -> None:
+    run = _next(api, working, "never mind")
+    assert run.cancel()["status"] == "cancelling"
+    done = run.wait("cancelled")
+    assert (done["started_at"], done["usage"]["total_tokens"]) == (None, 0)
+    assert working.now()["status"] == "in_progress"
+    held.release()
+    working.wait("completed")
+    _next(api, working, "last").wait("completed")
+    assert [request.last_user_text for request in model.requests] == ["first", "last"]
+
+
+def test_a_run_in_line_expires_in_time(
+    api: Api, model: ScriptedModel, servers: Servers, working: RunHandle
+) -> None:
+    runs = [working, _next(api, working, "too late")]
+    servers.clock.advance(600_000)
+    for run in runs:
+        run.wait("expired")
+    assert len(model.requests) == 1
+
+
+def test_outputs_wait_in_line_too(api: Api, model: ScriptedModel) -> None:
+    model.call("look")
+    parked = api.run(api.thread("first"), api.agent(tools=[LOOK]))
+    calls = parked.wait_calls()
+    held = model.hold("Wait")
+    working = api.run(api.thread("second"), parked.created["assistant_id"])
+    held.wait_paused()
+    assert parked.submit({calls[0]["id"]: "a wall"})["status"] == "queued"
+    assert parked.now()["status"] == "queued"
+    held.release()
+    parked.wait("completed")
+    working.wait("completed")
+
+
+def test_a_run_that_waits_for_a_client_takes_nobodys_place(api: Api, model: ScriptedModel) -> None:
+    model.call("look")
+    agent = api.agent(tools=[LOOK])
+    api.run(api.thread("parked"), agent).wait_calls()
+    api.run(api.thread("another"), agent).wait("completed")
