@@ -30,7 +30,7 @@ from clew.toolkit.errors import (
     ToolInputError,
     ToolkitError,
 )
-from clew.toolkit.monitor.events import Event, StatusChanged, TextDelta
+from clew.toolkit.monitor.events import Event, StatusChanged, TextDelta, TextRestarted
 
 EXPIRY = 2
 """Seconds that a run of this server may take; ten minutes would be a long exercise."""
@@ -138,25 +138,29 @@ def an_incomplete_run(lab: Lab) -> Outcome:
 
 def a_server_killed_in_mid_answer(lab: Lab) -> Outcome:
     """The server dies in the middle of the stream and comes back; the same call goes on waiting."""
-    first = lab.model.hold("The first half ")
-    restarted = threading.Thread(
-        target=lambda: (first.wait_paused(), lab.server.kill(), lab.server.restart())
-    )
-    restarted.start()
-    pieces: list[str] = []
+    lab.model.hold("The first half, and then ")
+    heard = threading.Event()
 
-    def listen(event: Event) -> None:
+    def kill_and_restart() -> None:
+        heard.wait()
+        lab.server.kill()
+        lab.server.restart()
+
+    restarting = threading.Thread(target=kill_and_restart)
+    restarting.start()
+    shown: list[str] = []
+
+    def show(event: Event) -> None:
         if isinstance(event, TextDelta):
-            pieces.append(event.text)
+            shown.append(event.text)
+            heard.set()
+        elif isinstance(event, TextRestarted):
+            shown.append(" ... (again) ")
 
-    try:
-        result = lab.conversation().send("Hello", listener=listen, check=False)
-    finally:
-        restarted.join()
-    told = f"reconnected {result.reconnects} times, {result.run.status}: {result.text or result.problem}"
-    return Outcome(
-        f"{told} (heard before: {''.join(pieces)!r})", "Nothing to do: the monitor reads the run again."
-    )
+    result = lab.conversation().send("Hello", listener=show)
+    restarting.join()
+    happened = f"reconnected {result.reconnects} times; {result.run.status}; heard: {''.join(shown)}"
+    return Outcome(happened, "Nothing: the monitor joins the run again.")
 
 
 def no_server_at_all(lab: Lab) -> Outcome:
@@ -228,7 +232,7 @@ def wrong_tool_arguments(lab: Lab) -> Outcome:
 
 
 def a_tool_that_breaks(lab: Lab) -> Outcome:
-    """One tool raises, another hangs, a third isn't there, a fourth says it can't: each is told to the model."""
+    """One tool raises, one hangs, one says what is wrong: the model is told, and the run goes on."""
     hanging = threading.Event()
 
     def broken() -> None:

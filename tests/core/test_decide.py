@@ -171,8 +171,11 @@ def _something(life: Life, number: int, chance: random.Random) -> Event:
 def test_thousands_of_lives_keep_the_rules_and_meet_every_end(seed: int) -> None:
     chance, ends = random.Random(seed), dict.fromkeys(OVER, 0)
     for _ in range(1000):
-        budget = chance.choice(ENOUGH)
-        life = Life(RunConfig(model="scripted", tools=TOOLS, max_completion_tokens=budget), START)
+        prompt, completion = chance.choice(ENOUGH), chance.choice(ENOUGH)
+        config = RunConfig(
+            model="scripted", tools=TOOLS, max_prompt_tokens=prompt, max_completion_tokens=completion
+        )
+        life = Life(config, START)
         for number in range(40):
             if life.status in OVER:
                 break

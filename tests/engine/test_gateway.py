@@ -271,3 +271,13 @@ def test_a_reader_names_each_call_once() -> None:
     assert list(reader.read(piece)) == [CallDelta(0, arguments="{}")]
     assert not reader.complete
     assert not reader.usage_reported
+
+
+@pytest.mark.parametrize("key", ["0123456789abcdef", "sk-proj-0123456789", "key with spaces"])
+async def test_the_key_is_never_repeated_whatever_it_looks_like(model: ScriptedModel, key: str) -> None:
+    gateway = RemoteModel(model.url, key=key, timeout=5, clock=ManualClock())
+    model.fail(401, f"Wrong key '{key}'.")
+    with pytest.raises(ModelError) as refused:
+        await _answer(gateway)
+    assert refused.value.message == "The model endpoint answered 401: Wrong key '[key]'."
+    await gateway.aclose()

@@ -159,6 +159,45 @@ def test_a_budget_has_a_least_but_no_most(
     assert (error["param"], error["code"]) == (field, "integer_below_min_value")
 
 
+def _search(**options: Any) -> Json:
+    return _agent(tools=[{"type": "file_search", "file_search": options}])
+
+
+def test_the_options_of_a_search_have_their_ranges(api: Api, refuses: Refuses) -> None:
+    for number in (1, 50):
+        api.post("/assistants", _search(max_num_results=number))
+    for threshold in (0, 0.5, 1):
+        api.post("/assistants", _search(ranking_options={"ranker": "auto", "score_threshold": threshold}))
+    where = "tools[0].file_search"
+    for options, path, code in (
+        ({"max_num_results": 0}, "max_num_results", "integer_below_min_value"),
+        ({"max_num_results": 51}, "max_num_results", "integer_above_max_value"),
+        (
+            {"ranking_options": {"score_threshold": 1.01}},
+            "ranking_options.score_threshold",
+            "decimal_above_max_value",
+        ),
+    ):
+        error = refuses(400, "POST", "/assistants", _search(**options))
+        assert (error["param"], error["code"]) == (f"{where}.{path}", code)
+
+
+@pytest.mark.parametrize(
+    ("tool", "field", "most"),
+    [("code_interpreter", "file_ids", 20), ("file_search", "vector_store_ids", 1)],
+)
+def test_a_tool_has_so_many_files_or_stores_at_most(
+    refuses: Refuses, tool: str, field: str, most: int
+) -> None:
+    """As many as allowed are looked for, and not found; one more is too many before anybody looks."""
+    for path, body in (("/assistants", _agent()), ("/threads", {})):
+        ids = [f"id_{number}" for number in range(most + 1)]
+        refuses(404, "POST", path, body | {"tool_resources": {tool: {field: ids[:most]}}})
+        error = refuses(400, "POST", path, body | {"tool_resources": {tool: {field: ids}}})
+        assert error["param"] == f"tool_resources.{tool}.{field}"
+        assert error["code"] == "array_above_max_length"
+
+
 @pytest.mark.parametrize("name", ["f", "F-_9", "get_weather", "a" * 64])
 def test_a_functions_name_has_letters_digits_underscores_and_hyphens(api: Api, name: str) -> None:
     api.agent(tools=[function_tool(name)])

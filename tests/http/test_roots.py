@@ -121,6 +121,17 @@ def test_api_versions_and_unknown_headers_are_ignored(api: Api, root: str) -> No
 
 
 @pytest.mark.parametrize("root", ROOTS_OF_ALPHA)
+def test_what_a_client_wants_included_is_accepted(api: Api, root: str) -> None:
+    include = {"include[]": "step_details.tool_calls[*].file_search.results[*].content"}
+    here = api.at(root)
+    body = {"assistant_id": api.agent()}
+    run = RunHandle(api, here.ok("POST", f"/threads/{api.thread()}/runs", body, query=include))
+    run.wait("completed")
+    (step,) = here.ok("GET", f"{run.path}/steps", query=include)["data"]
+    assert here.ok("GET", f"{run.path}/steps/{step['id']}", query=include) == step
+
+
+@pytest.mark.parametrize("root", ROOTS_OF_ALPHA)
 def test_only_reading_a_run_tells_pollers_when_to_come_back(api: Api, root: str) -> None:
     here = api.at(root)
     run = api.run(api.thread("Hello?"), api.agent())

@@ -16,7 +16,7 @@ from tests.openapi.target import Target, prepare
 CONFIG = Config.from_dict(
     {
         # Derandomised, and nothing of one session is remembered for the next.
-        "generation": {"deterministic": True, "database": "none", "max-examples": 20},
+        "generation": {"deterministic": True, "database": "none", "max-examples": 15},
         "phases": {"examples": {"enabled": False}},
         "checks": REPLACED,
     }

@@ -23,7 +23,7 @@ CONFIG = Config.from_dict(
     }
 )
 SETTINGS = hypothesis.settings(
-    max_examples=40,
+    max_examples=30,
     stateful_step_count=10,
     derandomize=True,
     database=None,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.refusals import Refuses, Unchanged
 from tests.support.api import Api
+from tests.support.refusals import Refuses, Unchanged
 from tests.support.server import Server
 
 

@@ -12,7 +12,7 @@ from clew.testing.replies import call as called
 from clew.testing.scripted_model import Refusal, ScriptedModel
 from tests.support.api import Api, Json, RunHandle, function_tool
 from tests.support.server import Server
-from tests.support.sse import Frame, frames, outline
+from tests.support.sse import Frame, frames, outline, said
 
 TOOLS = [function_tool("get_time"), function_tool("add", a="integer")]
 
@@ -115,10 +115,10 @@ def test_what_is_created_begins_empty(
     path = f"/threads/{api.thread('Time?')}/runs"
     told = whole(http, server, api, path, {"assistant_id": api.agent(tools=TOOLS), "stream": True})
     created = [frame.data for frame in told if frame.event.endswith((".message.created", ".step.created"))]
-    said, message, tools = created
+    opening, message, tools = created
     assert message["content"] == []
     assert tools["step_details"] == {"type": "tool_calls", "tool_calls": []}
-    assert said["step_details"]["message_creation"]["message_id"] == message["id"]
+    assert opening["step_details"]["message_creation"]["message_id"] == message["id"]
 
 
 def test_no_frame_looks_like_an_error(
@@ -129,6 +129,17 @@ def test_no_frame_looks_like_an_error(
     told = whole(http, server, api, path, {"assistant_id": api.agent(), "stream": True})
     assert outline(told)[-2:] == ["run.failed", "done"]
     assert not [frame for frame in told if frame.event == "error" or "error" in frame.data]
+
+
+def test_a_frame_is_one_line_of_json_whatever_the_text(
+    http: httpx2.Client, server: Server, api: Api, model: ScriptedModel
+) -> None:
+    text = "one\ntwo\r\nthree\r\u2028four\u0085 event: done\n\ndata: [DONE]\n\n: x \U0001f9f6"
+    model.reply(text)
+    path = f"/threads/{api.thread('Hi')}/runs"
+    told = whole(http, server, api, path, {"assistant_id": api.agent(), "stream": True})
+    assert said(told) == text
+    assert outline(told)[-2:] == ["run.completed", "done"]
 
 
 # --- requests within streams -----------------------------------------------------------------------
@@ -146,7 +157,12 @@ def test_outputs_are_taken_while_the_stream_that_asked_is_still_open(
         while told[-1].event != "thread.run.requires_action":
             told.append(next(reading))
         run = run_of(api, told)
-        run.submit({call["id"]: "12" for call in told[-1].data["required_action"]["submit_tool_outputs"]["tool_calls"]})
+        run.submit(
+            {
+                call["id"]: "12"
+                for call in told[-1].data["required_action"]["submit_tool_outputs"]["tool_calls"]
+            }
+        )
         assert outline(list(reading)) == ["done"]
     run.wait("completed")
 

@@ -208,6 +208,25 @@ async def test_records_come_back_as_they_were_stored(database: Path) -> None:
         assert await db.scan(agents.get, PROJECT, agent.id) == agent
 
 
+async def test_a_full_disk_fails_what_does_not_fit_and_the_store_goes_on(database: Path) -> None:
+    async def limit(tx: Transaction, pages: int) -> None:
+        await tx.one(Statement(text(f"PRAGMA max_page_count = {pages}")), {})
+
+    async def fill(tx: Transaction) -> None:
+        await threads.add(tx, store.thread("thread_too_big", metadata={"a": "x" * 4_000_000}))
+
+    async with opened(database) as db:
+        await db.write(_adding("thread_before"))
+        await db.write(limit, 1)  # no less than there are
+        with pytest.raises(Exception, match="full"):
+            await db.write(fill)
+        assert await db.read(threads.get, PROJECT, "thread_too_big") is None
+        await db.write(limit, 1_000_000)
+        await db.write(_adding("thread_after"))
+        await db.write(fill)
+    assert _threads(database) == ["thread_before", "thread_after", "thread_too_big"]
+
+
 async def test_a_second_server_on_the_same_file_is_told_so(database: Path) -> None:
     async with opened(database):
         with pytest.raises(StoreError, match="in use by another Clew server"):

@@ -3,10 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 import trustme
+from click.testing import CliRunner
 
+from clew.cli.main import cli
 from clew.net.client import BODY_LIMIT, GuardedHttp, Reply, Unreachable
 from clew.net.guard import Guard, Refused
 from tests.webhooks.receiver import Answer, Receiver
@@ -264,6 +267,13 @@ def test_nothing_opens_metadata_services() -> None:
 def test_an_entry_that_says_nothing_is_an_error(allow: str) -> None:
     with pytest.raises(ValueError, match="neither"):
         Guard(allow)
+
+
+def test_a_server_does_not_start_with_such_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEW_OUTBOUND_ALLOW", "10.0.0.0/8,nonsense")
+    done = CliRunner().invoke(cli, ["serve", "--data-dir", str(tmp_path / "data")])
+    assert done.exit_code == 2
+    assert "CLEW_OUTBOUND_ALLOW: 'nonsense' is neither" in done.stderr
 
 
 def test_a_redirect_is_an_answer(receiver: Receiver) -> None:

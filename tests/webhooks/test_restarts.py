@@ -95,6 +95,7 @@ def test_kill_9_between_the_commit_and_the_receivers_answer_loses_nothing(http: 
             assert _ended_run(api)
             receiver.wait(5)
             assert len(receiver.heard) == 5, "what was told is not told again"
+            assert webhook["secret"].removeprefix("whsec_") not in server.log
 
 
 def _is_told(server: RunningServer) -> bool:

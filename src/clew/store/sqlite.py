@@ -184,6 +184,8 @@ def _run_in_savepoint(connection: sqlite3.Connection, transaction: SqliteTransac
     try:
         result = _drive(job.make(transaction))
     except Exception as error:
+        if not connection.in_transaction:  # SQLite has given up all of it: the disk is full, or broken
+            raise
         connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
         return job, None, error

@@ -94,6 +94,13 @@ class TextDelta(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class TextRestarted(Struct, frozen=True, kw_only=True):
+    """The text of this message told so far is void: the server lost it and asks the model again."""
+
+    message_id: str
+    seconds: float
+
+
 class MessageWritten(Struct, frozen=True, kw_only=True):
     """A message of the run is there in its final form."""
 
@@ -134,6 +141,7 @@ Event: TypeAlias = (
     StatusChanged
     | StepChanged
     | TextDelta
+    | TextRestarted
     | MessageWritten
     | ToolsRequested
     | ToolFinished

@@ -17,6 +17,7 @@ from clew.toolkit.monitor.events import (
     StatusChanged,
     StepChanged,
     TextDelta,
+    TextRestarted,
     Timings,
 )
 from clew.toolkit.records import Message, Run, RunStatus, Step, Text
@@ -47,6 +48,37 @@ class _Trouble(Struct, frozen=True):
     code: str | None = None
 
 
+class _Told:
+    """What was told of one message's text, and what of it a repeated stream has yet to come past."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._behind = ""
+
+    def begin_again(self) -> None:
+        """Expect the text from its beginning."""
+        self._behind = "".join(self._parts)
+
+    def hear(self, text: str) -> tuple[str, bool]:
+        """Return what of a piece is new, and whether the text isn't the one that was told before.
+
+        It is another when a worker died and the next one asked the model again: then what is returned
+        is all of it so far.
+        """
+        if self._behind.startswith(text):
+            self._behind = self._behind[len(text) :]
+            return "", False
+        if text.startswith(self._behind):
+            new, restarted = text[len(self._behind) :], False
+        else:
+            told = "".join(self._parts)
+            new, restarted = told[: len(told) - len(self._behind)] + text, True
+            self._parts = []
+        self._parts.append(new)
+        self._behind = ""
+        return new, restarted
+
+
 class Progress:
     """A run being followed."""
 
@@ -62,9 +94,8 @@ class Progress:
         self._messages: dict[str, Message] = {}
         self._states: list[tuple[str, float]] = []
         self._first_token: float | None = None
-        self._taken = self._skip = 0
-        self._told: dict[str, int] = {}
-        self._heard: dict[str, int] = {}
+        self._repeating: int | None = None
+        self._texts: dict[str, _Told] = {}
 
     @property
     def seconds(self) -> float:
@@ -108,8 +139,7 @@ class Progress:
 
     def begin_again(self) -> None:
         """Expect a stream that repeats the run's events from the first: what is known stays untold."""
-        self._skip, self._taken = self._taken, 0
-        self._heard = dict.fromkeys(self._told, 0)
+        self._repeating = -1 if self._states else None
 
     def saw_event(self, event: ServerEvent) -> None:
         """Take an event of a stream. Events of unknown names are for newer programs: ignored.
@@ -129,35 +159,50 @@ class Progress:
             if name == "thread.message.delta":
                 self._text(msgspec.json.decode(event.data, type=_MessageDelta))
             return
-        self._taken += 1
-        if self._taken <= self._skip:
-            return
-        if name in ("thread.message.completed", "thread.message.incomplete"):
+        if name == "thread.message.created":
+            self._told(msgspec.json.decode(event.data, type=Message).id).begin_again()
+        elif name in ("thread.message.completed", "thread.message.incomplete"):
             self.saw_message(msgspec.json.decode(event.data, type=Message))
         elif name.startswith(_STEP):
             self.saw_step(msgspec.json.decode(event.data, type=Step))
         elif name.startswith(_RUN):
-            self.saw_run(msgspec.json.decode(event.data, type=Run))
+            run = msgspec.json.decode(event.data, type=Run)
+            if not self._is_repeated(run.status):
+                self.saw_run(run)
         elif name == "error":
             trouble = msgspec.json.decode(event.data, type=_Trouble)
             raise ServerFault(trouble.message or "The stream ended with an error.", status=500)
 
     def _text(self, delta: _MessageDelta) -> None:
         parts = (piece.text.value if piece.text else piece.refusal for piece in delta.delta.content)
-        text = self._unheard(delta.id, "".join(part for part in parts if part))
+        told = self._told(delta.id)
+        text, restarted = told.hear("".join(part for part in parts if part))
+        if restarted:
+            self.tell(TextRestarted(message_id=delta.id, seconds=self.seconds))
         if not text:
             return
         if self._first_token is None:
             self._first_token = self.seconds
         self.tell(TextDelta(message_id=delta.id, text=text, seconds=self.seconds))
 
-    def _unheard(self, message_id: str, text: str) -> str:
-        """Return what of a piece wasn't told before; a repeated stream may cut its pieces elsewhere."""
-        told = self._told.get(message_id, 0)
-        heard = self._heard.get(message_id, told) + len(text)
-        self._heard[message_id] = heard
-        self._told[message_id] = max(told, heard)
-        return text[len(text) - (heard - told) :] if heard > told else ""
+    def _told(self, message_id: str) -> "_Told":
+        return self._texts.setdefault(message_id, _Told())
+
+    def _is_repeated(self, status: str) -> bool:
+        """Return whether a state was told before, in a stream that begins again."""
+        if self._repeating is None:
+            return False
+        states = [state for state, _ in self._states]
+        following = self._repeating + 1
+        if self._repeating >= 0 and status == states[self._repeating]:
+            return True
+        if following < len(states) and status == states[following]:
+            self._repeating = following
+            return True
+        if self._repeating < 0:
+            return True  # from before the first state that was told
+        self._repeating = None
+        return False
 
     # --- what is known ---
 

@@ -20,6 +20,7 @@ from clew.toolkit.monitor.events import (
     StatusChanged,
     StepChanged,
     TextDelta,
+    TextRestarted,
     ToolFinished,
     ToolsRequested,
 )
@@ -109,6 +110,8 @@ def describe(event: Event) -> str:
         return _described(event.result)
     if isinstance(event, ConnectionDropped):
         return f"connection lost: {short(str(event.error))}"
+    if isinstance(event, TextRestarted):
+        return f"message {event.message_id} begins again"
     if isinstance(event, RunEnded):
         usage = event.result.usage
         return f"done: {event.result.run.status}, {usage.prompt_tokens} + {usage.completion_tokens} tokens"
@@ -165,6 +168,8 @@ class LiveView:
             self._steps[event.step.id] = event.step, begun, None if event.step.is_open else event.seconds
         elif isinstance(event, TextDelta):
             self._text = (self._text + event.text)[-_LAST_TEXT:]
+        elif isinstance(event, TextRestarted):
+            self._text = ""
         elif isinstance(event, MessageWritten):
             self._text = event.message.text[-_LAST_TEXT:]
         elif isinstance(event, ToolFinished):
