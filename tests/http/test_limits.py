@@ -207,3 +207,13 @@ def test_a_functions_name_has_letters_digits_underscores_and_hyphens(api: Api, n
 def test_any_other_functions_name_is_refused(refuses: Refuses, name: str) -> None:
     error = refuses(400, "POST", "/assistants", _agent(tools=[function_tool(name)]))
     assert (error["param"], error["code"]) == ("tools[0].function.name", "invalid_value")
+
+
+def test_azure_takes_longer_messages(api: Api) -> None:
+    azure = api.at("/api/projects/alpha")
+    thread = azure.thread()
+    longest = {"role": "user", "content": "x" * 1_500_000}
+    assert azure.post(f"/threads/{thread}/messages", longest)
+    longer = {"role": "user", "content": [{"type": "text", "text": "x" * 1_500_001}]}
+    error = azure.refused(400, "POST", f"/threads/{thread}/messages", longer)
+    assert (error["param"], error["code"]) == ("content[0].text", "string_above_max_length")

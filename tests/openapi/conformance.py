@@ -47,7 +47,7 @@ class Conforming(Api):
 
     def send(self, method: str, path: str, json: Any = None, **more: Any) -> httpx2.Response:
         response = super().send(method, path, json, **more)
-        operation = _operation(method, path)
+        operation = _operation(method, path.partition("?")[0])
         self.seen[operation["operationId"]].add(response.status_code)
         check(operation, response)
         return response

@@ -128,6 +128,16 @@ def test_streams_hold_the_events_that_are_described(checked: Conforming, model: 
     checked.send("GET", f"{run.path}/events")
 
 
+def test_an_event_source_that_connects_again_goes_on_where_it_was(checked: Conforming) -> None:
+    """It repeats its URL, with the ``after`` it began with, beside the id that it has seen since."""
+    run = checked.run(checked.thread("Hello."), checked.agent())
+    run.wait("completed")
+    whole = checked.send("GET", f"{run.path}/events?after=2").text
+    seen = whole.split("\n\n")[3].partition("id: ")[2]
+    rest = checked.send("GET", f"{run.path}/events?after=2", headers={"Last-Event-ID": seen}).text
+    assert rest == "\n\n".join(whole.split("\n\n")[4:])
+
+
 def _said(text: str) -> list[Json]:
     return [{"role": "user", "content": text}]
 

@@ -13,8 +13,9 @@ from clew.http.openapi import document, encoded
 from clew.http.openapi_parameters import PARAMETERS, documented_path
 from clew.http.operations import OPERATIONS, ROOTS, Operation
 from tests.openapi.conformance import fits
-from tests.support.api import Api, Json
+from tests.support.api import Json
 from tests.support.samples import fields, put
+from tests.support.server import KEYS, Server
 
 WITH_BODY = [operation for operation in OPERATIONS if operation.body is not None]
 
@@ -113,10 +114,10 @@ def test_python_writes_the_same_bytes_without_a_server() -> None:
     assert written == encoded()
 
 
-def test_the_server_gives_it_to_those_with_a_key(api: Api, http: httpx2.Client) -> None:
-    url = f"{api._url}/openapi.json"
+def test_the_server_gives_it_to_those_with_a_key(server: Server, http: httpx2.Client) -> None:
+    url, key = f"{server.url}/openapi.json", {"api-key": KEYS["alpha"]}
     assert http.get(url).status_code == 401
-    answer = http.get(url, headers={"api-key": api.key})
+    answer = http.get(url, headers=key)
     assert answer.headers["content-type"] == "application/json"
     assert answer.content == encoded()
-    assert http.post(url, headers={"api-key": api.key}).status_code == 405
+    assert http.post(url, headers=key).status_code == 405

@@ -50,6 +50,11 @@ class Call(Struct, Generic[B], kw_only=True):
     body: B
 
     @property
+    def azure(self) -> bool:
+        """Whether it came below an Azure project's endpoint."""
+        return "project" in self.path
+
+    @property
     def now(self) -> int:
         """Milliseconds since the epoch."""
         return self.services.clock.now()

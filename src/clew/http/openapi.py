@@ -74,7 +74,6 @@ _REASONS = {
     500: "The server had an error; its log says more, under the request's id.",
 }
 
-
 _PATH_IDS = re.compile(r"{(\w+)}")
 _HOMES = {
     answer(operation).schema: operation.path

@@ -46,17 +46,20 @@ _CLOSER: dict[type[Struct], dict[str, Any]] = {
 }
 """Types of fields that the wire types leave open, because their JSON is kept as it came."""
 
+_EXPIRES_IN = "Clew's own: seconds until the run expires, instead of the server's setting."
+_BUDGET = "Clew's own: tokens that all runs on the thread may use together."
+
 _REMARKS = {
-    (
-        "CreateRun",
-        "expires_in",
-    ): "Clew's own: seconds until the run expires, instead of the server's setting.",
-    (
-        "CreateRun",
-        "tool_resources",
-    ): "Only under `/api/projects/{project}`; elsewhere it is refused as unknown.",
-    ("CreateThreadAndRun", "expires_in"): "Clew's own: as for a run on a thread that exists.",
+    "CreateRun": {
+        "expires_in": _EXPIRES_IN,
+        "tool_resources": "Only under `/api/projects/{project}`; elsewhere it is refused as unknown.",
+    },
+    "CreateThreadAndRun": {"expires_in": _EXPIRES_IN},
+    "CreateThread": {"token_budget": _BUDGET},
+    "UpdateThread": {"token_budget": _BUDGET},
+    "ThreadObject": {"token_budget": _BUDGET, "tokens_used": "Clew's own: tokens that they have used."},
 }
+"""What is said of single fields."""
 
 _CONDITIONS: Schemas = {
     "NamedTool": {
@@ -133,8 +136,9 @@ def schemas() -> Schemas:
     del components["IncompleteDetails"]  # two closer types stand for it
     for name, condition in _CONDITIONS.items():
         components[name] |= condition
-    for (name, field), remark in _REMARKS.items():
-        components[name]["properties"][field]["description"] = remark
+    for name, remarks in _REMARKS.items():
+        for field, remark in remarks.items():
+            components[name]["properties"][field]["description"] = remark
     return {name: _plain(components[name]) for name in sorted(components)}
 
 

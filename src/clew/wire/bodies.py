@@ -1,5 +1,6 @@
 """From what clients send to what is kept. Pure: times and ids come in as parameters."""
 
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from msgspec import Struct
@@ -8,6 +9,7 @@ from msgspec.structs import replace
 from clew.core.records import Agent, Json, Message, RunConfig, text_part
 from clew.wire import requests
 from clew.wire.errors import ApiError, invalid
+from clew.wire.explain import too_long
 
 
 def agent_fields(body: requests.CreateAgent | requests.UpdateAgent) -> Json:
@@ -18,9 +20,22 @@ def agent_fields(body: requests.CreateAgent | requests.UpdateAgent) -> Json:
 
 
 def new_message(
-    body: requests.CreateMessage, *, id: str, project: str, thread_id: str, now: int, path: str = ""
+    body: requests.CreateMessage,
+    *,
+    id: str,
+    project: str,
+    thread_id: str,
+    now: int,
+    path: str,
+    longest: int,
 ) -> Message:
-    """Return the message that a body describes; ``path`` is where it stands in a larger body."""
+    """Return the message that a body describes.
+
+    ``path`` is where it stands in a larger body; a text may have ``longest`` characters.
+    """
+    for where, said in _texts(body, path):
+        if len(said) > longest:
+            raise too_long(where, longest, len(said))
     if isinstance(body.content, str):
         content = [text_part(body.content)]
     else:
@@ -37,6 +52,16 @@ def new_message(
         completed_at=now,
         metadata=body.metadata or {},
     )
+
+
+def _texts(body: requests.CreateMessage, path: str) -> Iterator[tuple[str, str]]:
+    """Yield a message's texts, each with its path."""
+    if isinstance(body.content, str):
+        yield f"{path}content", body.content
+        return
+    for index, part in enumerate(body.content):
+        if isinstance(part, requests.TextPart):
+            yield f"{path}content[{index}].text", part.text
 
 
 def run_config(agent: Agent, body: requests.RunOptions) -> RunConfig:

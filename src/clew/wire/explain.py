@@ -170,12 +170,7 @@ def _string(declared: inspect.StrType, value: Any, path: str) -> Iterator[ApiErr
         return
     size, most, least = len(value), declared.max_length, declared.min_length
     if most is not None and size > most:
-        yield invalid(
-            f"Invalid '{path}': string too long. Expected a string with maximum length {most}, "
-            f"but got a string with length {size} instead.",
-            param=path,
-            code="string_above_max_length",
-        )
+        yield too_long(path, most, size)
     elif least is not None and size < least:
         yield invalid(
             f"Invalid '{path}': empty string. Expected a string with minimum length {least}, "
@@ -220,6 +215,16 @@ def check_range(
             param=path,
             code=f"{kind}_below_min_value",
         )
+
+
+def too_long(path: str, most: int, size: int) -> ApiError:
+    """Return the error for a string of ``size`` characters where ``most`` are allowed."""
+    return invalid(
+        f"Invalid '{path}': string too long. Expected a string with maximum length {most}, "
+        f"but got a string with length {size} instead.",
+        param=path,
+        code="string_above_max_length",
+    )
 
 
 def bad_choice(path: str, value: str, choices: list[str]) -> ApiError:

@@ -23,7 +23,10 @@ TopP: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 TokenBudget: TypeAlias = Annotated[int, Meta(ge=1)]
 # Python's "$" also matches before a line break at the end.
 FunctionName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$(?!\n)")]
-MessageText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256_000)]
+OPENAI_MESSAGE_TEXT, AZURE_MESSAGE_TEXT = 256_000, 1_500_000
+"""Characters that a message's text may have, below the OpenAI roots and below Azure's."""
+
+MessageText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=AZURE_MESSAGE_TEXT)]
 
 
 class Request(Struct, kw_only=True, forbid_unknown_fields=True):

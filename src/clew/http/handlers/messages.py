@@ -6,13 +6,12 @@ from msgspec.structs import replace
 
 from clew.core.records import Message
 from clew.http.call import Call, page_request, waits_in_line
+from clew.http.handlers.threads import message_of
 from clew.http.once import once
-from clew.ids import MESSAGE
 from clew.store import line, messages, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
 from clew.wire import objects
-from clew.wire.bodies import new_message
 from clew.wire.errors import invalid, not_found
 from clew.wire.objects import Deleted, ListObject, MessageObject
 from clew.wire.requests import CreateMessage, UpdateMetadata
@@ -20,13 +19,7 @@ from clew.wire.requests import CreateMessage, UpdateMetadata
 
 async def create(call: Call[CreateMessage]) -> MessageObject:
     """Add a message to a thread that no run has locked; to a busy one if it may wait in line."""
-    message = new_message(
-        call.body,
-        id=call.services.ids.new(MESSAGE),
-        project=call.project,
-        thread_id=call.path["thread_id"],
-        now=call.now,
-    )
+    message = message_of(call, call.path["thread_id"], call.body)
     create = partial(_create, message=message, wait=waits_in_line(call))
     return (await once(call, create, lambda _: objects.message(message), MessageObject)).receipt
 

@@ -65,13 +65,13 @@ async def create(call: Call[CreateRun]) -> RunObject | RunStream:
         name = "tool_resources"
         raise invalid(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
     bodies = call.body.additional_messages or ()
-    added = new_messages(call.services, call.project, thread_id, bodies, "additional_messages")
+    added = new_messages(call, thread_id, bodies, "additional_messages")
     return await _start(call, thread_id, added)
 
 
 async def create_thread_and_run(call: Call[CreateThreadAndRun]) -> RunObject | RunStream:
     """Create a thread and start a run on it, all or nothing."""
-    thread, first = new_thread(call.services, call.project, call.body.thread or CreateThread())
+    thread, first = new_thread(call, call.body.thread or CreateThread())
     return await _start(call, thread.id, first, thread)
 
 

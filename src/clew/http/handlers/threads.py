@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,7 +12,7 @@ from clew.core.events import Started
 from clew.core.journal import JUMP
 from clew.core.records import Json, Message, Run, Thread
 from clew.core.states import RunStatus
-from clew.http.call import Call, Services, page_request
+from clew.http.call import Call, page_request
 from clew.http.once import once
 from clew.ids import MESSAGE, THREAD
 from clew.store import messages, runs, threads
@@ -20,14 +21,20 @@ from clew.wire import objects
 from clew.wire.bodies import check_resources, new_message, plain
 from clew.wire.errors import invalid, not_found
 from clew.wire.objects import Deleted, ListObject, ThreadObject
-from clew.wire.requests import CreateMessage, CreateThread, UpdateThread
+from clew.wire.requests import (
+    AZURE_MESSAGE_TEXT,
+    OPENAI_MESSAGE_TEXT,
+    CreateMessage,
+    CreateThread,
+    UpdateThread,
+)
 
 _MOST_PAIRS = 16
 
 
 async def create(call: Call[CreateThread]) -> ThreadObject:
     """Create a thread, with the messages that the body brings."""
-    thread, first = new_thread(call.services, call.project, call.body)
+    thread, first = new_thread(call, call.body)
     create = partial(add, thread=thread, first=first)
     return (await once(call, create, lambda _: objects.thread(thread), ThreadObject)).receipt
 
@@ -114,36 +121,38 @@ def _metadata_filter(call: Call[None]) -> dict[str, str]:
     return pairs
 
 
-def new_thread(services: Services, project: str, body: CreateThread) -> tuple[Thread, list[Message]]:
+def new_thread(call: Call[Any], body: CreateThread) -> tuple[Thread, list[Message]]:
     """Return the thread that a body describes, and its messages."""
     check_resources(body.tool_resources, "tool_resources")
     thread = Thread(
-        id=services.ids.new(THREAD),
-        project=project,
-        created_at=services.clock.now(),
+        id=call.services.ids.new(THREAD),
+        project=call.project,
+        created_at=call.now,
         metadata=body.metadata or {},
         tool_resources=plain(body.tool_resources) or {},
         token_budget=body.token_budget,
     )
-    return thread, new_messages(services, project, thread.id, body.messages or (), "messages")
+    return thread, new_messages(call, thread.id, body.messages or (), "messages")
 
 
 def new_messages(
-    services: Services, project: str, thread_id: str, bodies: Sequence[CreateMessage], path: str
+    call: Call[Any], thread_id: str, bodies: Sequence[CreateMessage], path: str
 ) -> list[Message]:
     """Return the messages that a list in a body describes."""
-    now = services.clock.now()
-    return [
-        new_message(
-            body,
-            id=services.ids.new(MESSAGE),
-            project=project,
-            thread_id=thread_id,
-            now=now,
-            path=f"{path}[{index}].",
-        )
-        for index, body in enumerate(bodies)
-    ]
+    return [message_of(call, thread_id, body, path=f"{path}[{index}].") for index, body in enumerate(bodies)]
+
+
+def message_of(call: Call[Any], thread_id: str, body: CreateMessage, path: str = "") -> Message:
+    """Return the message that a body describes; ``path`` is where it stands in a larger body."""
+    return new_message(
+        body,
+        id=call.services.ids.new(MESSAGE),
+        project=call.project,
+        thread_id=thread_id,
+        now=call.now,
+        path=path,
+        longest=AZURE_MESSAGE_TEXT if call.azure else OPENAI_MESSAGE_TEXT,
+    )
 
 
 async def add(tx: Transaction, thread: Thread, first: Sequence[Message]) -> None:
