@@ -14,7 +14,8 @@ AZURE = "/api/projects/alpha"
 
 def test_azures_clients_may_send_tool_resources_with_a_run(api: Api, model: ScriptedModel) -> None:
     azure, agent = api.at(AZURE), api.agent()
-    for resources in ({}, {"file_search": {"vector_store_ids": []}}):
+    both: list[Json] = [{}, {"file_search": {"vector_store_ids": []}}]
+    for resources in both:
         body = {"assistant_id": agent, "tool_resources": resources}
         run = RunHandle(azure, azure.post(f"/threads/{azure.thread('Go.')}/runs", body))
         assert run.wait("completed")["tool_resources"] == resources
@@ -23,7 +24,8 @@ def test_azures_clients_may_send_tool_resources_with_a_run(api: Api, model: Scri
 def test_tool_resources_of_a_run_made_with_its_thread_are_the_runs_alone(
     api: Api, model: ScriptedModel
 ) -> None:
-    agent, resources = api.agent(), {"code_interpreter": {"file_ids": []}}
+    agent = api.agent()
+    resources: Json = {"code_interpreter": {"file_ids": []}}
     created = api.post("/threads/runs", {"assistant_id": agent, "tool_resources": resources})
     assert RunHandle(api, created).wait("completed")["tool_resources"] == resources
     assert api.get(f"/assistants/{agent}")["tool_resources"] == {}

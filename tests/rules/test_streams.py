@@ -8,8 +8,9 @@ import httpx2
 import pytest
 
 from clew.http import streams
+from clew.testing.replies import Part
 from clew.testing.replies import call as called
-from clew.testing.scripted_model import Refusal, ScriptedModel
+from clew.testing.scripted_model import CUT, Refusal, ScriptedModel
 from tests.support.api import Api, Json, RunHandle, function_tool
 from tests.support.server import Server
 from tests.support.sse import Frame, frames, outline, said
@@ -106,6 +107,50 @@ def test_deltas_add_up_to_the_final_objects(
             made["function"]["output"] = "12"
         assert details == step["step_details"]
     assert len(built) == 6
+
+
+MIXES: dict[str, tuple[Part, ...]] = {
+    "refusal, text": (Refusal("I won't, "), "not even today."),
+    "text, refusal, text": ("Yes, ", Refusal("no, "), "yes again."),
+    "refusal, call": (Refusal("I won't."), called("get_time")),
+    "text, call, text": ("One ", called("get_time"), "two"),
+    "call, text": (called("get_time"), "One"),
+    "call, refusal": (called("get_time"), Refusal("I won't.")),
+    "unknown call, text": (called("fly"), "One"),
+    "refusal, unknown call": (Refusal("I won't."), called("fly")),
+    "text, unknown call, call": ("One", called("fly"), called("get_time")),
+    "refusal, cut": (Refusal("I won't."), CUT),
+    "text, call, cut": ("One", called("get_time"), CUT),
+    "call, cut": (called("get_time"), CUT),
+    "nothing": (),
+}
+
+
+@pytest.mark.parametrize("reason", [None, "length", "content_filter"])
+@pytest.mark.parametrize("mix", MIXES.values(), ids=MIXES)
+def test_whatever_a_model_mixes_is_told_to_its_end_and_told_again_alike(
+    http: httpx2.Client, server: Server, api: Api, model: ScriptedModel, mix: tuple[Part, ...], reason: Any
+) -> None:
+    model.reply(*mix, finish_reason=reason)
+    model.reply("Done.")
+    path = f"/threads/{api.thread('Time?')}/runs"
+    *told, last = whole(http, server, api, path, {"assistant_id": api.agent(tools=TOOLS), "stream": True})
+    assert last.event == "done"
+    run = run_of(api, told)
+    built, messages = accumulated(told), run.messages()
+    for message in messages:
+        assert without_index(built[message["id"]]["content"]) == message["content"]
+    assert set(built) == {each["id"] for each in (*messages, *run.steps())}
+    if run.now()["status"] == "requires_action":
+        run.cancel()
+        run.wait("cancelled")
+    with http.stream("GET", f"{server.url}/v1{run.path}/events", headers={"api-key": api.key}) as response:
+        again = list(frames(response))
+    assert events(again)[: len(events(told))] == events(told)
+
+
+def events(told: list[Frame]) -> list[str]:
+    return [frame.event for frame in told if not frame.event.endswith(".delta")]
 
 
 def test_what_is_created_begins_empty(

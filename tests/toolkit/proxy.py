@@ -31,6 +31,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.requests: list[str] = []
+        self.client_left = threading.Event()
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
 
@@ -60,6 +61,10 @@ class Proxy:
     def cut(self, request: str, after: bytes, *, then: Callable[[], object] = lambda: None) -> None:
         """Cut the answer to the next request that matches once it holds ``after``; call ``then`` before."""
         self._add(request, None, after, then)
+
+    def hold(self, request: str, until: Callable[[], object]) -> None:
+        """Pass the next request that matches on only when ``until`` returns; note when its client leaves."""
+        self._add(request, None, None, until)
 
     def _add(
         self,
@@ -92,9 +97,20 @@ class Proxy:
             if fault is not None and fault.answer is not None:
                 client.sendall(fault.answer)
                 return
+            if fault is not None and fault.cut_after is None:
+                fault.before_cut()
+                threading.Thread(target=self._notice, args=(client,), daemon=True).start()
             with socket.create_connection(self._target) as server:
                 server.sendall(request.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
                 self._relay(server, client, fault)
+
+    def _notice(self, client: socket.socket) -> None:
+        try:
+            gone = client.recv(1) == b""
+        except OSError:
+            gone = True
+        if gone:
+            self.client_left.set()
 
     def _fault(self, line: str) -> Fault | None:
         with self._lock:

@@ -1,6 +1,7 @@
 """Every kind of client leads to the same service, and to the same errors."""
 
 import socket
+import threading
 from typing import Any
 
 import anyio
@@ -195,3 +196,38 @@ def test_the_coroutines_work_in_a_loop_of_ones_own(server: Server, model: Script
             return (await own.aget_agent(agent.id)).model
 
     assert anyio.run(main) == "scripted"
+
+
+@pytest.mark.parametrize("kind", ["openai", "azure-agents"])
+def test_a_stream_that_is_left_while_it_opens_is_closed(
+    kind: str, proxy: Proxy, model: ScriptedModel
+) -> None:
+    opened = open_client(kind, proxy.url)
+    service = connect(opened.client)
+    agent = service.create_agent("scripted")
+    thread = service.create_thread(messages=[{"role": "user", "content": "Hi"}])
+    let_go, arrived = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        arrived.set()
+        let_go.wait(10)
+
+    proxy.hold("POST .*/runs$", hold)
+    model.hold("Just a moment")
+
+    async def leave() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_enter, service, thread.id, agent.id)
+            await anyio.to_thread.run_sync(arrived.wait)
+            tasks.cancel_scope.cancel()
+
+    run(leave())
+    let_go.set()
+    assert proxy.client_left.wait(10)  # the connection was closed although the model still talks
+    model.reset()
+    opened.close()
+
+
+async def _enter(service: Service, thread_id: str, agent_id: str) -> None:
+    async with service.astream_run(thread_id, agent_id):
+        raise AssertionError("it was never opened")

@@ -64,8 +64,10 @@ def _program(name: str, running: RunningServer, *arguments: str) -> str:
 def _reads_the_thread(request: Request) -> str:
     """Answer as a model would that uses what it is given."""
     said = " ".join(str(message["content"]) for message in request.messages[:-1])
-    fact = next((fact for fact in memory.FACTS if fact.asked == request.last_user_text), None)
-    return fact.told if fact is not None and fact.told in said else "I see."
+    known = {fact.asked: fact.told for fact in (*memory.FACTS, memory.CHANGED) if fact.told in said}
+    if request.last_user_text in memory.UNTOLD:
+        return "You haven't told me."
+    return known.get(request.last_user_text, "I see.")
 
 
 # --- A ---------------------------------------------------------------------------------------------
@@ -73,25 +75,29 @@ def _reads_the_thread(request: Request) -> str:
 
 def test_a_model_that_reads_its_thread_remembers_everything(live: Service, scripted: ScriptedModel) -> None:
     scripted.when(lambda _: True).answer(_reads_the_thread)
-    answers = memory.run(live, "scripted", trials=2)
-    assert len(answers) == 2 * len(memory.FACTS)
+    answers = memory.run(live, "scripted", trials=2, asides=4)
+    assert len(answers) == 2 * (len(memory.FACTS) + 1 + len(memory.UNTOLD))
     assert all(answer.right for answer in answers)
-    assert min(answer.turns for answer in answers) == len(memory.FACTS) + len(memory.ASIDES)
+    assert [answer.turns for answer in answers[:6]] == [10] * 6
     assert live.all_threads() == []
 
 
-def test_a_model_that_does_not_is_reported_as_it_is(live: Service, scripted: ScriptedModel) -> None:
-    scripted.when(lambda _: True).reply("I don't know.")
-    answers = memory.run(live, "scripted", trials=1)
-    assert not any(answer.right for answer in answers)
+@pytest.mark.parametrize("says", ["I don't know.", "Your name is Lisbon."])
+def test_a_model_that_does_not_is_reported_as_it_is(
+    live: Service, scripted: ScriptedModel, says: str
+) -> None:
+    scripted.when(lambda _: True).reply(says)
+    answers = memory.run(live, "scripted", trials=1, asides=0)
     console = Console(record=True, width=120)
     memory.show(console, answers)
-    assert "Remembered 0 of 6 (0%)." in console.export_text()
+    shown = console.export_text()
+    assert "Remembered 0 of 6 facts (0%)." in shown
+    assert ("Admitted not to know 2 of 2" in shown) == (says == "I don't know.")
 
 
 def test_exercise_a_as_a_program(running: RunningServer, scripted: ScriptedModel) -> None:
     scripted.when(lambda _: True).answer(_reads_the_thread)
-    assert "Remembered 6 of 6 (100%)." in _program("exercise_a_memory.py", running)
+    assert "Remembered 6 of 6 facts (100%)." in _program("exercise_a_memory.py", running)
 
 
 # --- B ---------------------------------------------------------------------------------------------

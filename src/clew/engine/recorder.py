@@ -55,7 +55,8 @@ class TurnRecorder:
             self._first_token_at = self._clock.now()
         match chunk:
             case TextDelta(text):
-                self._add_text(text, self._text, refusal=False)
+                refused = bool(self._refusal and not self._text)  # what follows a refusal belongs to it
+                self._add_text(text, self._refusal if refused else self._text, refusal=refused)
             case RefusalDelta(text):
                 self._add_text(text, self._refusal, refusal=True)
             case CallDelta():

@@ -63,7 +63,7 @@ class Sweeper:
             await self._db.write(idempotency.forget, now - idempotency.KEPT_FOR)
             self._forget_at = now + _FORGET_INTERVAL
         soonest = min(following or now + _INTERVAL, now + _INTERVAL)
-        return max(soonest, now + _PAUSE)
+        return max(soonest, now + _PAUSE) if expired else soonest
 
     async def _wait(self) -> None:
         timer = asyncio.ensure_future(self._clock.sleep(self._next - self._clock.now()))

@@ -21,6 +21,7 @@ from clew.http.endpoint import BODY_LIMIT, POLL_AFTER_MS
 from clew.http.openapi_parameters import PARAMETERS, documented_path, path_parameters
 from clew.http.openapi_schemas import EVENTS, answer, ref, schemas
 from clew.http.operations import OPERATIONS, ROOTS, Operation
+from clew.wire.requests import RunOptions
 
 _ABOUT = """Wire-compatible with OpenAI Assistants v2 and Azure AI Foundry Agents (classic).
 
@@ -63,6 +64,7 @@ _REFUSALS = {
     404: "NotFound",
     405: "MethodNotAllowed",
     413: "BodyTooLarge",
+    429: "BudgetSpent",
     500: "ServerError",
 }
 _REASONS = {
@@ -70,6 +72,7 @@ _REASONS = {
     401: "The API key is missing or wrong.",
     404: "There is no such object under this parent, or in this project, or what the body names isn't there.",
     405: "The path has no such method.",
+    429: "The project has used up its tokens for today.",
     413: f"The body has more than {BODY_LIMIT} bytes.",
     500: "The server had an error; its log says more, under the request's id.",
 }
@@ -206,6 +209,8 @@ def _refusals(operation: Operation) -> list[int]:
         statuses.append(400)
     if operation.body is not None:
         statuses.append(413)
+    if operation.body is not None and issubclass(operation.body, RunOptions):
+        statuses.append(429)
     return sorted(statuses)
 
 

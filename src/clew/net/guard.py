@@ -6,16 +6,15 @@ once, all its addresses are checked, and only what was checked is connected to, 
 changes its mind (DNS rebinding) gains nothing.
 """
 
-import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from typing import TypeAlias
 
 from yarl import URL
 
+from clew.daemons import in_daemon_thread
 from clew.net.addresses import METADATA, Address, Network, carried, is_outer, parse, parse_network
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -37,16 +36,11 @@ class Refused(Exception):
 async def resolve_with_system(host: str, port: int) -> Sequence[str]:
     """Return a name's addresses as the operating system knows them.
 
-    In threads of its own: somebody's slow name server must not hold up the names of others.
+    In a thread of its own: somebody's slow name server must hold up neither the names of others nor
+    the end of the process.
     """
-    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(_lookups(), ask)
+    found = await in_daemon_thread(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
     return list(dict.fromkeys(str(info[4][0]) for info in found))
-
-
-@cache
-def _lookups() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(16, thread_name_prefix="clew-names")
 
 
 class Guard:

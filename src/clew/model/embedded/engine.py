@@ -1,12 +1,12 @@
 """The embedded model: a small language model in a process beside Clew, behind the seam of any model."""
 
-import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from clew.daemons import in_daemon_thread
 from clew.ids import CALL, Ids, RandomIds, new_api_key
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta
 from clew.model.embedded import conversation, native, prompts
@@ -113,7 +113,7 @@ class EmbeddedModel:
         opened = self._opened
         if opened is None or not opened[0].alive or self._closed:
             try:
-                opened = await _in_thread(self._open_now)
+                opened = await in_daemon_thread(self._open_now)
             except (WeightsError, WorkerError) as error:
                 raise ModelError("server_error", str(error)) from error
         return opened
@@ -189,29 +189,3 @@ def chosen_tools(request: ChatRequest) -> tuple[Sequence[Json], bool]:
             "invalid_prompt", f"tool_choice names the function {name!r}, which is not among the tools"
         )
     return named, True
-
-
-async def _in_thread(work: Callable[[], _T]) -> _T:
-    """Run blocking work in a daemon thread: unlike an executor's, it never holds up the exit."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[_T] = loop.create_future()
-
-    def settle(result: _T | None, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = work()
-        except BaseException as caught:  # raised again where it is awaited
-            error = caught
-        with suppress(RuntimeError):  # the loop is closed: nobody is waiting
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="clew-embedded-load", daemon=True).start()
-    return await done

@@ -3,6 +3,7 @@ retries it and knows where the service is; what the answers mean is the same for
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, TypeAlias
@@ -112,7 +113,12 @@ class ThreadTransport:
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[Reading]:
-        plain = await in_thread(self._client.open, request)
+        opening = _Opening(self._client, request)
+        try:
+            plain = await in_thread(opening.open)
+        except BaseException:
+            opening.leave()
+            raise
         pump = _Pump(plain)
         try:
             yield Reading(plain.status, plain.headers, pump.chunks())
@@ -121,6 +127,32 @@ class ThreadTransport:
 
     async def aclose(self) -> None:
         pass
+
+
+class _Opening:
+    """A stream being opened in a thread, which whoever wanted it may leave meanwhile."""
+
+    def __init__(self, client: PlainClient, request: Request) -> None:
+        self._client = client
+        self._request = request
+        self._lock = threading.Lock()
+        self._left = False
+        self._plain: PlainReading | None = None
+
+    def open(self) -> PlainReading:
+        plain = self._client.open(self._request)
+        with self._lock:
+            self._plain = plain
+            if self._left:
+                plain.close()
+        return plain
+
+    def leave(self) -> None:
+        """Close the stream, now or as soon as it is there."""
+        with self._lock:
+            self._left = True
+            if self._plain is not None:
+                self._plain.close()
 
 
 class _Pump:
