@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clew.testing.scripted_model import ScriptedModel, Usage, call
+from clew.testing.scripted_model import Refusal, ScriptedModel, Usage, call
 from tests.support.api import Api, Json, RunHandle, function_tool, text
 from tests.support.clock import ManualClock
 from tests.support.refusals import Refuses
@@ -84,6 +84,14 @@ def test_text_before_the_calls_makes_a_message_and_a_step_of_its_own(api: Api, m
     run.answer_calls(lambda each: "a wall")
     total = run.wait("completed")["usage"]["total_tokens"]
     assert total == sum(step["usage"]["total_tokens"] for step in run.steps())
+
+
+def test_a_refusal_before_the_calls_is_a_message_like_any_other(api: Api, model: ScriptedModel) -> None:
+    model.reply(Refusal("I won't fly. "), call("look"))
+    run = api.run(api.thread("Fly."), api.agent(tools=[LOOK]))
+    run.wait_calls()
+    assert [step["type"] for step in run.steps()] == ["message_creation", "tool_calls"]
+    assert run.messages()[0]["content"] == [{"type": "refusal", "refusal": "I won't fly. "}]
 
 
 @pytest.mark.parametrize("arguments", ["", "not JSON", '{"way": ', "[1, 2]", "null", '{"way": "é🧶"}'])

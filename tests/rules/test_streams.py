@@ -122,7 +122,6 @@ MIXES: dict[str, tuple[Part, ...]] = {
     "refusal, cut": (Refusal("I won't."), CUT),
     "text, call, cut": ("One", called("get_time"), CUT),
     "call, cut": (called("get_time"), CUT),
-    "nothing": (),
 }
 
 
