@@ -342,3 +342,11 @@ def test_errors_that_a_retry_cannot_fix_do_not_ask_for_one(api: Api) -> None:
     ):
         assert answer.status_code not in (408, 409, 429)
         assert not any(name.startswith("retry-after") for name in answer.headers)
+
+
+def test_azure_names_an_agents_id_that_cannot_be_one(api: Api) -> None:
+    azure = api.at("/api/projects/alpha")
+    error = azure.refused(400, "POST", f"/threads/{azure.thread()}/runs", {"assistant_id": "run_x"})
+    assert error["message"] == "Invalid 'assistant_id': 'run_x'. Expected an ID that begins with 'asst'."
+    assert (error["param"], error["code"]) == ("assistant_id", "invalid_value")
+    azure.refused(404, "POST", f"/threads/{azure.thread()}/runs", {"assistant_id": "asst_x"})

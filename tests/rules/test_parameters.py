@@ -1,14 +1,14 @@
-"""Rules of what may be sent: resources, tools that are kept, values that are no choices, exact limits."""
+"""Rules of what may be sent: resources, tools that are kept, values that are no choices."""
 
 from typing import Any
 
 import pytest
 
+from clew.model.catalogue import Models
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, Json, RunHandle, function_tool
 from tests.support.refusals import Refuses
 
-INCLUDE = "step_details.tool_calls[*].file_search.results[*].content"
 AZURE = "/api/projects/alpha"
 
 
@@ -32,22 +32,18 @@ def test_tool_resources_of_a_run_made_with_its_thread_are_the_runs_alone(
     assert api.get(f"/threads/{created['thread_id']}")["tool_resources"] == {}
 
 
-@pytest.mark.parametrize("root", ["/v1", AZURE])
-def test_include_is_taken_wherever_clients_send_it(api: Api, model: ScriptedModel, root: str) -> None:
-    here = api.at(root)
-    query = {"include[]": INCLUDE}
-    body = {"assistant_id": api.agent()}
-    run = RunHandle(here, here.ok("POST", f"/threads/{here.thread('Go.')}/runs", body, query=query))
-    run.wait("completed")
-    (step,) = here.ok("GET", f"{run.path}/steps", query=query)["data"]
-    assert here.ok("GET", f"{run.path}/steps/{step['id']}", query=query) == step
-
-
 def test_a_model_may_have_any_name(api: Api, model: ScriptedModel) -> None:
     name = "vendor/Größe-7:latest@2026 🧶"
     run = api.run(api.thread("Go."), api.agent(model=name))
     assert run.wait("completed")["model"] == name
     assert model.requests[0].model == name
+
+
+def test_a_server_with_one_model_asks_that_one_whatever_name_an_agent_gives() -> None:
+    back_end: Any = object()
+    assert Models(back_end, ["own"], "own").resolve("gpt-4o") == (back_end, "own")
+    assert Models(back_end, ["own", "other"], "own").resolve("other") == (back_end, "other")
+    assert Models(back_end, ["own"]).resolve("gpt-4o") == (back_end, "gpt-4o")
 
 
 def test_azures_tools_are_kept_as_they_were_sent(api: Api) -> None:
@@ -111,62 +107,6 @@ def test_a_value_that_is_no_choice_is_refused_by_its_path(
     error = refuses(400, "POST", f"/threads/{api.thread('Go.')}/runs", body)
     assert (error["param"], error["code"]) == (param, "invalid_value")
     assert "Supported values are: " in error["message"]
-
-
-# --- limits ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "wrong", "param", "code"),
-    [
-        (
-            [{"max_num_results": 1}, {"max_num_results": 50}],
-            {"max_num_results": 0},
-            "max_num_results",
-            "integer_below_min_value",
-        ),
-        ([], {"max_num_results": 51}, "max_num_results", "integer_above_max_value"),
-        (
-            [{"ranking_options": {"score_threshold": 0}}, {"ranking_options": {"score_threshold": 1}}],
-            {"ranking_options": {"score_threshold": 1.01}},
-            "ranking_options.score_threshold",
-            "decimal_above_max_value",
-        ),
-        (
-            [],
-            {"ranking_options": {"score_threshold": -0.01}},
-            "ranking_options.score_threshold",
-            "decimal_below_min_value",
-        ),
-    ],
-)
-def test_the_options_of_file_search_have_their_limits(
-    api: Api, refuses: Refuses, options: list[Json], wrong: Json, param: str, code: str
-) -> None:
-    def body(given: Json) -> Json:
-        return {"model": "scripted", "tools": [{"type": "file_search", "file_search": given}]}
-
-    for given in options:
-        api.post("/assistants", body(given))
-    error = refuses(400, "POST", "/assistants", body(wrong))
-    assert (error["param"], error["code"]) == (f"tools[0].file_search.{param}", code)
-
-
-@pytest.mark.parametrize("path", ["/assistants", "/threads"])
-def test_twenty_files_and_one_vector_store_may_be_named(refuses: Refuses, path: str) -> None:
-    def body(files: int, stores: int) -> Json:
-        ids = {"file_ids": [f"file-{number}" for number in range(files)]}
-        resources = {"code_interpreter": ids, "file_search": {"vector_store_ids": ["vs_x"] * stores}}
-        return {"tool_resources": resources} | ({"model": "m"} if path == "/assistants" else {})
-
-    error = refuses(404, "POST", path, body(20, 1))
-    assert error["param"] == "tool_resources.code_interpreter.file_ids", "right in form, but not there"
-    for files, stores, param in (
-        (21, 1, "code_interpreter.file_ids"),
-        (20, 2, "file_search.vector_store_ids"),
-    ):
-        error = refuses(400, "POST", path, body(files, stores))
-        assert (error["param"], error["code"]) == (f"tool_resources.{param}", "array_above_max_length")
 
 
 def test_additional_instructions_have_the_limit_of_instructions(api: Api, refuses: Refuses) -> None:

@@ -16,6 +16,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,6 +80,7 @@ class SqliteDatabase:
         self._read_transaction = SqliteTransaction(self._reader)
         self._scanners = ThreadPoolExecutor(2, thread_name_prefix="clew-scan")
         self._local = threading.local()
+        self._scanning: list[sqlite3.Connection] = []
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._writer = threading.Thread(
@@ -131,6 +133,7 @@ class SqliteDatabase:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect(read_only=True)
+            self._scanning.append(connection)
         return connection
 
     async def close(self) -> None:
@@ -140,6 +143,8 @@ class SqliteDatabase:
         self._jobs.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._writer.join)
         self._scanners.shutdown()
+        for connection in self._scanning:
+            connection.close()
         self._reader.close()
         self._lock.release()
 
@@ -174,7 +179,8 @@ def _commit_group(
     except BaseException as error:
         _log.exception("a group of %d transactions could not be committed", len(group))
         if connection.in_transaction:
-            connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # a disk that fails here fails the next group too, in words
+                connection.execute("ROLLBACK")
         return [(job, None, error) for job in group]
     return outcomes
 

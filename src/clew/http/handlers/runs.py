@@ -19,7 +19,7 @@ from clew.http.follower import RunKeys
 from clew.http.handlers.threads import new_messages, new_thread
 from clew.http.once import once
 from clew.http.streams import RunStream
-from clew.ids import RUN
+from clew.ids import AGENT, RUN
 from clew.store import agents, budgets, line, messages, runs, steps, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
@@ -82,6 +82,13 @@ async def _start(
     thread: Thread | None = None,
 ) -> RunObject | RunStream:
     """Insert a run, already claimed if this process can work on it at once; then have it advanced."""
+    if call.azure and not call.body.assistant_id.startswith(AGENT):
+        raise invalid(
+            f"Invalid 'assistant_id': '{call.body.assistant_id[:64]}'. "
+            "Expected an ID that begins with 'asst'.",
+            param="assistant_id",
+            code="invalid_value",
+        )
     services, now = call.services, call.now
     new = _NewRun(
         id=services.ids.new(RUN),
