@@ -298,3 +298,23 @@ def test_a_long_silence_is_broken_by_a_comment_without_an_empty_line(
 @pytest.mark.parametrize("body", [{}, {"assistant_id": 5}, {"assistant_id": "asst_x", "surprise": 1}])
 def test_a_wrong_body_is_answered_as_json_before_any_stream(api: Api, body: Json) -> None:
     api.refused(400, "POST", f"/threads/{api.thread()}/runs", body | {"stream": True})
+
+
+def test_refused_outputs_are_answered_as_json_and_the_run_still_waits(api: Api, model: ScriptedModel) -> None:
+    model.call("get_time")
+    run = api.run(api.thread("Time?"), api.agent(tools=TOOLS))
+    calls = run.wait_calls()
+    body: Json = {"tool_outputs": [{"tool_call_id": "call_x", "output": "12"}], "stream": True}
+    error = api.refused(400, "POST", f"{run.path}/submit_tool_outputs", body)
+    assert error["message"] == f"Expected tool outputs for call_ids ['{calls[0]['id']}'], got ['call_x']"
+    assert run.wait_calls() == calls
+    run.cancel()
+
+
+def test_a_stream_carries_a_request_id_too(
+    http: httpx2.Client, server: Server, api: Api, model: ScriptedModel
+) -> None:
+    path = f"/threads/{api.thread('Hi')}/runs"
+    with stream(http, server, api, path, {"assistant_id": api.agent(), "stream": True}) as response:
+        assert response.headers["x-request-id"].startswith("req_")
+        list(frames(response))
