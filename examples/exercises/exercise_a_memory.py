@@ -66,7 +66,7 @@ ASIDES = (
 )
 INSTRUCTIONS = (
     "You are a friendly assistant. Answer in one short sentence. The user tells you things about "
-    "themselves: use them when the user asks about them later. If you were not told, say that you don't know."
+    "themselves: use them when the user asks about them later."
 )
 
 

@@ -212,13 +212,13 @@ def test_a_stream_that_is_left_while_it_opens_is_closed(
         arrived.set()
         let_go.wait(10)
 
-    proxy.hold("POST .*/runs$", hold)
+    proxy.hold("POST .*/runs", hold)
     model.hold("Just a moment")
 
     async def leave() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_enter, service, thread.id, agent.id)
-            await anyio.to_thread.run_sync(arrived.wait)
+            await anyio.to_thread.run_sync(arrived.wait, 10)
             tasks.cancel_scope.cancel()
 
     run(leave())
