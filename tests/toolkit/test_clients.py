@@ -11,6 +11,7 @@ import pytest
 from clew.testing.scripted_model import ScriptedModel
 from clew.toolkit import Service, connect
 from clew.toolkit._blocking import run
+from clew.toolkit.clients.clew import ClewTransport
 from clew.toolkit.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -231,3 +232,26 @@ def test_a_stream_that_is_left_while_it_opens_is_closed(
 async def _enter(service: Service, thread_id: str, agent_id: str) -> None:
     async with service.astream_run(thread_id, agent_id):
         raise AssertionError("it was never opened")
+
+
+def test_what_may_have_been_carried_out_is_not_repeated_blindly(
+    proxy: Proxy, service: Service, model: ScriptedModel
+) -> None:
+    thread = service.create_thread()
+    proxy.cut("POST .*/messages", b"HTTP/1.1 200")
+    with Service(ClewTransport(f"{proxy.url}/v1", KEY, idempotent=False)) as careful:
+        with pytest.raises(ConnectionFailed) as error:
+            careful.create_message(thread.id, "Perhaps")
+        assert error.value.sent
+    assert len([line for line in proxy.requests if line.endswith("/messages")]) == 1
+
+
+def test_a_vendors_own_retries_add_a_message_once(
+    proxy: Proxy, service: Service, model: ScriptedModel
+) -> None:
+    thread = service.create_thread()
+    opened = open_client("openai", proxy.url, max_retries=2)
+    proxy.cut("POST .*/messages", b"HTTP/1.1 200")
+    message = connect(opened.client).create_message(thread.id, "Only once")
+    assert [each.id for each in service.all_messages(thread.id)] == [message.id]
+    opened.close()

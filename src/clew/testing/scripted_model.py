@@ -308,10 +308,12 @@ class ScriptedModel(Script):
         )
         self._port = listener.getsockname()[1]
         self._loop = _new_event_loop()
+        running = threading.Event()
         self._thread = threading.Thread(
-            target=self._serve, args=(listener,), name="scripted-model", daemon=True
+            target=self._serve, args=(listener, running), name="scripted-model", daemon=True
         )
         self._thread.start()
+        running.wait()  # a loop that is told to stop before it runs for good might not hear it
         return self
 
     def close(self) -> None:
@@ -338,7 +340,7 @@ class ScriptedModel(Script):
         if self._thread is not None:
             self._thread.join()
 
-    def _serve(self, listener: socket.socket) -> None:
+    def _serve(self, listener: socket.socket, running: threading.Event) -> None:
         loop = self._loop
         assert loop is not None
         asyncio.set_event_loop(loop)
@@ -350,6 +352,7 @@ class ScriptedModel(Script):
 
         server = loop.run_until_complete(listen())
         try:
+            loop.call_soon(running.set)
             loop.run_forever()
         finally:
             server.close()
