@@ -56,6 +56,7 @@ def watch(project: AIProjectClient, thread_id: str, run_id: str) -> str:
     with Live(table, console=console, refresh_per_second=20):
         for elapsed, status in states(project, thread_id, run_id):
             table.add_row(f"{elapsed:5.2f} s", status, WHAT_IT_MEANS[status])
+    console.print()
     return status
 
 

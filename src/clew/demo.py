@@ -1,6 +1,7 @@
 """``clew demo``: the lesson "Understanding threads and runs", for real, in a terminal."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,7 @@ _STEPS = (
         "step4_history.py",
         "History",
         "What was said is in the thread: read it, have it summarised by an ordinary run, export it, "
-        "delete it.",
+        "delete it. (The file goes with the demo's temporary folder.)",
     ),
 )
 
@@ -66,6 +67,7 @@ Examples:
 @setting("data_dir", "--data-dir")
 def demo(model_url: str | None, data_dir: Path | None) -> None:
     """Show a conversation, a watched run, tools and a history, on a server of the demo's own."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends too
     settings = load_settings(model_url=model_url, data_dir=data_dir)
     console = Console()
     begun = SystemClock().now()
@@ -111,7 +113,11 @@ def _run_lesson(settings: Settings, model_file: Path | None, console: Console) -
                 console.rule(f"[b]{number}. {step.title}")
                 console.print(f"{step.look}\n[dim]{_programs() / step.program}[/]\n", highlight=False)
                 command = [sys.executable, str(_programs() / step.program)]
-                if subprocess.run(command, env=environment, cwd=folder, check=False).returncode != 0:
+                # In a session of its own: Ctrl-C is for the demo, which then ends the program quietly.
+                done = subprocess.run(
+                    command, env=environment, cwd=folder, check=False, start_new_session=True
+                )
+                if done.returncode != 0:
                     raise Problem(f"{step.program} failed. The server said:\n{server.log[-2000:]}", FAILED)
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
@@ -32,7 +33,7 @@ def default_data_dir() -> Path:
 class Settings(BaseSettings):
     """Everything about a server that its owner can choose."""
 
-    model_config = SettingsConfigDict(env_prefix="CLEW_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="CLEW_", extra="forbid", env_ignore_empty=True, frozen=True)
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -52,7 +53,7 @@ class Settings(BaseSettings):
     model_api_key: SecretStr | None = Field(None, description="the key that endpoint asks for")
     model_name: str | None = Field(
         None,
-        description="the model to use when a program asks for one the endpoint doesn't know; "
+        description="the one model that answers, whatever name a program asks for; "
         "by default names go through unchanged",
     )
     model_limit_field: str = Field(
@@ -90,6 +91,21 @@ class Settings(BaseSettings):
         pattern="^(FULL|NORMAL)$",
         description="NORMAL is faster, and a power cut may then lose the last commits",
     )
+
+    @field_validator("bus_url")
+    @classmethod
+    def _no_bus_yet(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError("there is no bus yet: one process serves and works; leave it out")
+        return value
+
+    @field_validator("model_url")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "http://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must look like http://localhost:11434/v1")
+        return value
 
     @field_validator("data_dir")
     @classmethod

@@ -24,17 +24,18 @@ from clew.core.events import (
 from clew.core.records import Message, Run, RunConfig, Step, Turn, Usage
 
 WRITTEN: dict[str, set[str]] = {
-    "queued": {"in_progress", "cancelling", "expired", "failed"},
+    "queued": {"in_progress", "cancelling", "expired"},
     "in_progress": {"requires_action", "completed", "failed", "incomplete", "expired", "cancelling"},
     "requires_action": {"queued", "cancelling", "expired"},
-    "cancelling": {"cancelled", "completed", "failed", "expired"},
+    "cancelling": {"cancelled"},
     "completed": set(),
     "failed": set(),
     "cancelled": set(),
     "expired": set(),
     "incomplete": set(),
 }
-"""Which states may follow each state, as the guide tells it."""
+"""Which states may follow each state, as the guide tells it, less the moves that Clew never needs:
+a run that is being cancelled always ends cancelled, and a queued one can always be started."""
 
 OVER = {status for status, following in WRITTEN.items() if not following}
 EXPIRY = 600_000

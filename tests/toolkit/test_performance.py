@@ -39,6 +39,11 @@ def test_a_percentile_is_the_smallest_value_that_covers_its_share(values: list[f
     assert len(below) * 100 < percent * len(values)
 
 
+def test_percentiles_of_a_thousand() -> None:
+    thousand = [float(number) for number in range(1, 1001)]
+    assert [percentile(thousand, percent) for percent in (1, 50, 90, 99, 100)] == [10, 500, 900, 990, 1000]
+
+
 @given(st.lists(st.floats(0, 1e6), min_size=1))
 def test_a_spread_is_ordered(values: list[float]) -> None:
     spread = spread_of(values)

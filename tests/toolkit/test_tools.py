@@ -3,7 +3,9 @@
 import datetime
 import enum
 import json
+import socket
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
@@ -202,10 +204,21 @@ def test_a_given_schema_is_checked_without_repeating_values() -> None:
     assert "n:" in error_in(wrong)
 
 
-@pytest.mark.parametrize("reference", ["http://127.0.0.1:1/schema", "file:///etc/passwd"])
-def test_a_schema_reaches_for_nothing_outside(reference: str) -> None:
+def test_a_schema_reads_no_files(tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text('{"type": "string"}', encoding="utf-8")
+    reference = (tmp_path / "schema.json").as_uri()
     with pytest.raises(ToolDefinitionError):
         tool(calculate, parameters={"properties": {"x": {"$ref": reference}}})
+
+
+def test_a_schema_asks_no_servers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.2)
+        reference = f"http://127.0.0.1:{listener.getsockname()[1]}/schema"
+        with pytest.raises(ToolDefinitionError):
+            tool(calculate, parameters={"properties": {"x": {"$ref": reference}}})
+        with pytest.raises(TimeoutError):
+            listener.accept()
 
 
 def test_a_hostile_pattern_takes_no_time() -> None:
@@ -381,12 +394,15 @@ def test_one_at_a_time_keeps_the_models_order() -> None:
 def test_a_sequential_tool_is_alone() -> None:
     inside: set[int] = set()
     seen: list[set[int]] = []
+    begun = threading.Event()
 
     def many(number: int) -> None:
         inside.add(number)
+        begun.wait(0.1)  # time enough for the other to come in, if nothing keeps it out
         inside.discard(number)
 
     def alone(number: int) -> None:
+        begun.set()
         seen.append(set(inside))
 
     tools = ToolExecutor([many, tool(alone, sequential=True)])

@@ -64,7 +64,6 @@ MOVES: tuple[Move, ...] = (
     Move(_S.QUEUED, _S.IN_PROGRESS, "a worker takes the run"),
     Move(_S.QUEUED, _S.CANCELLING, "a client cancels it"),
     Move(_S.QUEUED, _S.EXPIRED, "its time is over"),
-    Move(_S.QUEUED, _S.FAILED, "it cannot be started"),
     Move(_S.IN_PROGRESS, _S.REQUIRES_ACTION, "the model called a function"),
     Move(_S.IN_PROGRESS, _S.COMPLETED, "the model answered without calling a tool"),
     Move(_S.IN_PROGRESS, _S.FAILED, "the model failed"),
@@ -75,9 +74,6 @@ MOVES: tuple[Move, ...] = (
     Move(_S.REQUIRES_ACTION, _S.CANCELLING, "a client cancels it"),
     Move(_S.REQUIRES_ACTION, _S.EXPIRED, "its time is over"),
     Move(_S.CANCELLING, _S.CANCELLED, "the work has stopped"),
-    Move(_S.CANCELLING, _S.COMPLETED, "the work ended before it could be stopped"),
-    Move(_S.CANCELLING, _S.FAILED, "the work failed before it could be stopped"),
-    Move(_S.CANCELLING, _S.EXPIRED, "its time is over"),
 )
 
 _LEGAL = frozenset((move.source, move.target) for move in MOVES)

@@ -24,7 +24,7 @@ class Engine:
         models: Models,
         clock: Clock,
         ids: Ids,
-        max_active_runs: int = 256,
+        max_active_runs: int,
         deliverer: Deliverer | None = None,
     ) -> None:
         self.dispatch = LocalDispatch(max_active_runs)

@@ -15,7 +15,7 @@ from clew.core.journal import (
 )
 from clew.core.records import Call, Run, Turn, Usage
 from clew.ids import CALL, MESSAGE, STEP, Ids
-from clew.model.chat import CallDelta, Chunk, Finished, RefusalDelta, TextDelta
+from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, RefusalDelta, TextDelta, estimate
 
 
 class TurnRecorder:
@@ -46,6 +46,7 @@ class TurnRecorder:
         self._refusal: list[str] = []
         self._calls: list[tuple[str, str, list[str]]] = []
         self._finished: Finished | None = None
+        self._request: ChatRequest | None = None
         self.position = run.position
         """Where the run's journal ends for its readers."""
 
@@ -80,8 +81,21 @@ class TurnRecorder:
                 for call_id, name, pieces in self._calls
             ),
             finish_reason=self._finished.reason if self._finished else None,
-            usage=self._finished.usage if self._finished else Usage(),
+            usage=self._usage(),
         )
+
+    def asked(self, request: ChatRequest) -> None:
+        """Remember what the model was asked, to tell what an answer that is broken off has cost."""
+        self._request = request
+
+    def _usage(self) -> Usage:
+        """Return what the model counted; of an answer that was broken off, an estimate."""
+        if self._finished is not None:
+            return self._finished.usage
+        if self._request is None or self._first_token_at is None:
+            return Usage()
+        said = [*self._text, *self._refusal, *(piece for call in self._calls for piece in call[2])]
+        return estimate(self._request, sum(map(len, said)))
 
     @property
     def _speaking(self) -> bool:

@@ -55,7 +55,7 @@ class Sweeper:
         expired, following = await self._db.scan(runs.due, now)
         for run_id in expired:
             self._dispatch.interrupt(run_id)
-        for run_id in await self._db.scan(runs.unfinished):
+        for run_id in await self._unfinished():
             if not self._dispatch.works_on(run_id):
                 _log.info("run %s: nobody works on it; taking it up", run_id)
                 self._dispatch.advance(run_id)
@@ -64,6 +64,15 @@ class Sweeper:
             self._forget_at = now + _FORGET_INTERVAL
         soonest = min(following or now + _INTERVAL, now + _INTERVAL)
         return max(soonest, now + _PAUSE) if expired else soonest
+
+    async def _unfinished(self) -> list[str]:
+        """Return the live runs that somebody should be working on.
+
+        Asked of the writer, not of a reader: it answers in order, so whoever has committed a run before
+        has been told, and has handed the run on, when this is answered. A run that is merely on its
+        way to a worker would otherwise look like one that nobody works on.
+        """
+        return await self._db.write(runs.unfinished)
 
     async def _wait(self) -> None:
         timer = asyncio.ensure_future(self._clock.sleep(self._next - self._clock.now()))

@@ -120,6 +120,7 @@ class Worker:
         model, name = self._models.resolve(run.config.model)
         try:
             request = await self._request(run, name, call, model.context_tokens)
+            recorder.asked(request)
             stream = model.stream(request)
             try:
                 async for chunk in stream:

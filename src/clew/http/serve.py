@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def run(
     """
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
-    shown = "localhost" if certificate and host in ("127.0.0.1", "::1") else host
+    shown = _reachable(host, tls=certificate is not None)
     scheme = "https" if certificate else "http"
     url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
     config = uvicorn.Config(
@@ -68,6 +69,13 @@ def run(
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_Server(config, lambda: on_ready(url)).serve([listener]))
+
+
+def _reachable(host: str, *, tls: bool) -> str:
+    """Return the name by which this machine's clients reach the server, one that its certificate has."""
+    if ip_address(host).is_unspecified:
+        return "localhost" if tls else "127.0.0.1"
+    return "localhost" if tls and ip_address(host).is_loopback else host
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -7,6 +7,7 @@ completion"). Every back end, remote or embedded, answers it as a stream of :cla
 from collections.abc import AsyncGenerator
 from typing import Literal, Protocol, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from clew.core.records import ErrorCode, Json, Usage
@@ -96,3 +97,12 @@ class ChatModel(Protocol):
     async def aclose(self) -> None:
         """Release connections, threads and memory."""
         ...
+
+
+def estimate(request: ChatRequest, characters: int) -> Usage:
+    """Guess the tokens of a call that nobody counted: about four bytes each.
+
+    ``characters`` is how much the model has said.
+    """
+    prompt = sum(len(msgspec.json.encode(message)) for message in request.messages)
+    return Usage(prompt_tokens=prompt // 4 + 1, completion_tokens=characters // 4 + 1)

@@ -14,13 +14,15 @@ import aiohttp
 import msgspec
 
 from clew.clock import Clock
-from clew.core.records import ErrorCode, Json, Usage
+from clew.core.records import ErrorCode, Json
 from clew.model.answer import AnswerReader
-from clew.model.chat import ChatRequest, Chunk, ModelError
+from clew.model.chat import ChatRequest, Chunk, ModelError, estimate
 
 _ATTEMPTS = 4
 _FIRST_DELAY = 250
 _LONGEST_DELAY = 30_000
+_LONGEST_ANSWER = 4_000_000
+"""Characters of an answer: far more than any model's context holds."""
 _LONGEST_LINE = 16 * 1024 * 1024
 _RETRIED = frozenset((408, 409, 429, 500, 502, 503, 504))
 
@@ -90,6 +92,8 @@ class RemoteModel:
                 if response.status != 200:
                     raise await self._refusal(response)
                 async for data in _payloads(response):
+                    if reader.characters > _LONGEST_ANSWER:
+                        raise ModelError("server_error", "The model's answer is too long to keep.")
                     for chunk in reader.read(data):
                         begun = True
                         yield chunk
@@ -105,7 +109,7 @@ class RemoteModel:
             raise ModelError("server_error", "The model broke off in the middle of its answer.")
         if not reader.usage_reported:
             _log.warning("model call %s: no usage reported, tokens are estimated", request.idempotency_key)
-        yield reader.finished(lambda: _estimate(request, reader))
+        yield reader.finished(lambda: estimate(request, reader.characters))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -172,7 +176,7 @@ class RemoteModel:
 async def _payloads(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """Yield the JSON of each ``data:`` line; or the whole body, if it is not an event stream."""
     if response.content_type == "application/json":
-        yield await response.read()
+        yield await _whole(response)
         return
     rest = b""
     async for piece in response.content.iter_any():
@@ -187,10 +191,13 @@ async def _payloads(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         yield data
 
 
-def _estimate(request: ChatRequest, reader: AnswerReader) -> Usage:
-    """Guess the tokens of a call whose server counts none: about four bytes each."""
-    prompt = sum(len(_encode(message)) for message in request.messages)
-    return Usage(prompt_tokens=prompt // 4 + 1, completion_tokens=reader.characters // 4 + 1)
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    pieces: list[bytes] = []
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        if sum(map(len, pieces)) > _LONGEST_LINE:
+            raise ModelError("server_error", "The model's answer is too long to keep.")
+    return b"".join(pieces)
 
 
 def _error_text(raw: str) -> str:

@@ -1,5 +1,6 @@
 """The schema's version: brings a database to it with Alembic, or refuses one that is newer."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def prepare_sqlite(path: Path) -> None:
         StoreError: the file is not a Clew database, or was written by a newer Clew.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_private(path)
     try:
         version = _sqlite_version(path)
         if version is None:
@@ -35,6 +37,14 @@ def prepare_sqlite(path: Path) -> None:
             f"{path} was written by a newer Clew (schema {version}, this one knows {HEAD}). Upgrade Clew."
         )
     _upgrade(f"sqlite:///{path}")
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, if it is not there, so that its owner alone can read it."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreError(f"Cannot open the database {path}: {error.strerror}") from error
 
 
 def _create_sqlite(path: Path) -> None:

@@ -5,6 +5,7 @@ Every verb has two forms: ``aget_run`` is a coroutine, ``get_run`` waits for it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -29,6 +30,9 @@ _ATTEMPTS = 4
 _RETRY_SECONDS = 30.0
 _PAGE = 100
 _IDS = RandomIds()
+
+# A retry is logged for whoever configures logging; without that, Python would print it to stderr.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 class RunOptions(TypedDict, total=False):

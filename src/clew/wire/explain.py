@@ -204,17 +204,21 @@ def check_range(
     if most is not None and value > most:
         yield invalid(
             f"Invalid '{path}': {kind} above maximum value. "
-            f"Expected a value <= {most:g}, but got {value} instead.",
+            f"Expected a value <= {_plain(most)}, but got {value} instead.",
             param=path,
             code=f"{kind}_above_max_value",
         )
     if least is not None and value < least:
         yield invalid(
             f"Invalid '{path}': {kind} below minimum value. "
-            f"Expected a value >= {least:g}, but got {value} instead.",
+            f"Expected a value >= {_plain(least)}, but got {value} instead.",
             param=path,
             code=f"{kind}_below_min_value",
         )
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
 
 
 def too_long(path: str, most: int, size: int) -> ApiError:

@@ -26,6 +26,11 @@ def frame(entry: Entry, *, numbered: bool = False) -> bytes:
     return b"event: thread.%b\ndata: %b\n%b\n" % (entry.name.encode(), payload, number)
 
 
+def thread_created(thread: objects.ThreadObject) -> bytes:
+    """Return the frame that announces a thread created together with its run."""
+    return b"event: thread.created\ndata: %b\n\n" % _encode(thread)
+
+
 def _payload(subject: Subject, waiting: Step | None) -> object:
     match subject:
         case Run():

@@ -26,7 +26,7 @@ from clew.store.statement import Transaction
 from clew.wire import frames, objects
 from clew.wire.bodies import run_config
 from clew.wire.errors import ApiError, invalid, not_found
-from clew.wire.objects import ListObject, RunObject
+from clew.wire.objects import ListObject, RunObject, ThreadObject
 from clew.wire.requests import (
     CreateRun,
     CreateThread,
@@ -103,13 +103,15 @@ async def _start(
         daily_budget=services.daily_token_budget,
         thread=thread,
     )
-    done = await once(call, partial(_insert, new=new), _started_receipt, _Receipt)
+    created = objects.thread(thread) if thread is not None else None
+    receipt = partial(_started_receipt, thread=created)
+    done = await once(call, partial(_insert, new=new), receipt, _Receipt)
     if (state := done.result) is not None:
         services.events.committed(new.id, journal(state.run, (), ()))
         if state.run.held is None:
             services.dispatch.wake_at(new.expires_at)
             services.dispatch.advance(new.id, state if state.run.epoch else None)
-    return _answer(call, done.receipt, thread)
+    return _answer(call, done.receipt)
 
 
 class _Receipt(Struct, frozen=True):
@@ -117,17 +119,19 @@ class _Receipt(Struct, frozen=True):
 
     run: RunObject
     after: int
+    thread: ThreadObject | None = None
 
 
-def _started_receipt(state: RunState) -> _Receipt:
-    return _Receipt(objects.run(replace(state.run, status=RunStatus.QUEUED, started_at=None)), 0)
+def _started_receipt(state: RunState, thread: ThreadObject | None) -> _Receipt:
+    queued = replace(state.run, status=RunStatus.QUEUED, started_at=None)
+    return _Receipt(objects.run(queued), 0, thread)
 
 
-def _answer(call: Call[Any], receipt: _Receipt, thread: Thread | None = None) -> RunObject | RunStream:
+def _answer(call: Call[Any], receipt: _Receipt) -> RunObject | RunStream:
     if not call.body.stream:
         return receipt.run
     keys = RunKeys(call.project, receipt.run.thread_id, receipt.run.id)
-    preface = frames.frame(Entry(0, "created", thread)) if thread is not None else b""
+    preface = frames.thread_created(receipt.thread) if receipt.thread is not None else b""
     return RunStream(call.services, keys, after=receipt.after, preface=preface)
 
 
