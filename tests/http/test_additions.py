@@ -11,6 +11,7 @@ from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, RunHandle
 from tests.support.clock import ManualClock
 from tests.support.server import KEYS, Server
+from tests.support.sse import frames
 from tests.support.wait import until
 
 QUEUE = {"Clew-When-Busy": "queue"}
@@ -285,3 +286,32 @@ def test_a_budget_ends_a_run_between_two_turns(api: Api, model: ScriptedModel) -
     run = api.run(thread, api.agent(tools=tools))
     run.answer_calls(lambda call: "12")
     assert run.wait("incomplete")["incomplete_details"] == {"reason": "max_completion_tokens"}
+
+
+def test_a_stream_asked_for_again_is_that_of_the_same_thread_and_run(
+    server: Server, http: httpx2.Client, api: Api, model: ScriptedModel
+) -> None:
+    body = {"assistant_id": api.agent(), "stream": True}
+    headers = {"Authorization": f"Bearer {api.key}", **keyed("streamed")}
+    url = f"{server.url}/v1/threads/runs"
+    first, again = (list(frames(http.post(url, json=body, headers=headers))) for _ in range(2))
+    assert again[0].event == "thread.created"
+    assert again[0].data == first[0].data
+    assert again[-2].data["id"] == first[-2].data["id"]
+    assert len(model.requests) == 1
+
+
+def test_an_answer_that_was_broken_off_counts(api: Api, model: ScriptedModel) -> None:
+    reply = model.hold("a dozen words or so, ", "and more")
+    thread = api.post(
+        "/threads", {"token_budget": 10_000, "messages": [{"role": "user", "content": "Go on"}]}
+    )
+    run = api.run(thread["id"], api.agent())
+    reply.wait_paused()
+    until(lambda: model.requests)
+    run.cancel()
+    usage = run.wait("cancelled")["usage"]
+    reply.release()
+    assert usage["completion_tokens"] >= 5
+    assert usage["prompt_tokens"] >= 5
+    assert api.get(f"/threads/{thread['id']}")["tokens_used"] == usage["total_tokens"]
