@@ -54,5 +54,6 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def _complaint(where: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
     name = str(where[0]) if where else "settings"
     return f"CLEW_{name.upper().removeprefix('CLEW_')}: {message[:1].lower()}{message[1:]}"
