@@ -1,5 +1,6 @@
 """Fixtures for tests of the server: one of each a module, so that the suite stays quick."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from tests.support.database import new_database
 from tests.support.ids import CountingIds
 from tests.support.server import KEYS, MODEL_KEY, Server
 from tests.support.servers import Servers
+
+
+# A shell that runs the tests in the background has SIGINT ignored, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
