@@ -15,7 +15,6 @@ from tests.support.ids import CountingIds
 from tests.support.server import KEYS, MODEL_KEY, Server
 from tests.support.servers import Servers
 
-
 # A shell that runs the tests in the background has SIGINT ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
