@@ -11,6 +11,19 @@ IS_LIVE = sa.text("held IS NULL AND status IN ('cancelling', 'in_progress', 'que
 
 
 def upgrade() -> None:
+    _agents()
+    _answers()
+    _threads()
+    _usage_by_day()
+    _webhooks()
+    _deliveries()
+    _messages()
+    _runs()
+    _thread_tags()
+    _steps()
+
+
+def _agents() -> None:
     op.create_table(
         "agents",
         sa.Column(
@@ -36,6 +49,8 @@ def upgrade() -> None:
     with op.batch_alter_table("agents", schema=None) as batch_op:
         batch_op.create_index("agents_by_project", ["project", "seq"], unique=False)
 
+
+def _answers() -> None:
     op.create_table(
         "answers",
         sa.Column("project", sa.Text(), nullable=False),
@@ -48,6 +63,8 @@ def upgrade() -> None:
     with op.batch_alter_table("answers", schema=None) as batch_op:
         batch_op.create_index("answers_by_age", ["created_at"], unique=False)
 
+
+def _threads() -> None:
     op.create_table(
         "threads",
         sa.Column(
@@ -67,6 +84,8 @@ def upgrade() -> None:
     with op.batch_alter_table("threads", schema=None) as batch_op:
         batch_op.create_index("threads_by_project", ["project", "seq"], unique=False)
 
+
+def _usage_by_day() -> None:
     op.create_table(
         "usage_by_day",
         sa.Column("project", sa.Text(), nullable=False),
@@ -74,6 +93,9 @@ def upgrade() -> None:
         sa.Column("tokens", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "day"),
     )
+
+
+def _webhooks() -> None:
     op.create_table(
         "webhooks",
         sa.Column(
@@ -94,6 +116,8 @@ def upgrade() -> None:
     with op.batch_alter_table("webhooks", schema=None) as batch_op:
         batch_op.create_index("webhooks_by_project", ["project", "seq"], unique=False)
 
+
+def _deliveries() -> None:
     op.create_table(
         "deliveries",
         sa.Column(
@@ -115,6 +139,8 @@ def upgrade() -> None:
         batch_op.create_index("deliveries_by_due", ["due"], unique=False)
         batch_op.create_index("deliveries_by_webhook", ["webhook_seq", "due"], unique=False)
 
+
+def _messages() -> None:
     op.create_table(
         "messages",
         sa.Column(
@@ -156,6 +182,8 @@ def upgrade() -> None:
         )
         batch_op.create_index("messages_by_thread", ["thread_id", "seq"], unique=False)
 
+
+def _runs() -> None:
     op.create_table(
         "runs",
         sa.Column(
@@ -203,6 +231,8 @@ def upgrade() -> None:
         )
         batch_op.create_index("runs_by_thread", ["thread_id", "seq"], unique=False)
 
+
+def _thread_tags() -> None:
     op.create_table(
         "thread_tags",
         sa.Column("thread_seq", sa.BigInteger(), nullable=False),
@@ -215,6 +245,8 @@ def upgrade() -> None:
     with op.batch_alter_table("thread_tags", schema=None) as batch_op:
         batch_op.create_index("thread_tags_by_value", ["project", "key", "value", "thread_seq"], unique=False)
 
+
+def _steps() -> None:
     op.create_table(
         "steps",
         sa.Column(
