@@ -14,6 +14,7 @@ _BYTE_TO_CHARACTER = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(25
 _LENGTH = 24
 
 AGENT, THREAD, MESSAGE, RUN, STEP, CALL = "asst_", "thread_", "msg_", "run_", "step_", "call_"
+WORKER = "worker_"
 
 
 class Ids(Protocol):

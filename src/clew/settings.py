@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 DEFAULT_PORT = 8787
+_SQLITE = "sqlite:///"
 
 
 def default_data_dir() -> Path:
@@ -42,9 +43,32 @@ class Settings(BaseSettings):
         default_factory=default_data_dir, description="where keys, certificates, models and the database lie"
     )
     database_url: str | None = Field(
-        None, description="sqlite:///path; by default clew.db in the data directory"
+        None,
+        description="sqlite:///path, or postgresql://user@host/database; "
+        "by default clew.db in the data directory",
     )
-    bus_url: str | None = Field(None, description="not available yet: one process serves and works")
+    database_connections: int = Field(
+        16, ge=2, description="connections that this process opens to PostgreSQL, at most"
+    )
+    bus_url: str | None = Field(
+        None,
+        description="nats://host:4222, for several processes on one PostgreSQL database; "
+        "by default this process is alone",
+    )
+    bus_prefix: str = Field(
+        "clew",
+        pattern="^[A-Za-z0-9_-]{1,32}$",
+        description="begins the names of what is on the bus, so that installations can share it",
+    )
+    worker: bool = Field(
+        True, description="whether `clew serve` works on runs too; without, `clew worker` does, over a bus"
+    )
+    takeover_after: float = Field(
+        3.5, ge=0.5, description="seconds of silence after which another process's runs are taken over"
+    )
+    drain_timeout: float = Field(
+        5.0, ge=0, description="seconds that runs under way are given to end when the process is to stop"
+    )
     model_url: str | None = Field(
         None,
         description="a chat-completions endpoint, such as http://localhost:11434/v1; "
@@ -94,10 +118,35 @@ class Settings(BaseSettings):
 
     @field_validator("bus_url")
     @classmethod
-    def _no_bus_yet(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise ValueError("there is no bus yet: one process serves and works; leave it out")
+    def _is_nats(cls, value: str | None) -> str | None:
+        for part in (value or "nats://none").split(","):
+            parts = urlsplit(part.strip())
+            if parts.scheme not in ("nats", "tls") or not parts.hostname:
+                raise ValueError("must look like nats://localhost:4222")
         return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database(cls, value: str | None) -> str | None:
+        if value is None or (value.startswith(_SQLITE) and value != _SQLITE):
+            return value
+        if urlsplit(value).scheme not in ("postgresql", "postgres"):
+            raise ValueError(
+                "must look like sqlite:////absolute/path/clew.db, sqlite:///relative.db "
+                "or postgresql://user@host/database"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Settings":
+        if self.bus_url is not None and not self.on_postgres:
+            raise ValueError(
+                "CLEW_BUS_URL is for several processes on PostgreSQL, and a SQLite file belongs to one: "
+                "set CLEW_DATABASE_URL to postgresql://..., or leave the bus out"
+            )
+        if self.bus_url is None and not self.worker:
+            raise ValueError("CLEW_WORKER=false: without CLEW_BUS_URL no other process would work on runs")
+        return self
 
     @field_validator("model_url")
     @classmethod
@@ -127,20 +176,16 @@ class Settings(BaseSettings):
         return init_settings, env_settings, file
 
     @property
-    def sqlite_path(self) -> Path:
-        """Return the path of the SQLite database.
+    def on_postgres(self) -> bool:
+        """Whether the database is PostgreSQL."""
+        return self.database_url is not None and not self.database_url.startswith(_SQLITE)
 
-        Raises:
-            ValueError: ``database_url`` names another kind of database.
-        """
+    @property
+    def sqlite_path(self) -> Path:
+        """The path of the SQLite database, where the database is one."""
         if self.database_url is None:
             return self.data_dir / "clew.db"
-        prefix = "sqlite:///"
-        if not self.database_url.startswith(prefix) or self.database_url == prefix:
-            raise ValueError(
-                "CLEW_DATABASE_URL must look like sqlite:////absolute/path/clew.db or sqlite:///relative.db"
-            )
-        return Path(self.database_url.removeprefix(prefix)).absolute()
+        return Path(self.database_url.removeprefix(_SQLITE)).absolute()
 
 
 def load(**flags: Any) -> Settings:

@@ -124,7 +124,7 @@ def test_a_port_that_is_taken_is_one_line(model: ScriptedModel, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("database", "code", "said"),
     [
-        ("mysql://user:secret@host/db", 2, "CLEW_DATABASE_URL must look like"),
+        ("mysql://user:secret@host/db", 2, "CLEW_DATABASE_URL: must look like"),
         ("sqlite:///{tmp_path}/not-a-database", 1, "not-a-database"),
     ],
 )

@@ -1,6 +1,8 @@
 """The sweep: finds what nobody works on, and leaves alone what is on its way to a worker."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,10 @@ from msgspec.structs import replace
 
 from clew.core.decisions import RunState
 from clew.core.states import RunStatus
+from clew.engine.presence import Presence, SoleWorker
 from clew.engine.sweeper import Sweeper
 from clew.store import runs, threads
+from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Transaction
 from tests.support import store
 from tests.support.clock import ManualClock
@@ -21,49 +25,150 @@ pytestmark = pytest.mark.anyio
 class Handed:
     """A dispatch that remembers to whom runs were handed, and works on them for ever."""
 
-    ready = True
+    claimant = None
 
     def __init__(self) -> None:
         self.runs: list[str] = []
+        self.interrupted: list[str] = []
+        self.busy = True
 
     def advance(self, run_id: str, claimed: RunState | None = None) -> None:
         self.runs.append(run_id)
 
-    def interrupt(self, run_id: str) -> None: ...
+    def interrupt(self, run_id: str) -> None:
+        self.interrupted.append(run_id)
 
     def wake_at(self, due: int) -> None: ...
 
     def works_on(self, run_id: str) -> bool:
-        return run_id in self.runs
+        return self.busy and run_id in self.runs
 
 
-async def _insert(tx: Transaction, number: int, expires_at: int) -> None:
+class Others:
+    """Whom the sweeping process takes to be alive."""
+
+    worker = "worker_me"
+    alone = False
+
+    def __init__(self, *gone: str, leads: bool = True) -> None:
+        self.gone, self.leads = set(gone), leads
+
+    def is_gone(self, worker: str, beats: int | None) -> bool:
+        return worker in self.gone
+
+
+async def _insert(
+    tx: Transaction, number: int, worker: str | None = None, status: RunStatus = RunStatus.QUEUED
+) -> None:
     thread = f"thread_{number}"
     await threads.add(tx, store.thread(thread))
-    run = store.run(f"run_{number}", thread, status=RunStatus.QUEUED)
-    await runs.add(tx, replace(run, expires_at=expires_at))
+    await runs.add(tx, replace(store.run(f"run_{number}", thread, status=status), worker=worker))
+
+
+@asynccontextmanager
+async def sweeping(database: Path, presence: Presence) -> AsyncIterator["Sweeping"]:
+    async with opened(database) as db:
+        yield Sweeping(db, presence)
+
+
+class Sweeping:
+    """A sweeper, what it hands on, and its clock."""
+
+    def __init__(self, db: SqliteDatabase, presence: Presence) -> None:
+        self.db, self.clock, self.dispatch = db, ManualClock(store.NOW), Handed()
+        self.sweeper = Sweeper(db, dispatch=self.dispatch, presence=presence, clock=self.clock)
+
+    async def sweep(self, times: int = 1) -> int:
+        """Look so many times; return milliseconds until the next look."""
+        due = 0
+        for _ in range(times):
+            due = await self.sweeper._sweep()
+        return due - self.clock.now()
 
 
 async def test_a_run_on_its_way_to_a_worker_is_not_taken_up(database: Path) -> None:
-    clock, dispatch = ManualClock(), Handed()
-    async with opened(database) as db:
-        sweeper = Sweeper(db, dispatch=dispatch, clock=clock)
+    async with sweeping(database, SoleWorker("worker_me")) as world:
 
         async def create(number: int) -> None:
-            await db.write(_insert, number, clock.now() + 600_000)
-            dispatch.advance(f"run_{number}")
+            await world.db.write(_insert, number)
+            world.dispatch.advance(f"run_{number}")
 
         for number in range(150):
-            await asyncio.gather(create(number), sweeper._sweep())
-        await sweeper._sweep()
-    assert sorted(dispatch.runs) == sorted(f"run_{number}" for number in range(150))
+            await asyncio.gather(create(number), world.sweep())
+        await world.sweep()
+        assert sorted(world.dispatch.runs) == sorted(f"run_{number}" for number in range(150))
 
 
-async def test_a_run_that_nobody_works_on_is_taken_up_once(database: Path) -> None:
-    clock, dispatch = ManualClock(), Handed()
-    async with opened(database) as db:
-        await db.write(_insert, 1, clock.now() + 600_000)
-        sweeper = Sweeper(db, dispatch=dispatch, clock=clock)
-        await sweeper._sweep()
-        await sweeper._sweep()
-    assert dispatch.runs == ["run_1"]
+@pytest.mark.parametrize("worker", [None, "worker_me"])
+async def test_what_nobody_works_on_is_taken_up_at_the_second_look(
+    database: Path, worker: str | None
+) -> None:
+    async with sweeping(database, SoleWorker("worker_me")) as world:
+        await world.sweep()
+        await world.db.write(_insert, 1, worker)
+        assert await world.sweep() == 200
+        assert world.dispatch.runs == []
+        await world.sweep(3)
+        assert world.dispatch.runs == ["run_1"]
+
+
+async def test_a_process_that_is_alone_takes_up_at_once_what_it_finds_when_it_begins(database: Path) -> None:
+    async with sweeping(database, SoleWorker("worker_me")) as world:
+        await world.db.write(_insert, 1)
+        await world.db.write(_insert, 2, "worker_before", RunStatus.IN_PROGRESS)
+        await world.sweep()
+        assert world.dispatch.runs == ["run_1", "run_2"]
+
+
+async def test_what_changed_between_two_looks_is_given_time(database: Path) -> None:
+    async with sweeping(database, SoleWorker("worker_me")) as world:
+        await world.sweep()
+        await world.db.write(_insert, 1)
+        await world.sweep()
+        await world.db.write(runs.claim, "run_1", "worker_me", store.NOW)
+        await world.sweep()
+        assert world.dispatch.runs == []
+        await world.sweep()
+        assert world.dispatch.runs == ["run_1"]
+
+
+async def test_runs_of_a_worker_that_has_gone_are_taken_up_at_once(database: Path) -> None:
+    async with sweeping(database, Others("worker_dead")) as world:
+        await world.db.write(_insert, 1, "worker_dead", RunStatus.IN_PROGRESS)
+        await world.db.write(_insert, 2, "worker_alive", RunStatus.IN_PROGRESS)
+        assert await world.sweep() == 5000
+        assert world.dispatch.runs == ["run_1"]
+
+
+async def test_only_the_process_that_leads_looks_after_what_is_nobodys(database: Path) -> None:
+    async with sweeping(database, Others("worker_dead", leads=False)) as world:
+        await world.db.write(_insert, 1, "worker_dead", RunStatus.IN_PROGRESS)
+        await world.db.write(_insert, 2)
+        await world.db.write(_insert, 3, "worker_me", RunStatus.IN_PROGRESS)
+        await world.sweep(2)
+        assert world.dispatch.runs == ["run_3"]
+
+
+async def test_a_run_that_waits_for_room_is_handed_on_again_after_a_while(database: Path) -> None:
+    async with sweeping(database, Others()) as world:
+        world.dispatch.busy = False
+        await world.db.write(_insert, 1)
+        await world.sweep(5)
+        assert world.dispatch.runs == ["run_1"]
+        world.clock.advance(29_999)
+        await world.sweep()
+        assert world.dispatch.runs == ["run_1"]
+        world.clock.advance(1)
+        await world.sweep(3)
+        assert world.dispatch.runs == ["run_1"] * 2
+        world.sweeper.doubt()
+        await world.sweep(2)
+        assert world.dispatch.runs == ["run_1"] * 3
+
+
+async def test_a_cancellation_that_its_worker_did_not_hear_of_is_told_again(database: Path) -> None:
+    async with sweeping(database, Others()) as world:
+        await world.db.write(_insert, 1, "worker_me", RunStatus.CANCELLING)
+        world.dispatch.advance("run_1")
+        await world.sweep()
+        assert world.dispatch.interrupted == ["run_1"]

@@ -1,7 +1,7 @@
 """Workers: whoever is handed a run owns it, and whoever lost it writes nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -9,7 +9,9 @@ import pytest
 
 from clew.bus.local_dispatch import LocalDispatch
 from clew.bus.local_events import LocalEvents
+from clew.core.decisions import RunState
 from clew.core.records import Run
+from clew.engine.presence import SoleWorker
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
 from clew.model.catalogue import Models
@@ -45,8 +47,9 @@ class House:
         gateway = RemoteModel(self._model.url, key=None, timeout=5, clock=self.clock)
         self._gateways.append(gateway)
         return Worker(
+            self._ids.new("worker_"),
             self.db,
-            dispatch=LocalDispatch(10),
+            dispatch=LocalDispatch("worker_0", 10),
             events=LocalEvents(),
             models=Models(gateway, ["scripted"]),
             clock=self.clock,
@@ -165,14 +168,9 @@ async def test_what_becomes_due_while_a_sweep_looks_is_not_overlooked(
     """A run that is made after the sweep has looked, and is due before the next look, is found in time."""
     clock, advanced = ManualClock(NOW), asyncio.Event()
     db = _SlowScans(database)
-    dispatch = LocalDispatch(10)
-    sweeper = Sweeper(db, dispatch=dispatch, clock=clock)
-
-    async def advance(run_id: str, _: object) -> None:
-        if clock.now() > NOW:
-            advanced.set()
-
-    dispatch.serve(advance, lambda run_id: False, sweeper.expect)
+    dispatch = LocalDispatch("worker_0", 10)
+    sweeper = Sweeper(db, dispatch=dispatch, presence=SoleWorker("worker_0"), clock=clock)
+    dispatch.serve(_Advances(clock, advanced), sweeper.expect)
     sweeping = asyncio.ensure_future(sweeper.run())
     await db.scanned.wait()
     await db.write(_thread_with_short_run)
@@ -183,6 +181,22 @@ async def test_what_becomes_due_while_a_sweep_looks_is_not_overlooked(
     sweeping.cancel()
     await dispatch.close()
     await db.close()
+
+
+class _Advances:
+    """A worker that only says when it is handed a run that is due."""
+
+    def __init__(self, clock: ManualClock, advanced: asyncio.Event) -> None:
+        self._clock, self._advanced = clock, advanced
+
+    async def advance(
+        self, run_id: str, claimed: RunState | None = None, settled: Callable[[], None] | None = None
+    ) -> None:
+        if self._clock.now() > NOW:
+            self._advanced.set()
+
+    def interrupt(self, run_id: str) -> bool:
+        return False
 
 
 async def _thread_with_short_run(tx: Transaction) -> None:

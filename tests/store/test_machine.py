@@ -43,7 +43,7 @@ TOOL = requests.FunctionTool(function=requests.FunctionDefinition(name="look"))
 class NoWorkers:
     """A dispatch that hands runs to nobody: in this test the rules are the workers."""
 
-    ready = False
+    claimant = None
 
     def advance(self, run_id: str, claimed: RunState | None = None) -> None: ...
 
@@ -66,6 +66,8 @@ class Told:
 
     def committed(self, run_id: str, entries: Sequence[Entry]) -> None:
         self.lasting.setdefault(run_id, []).extend(_lasting(entries))
+
+    def left(self, run_id: str) -> None: ...
 
     def subscribe(self, run_id: str) -> LocalSubscription:
         return LocalEvents().subscribe(run_id)
@@ -196,7 +198,7 @@ class RunMachine(RuleBasedStateMachine):
         if not (run_id := self.picked(pick)):
             return
         run = self.expected[run_id]
-        state = self.do(self.db.write(runs.claim, run_id, self.clock.now()))
+        state = self.do(self.db.write(runs.claim, run_id, "worker_1", self.clock.now()))
         work = run.status in LIVE and (run.status != "requires_action" or self.late(run))
         assert (state is not None) == work
         if state is None:

@@ -27,7 +27,7 @@ async def _with_run(tx: Transaction, run: Run) -> None:
 
 
 async def _claimed(db: SqliteDatabase, now: int = NOW) -> RunState:
-    state = await db.write(runs.claim, "run_1", now)
+    state = await db.write(runs.claim, "run_1", "worker_1", now)
     assert state is not None
     return state
 
@@ -121,10 +121,10 @@ async def test_only_runs_with_work_to_do_can_be_claimed(database: Path, status: 
     async with opened(database) as db:
         await db.write(_with_run, store.run(status=status))
         at_work = status in LIVE and status != RunStatus.REQUIRES_ACTION
-        assert (await db.write(runs.claim, "run_1", NOW) is not None) == at_work
+        assert (await db.write(runs.claim, "run_1", "worker_1", NOW) is not None) == at_work
         late = NOW + 600_000
-        assert (await db.write(runs.claim, "run_1", late) is not None) == (status in LIVE)
-        assert await db.write(runs.claim, "run_unheard_of", late) is None
+        assert (await db.write(runs.claim, "run_1", "worker_1", late) is not None) == (status in LIVE)
+        assert await db.write(runs.claim, "run_unheard_of", "worker_1", late) is None
 
 
 async def test_recovery_finds_the_runs_that_somebody_must_work_on(database: Path) -> None:
@@ -132,7 +132,8 @@ async def test_recovery_finds_the_runs_that_somebody_must_work_on(database: Path
         for number, status in enumerate(RunStatus):
             run = store.run(f"run_{status}", f"thread_{number}", status=status)
             await db.write(_with_run, replace(run, expires_at=NOW + number))
-        assert await db.scan(runs.unfinished) == ["run_queued", "run_in_progress", "run_cancelling"]
+        found = [run.id for run in await db.scan(runs.unfinished)]
+        assert found == ["run_queued", "run_in_progress", "run_cancelling"]
         expired, following = await db.scan(runs.due, NOW + 1)
         assert sorted(expired) == ["run_in_progress", "run_queued"]
         assert following is not None

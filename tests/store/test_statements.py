@@ -17,8 +17,14 @@ from clew.store.statement import Params, Row, Statement
 from tests.support.database import new_database
 from tests.support.store import PROJECT
 
-SMALL = ("SCAN webhooks", "INDEX live_run_of_thread", "INDEX live_runs_by_expiry", "SCAN CONSTANT ROW")
-"""What may be walked through whole: the few webhooks, and the indexes that hold live runs only."""
+SMALL = (
+    "SCAN webhooks",
+    "SCAN workers",
+    "INDEX live_run_of_thread",
+    "INDEX live_runs_by_expiry",
+    "SCAN CONSTANT ROW",
+)
+"""What may be walked through whole: the few webhooks and workers, and what holds live runs only."""
 
 
 def _declared() -> Iterator[tuple[str, Statement]]:

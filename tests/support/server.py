@@ -3,20 +3,21 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import uvicorn
 
+from clew.bus.bus import LocalBus
 from clew.clock import Clock
+from clew.engine.assemble import this_process
 from clew.engine.deliverer import Deliverer
 from clew.engine.engine import Engine
 from clew.http.app import create_app
 from clew.http.auth import Keyring
 from clew.http.call import Services
+from clew.http.serve import HouseServer
 from clew.ids import Ids
 from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
@@ -70,7 +71,7 @@ class Server:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ready = threading.Event()
-        self._server: uvicorn.Server | None = None
+        self._server: HouseServer | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="server-under-test", daemon=True)
 
@@ -94,40 +95,29 @@ class Server:
 
     def _run(self) -> None:
         try:
-            config = uvicorn.Config(
-                self._app(), log_config=None, access_log=False, timeout_graceful_shutdown=2
-            )
-            self._server = uvicorn.Server(config)
-            with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-                runner.run(self._server.serve(sockets=[self._listener]))
+            server = self._server = self._make()
+            with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+                runner.run(server.serve(sockets=[self._listener]))
         except BaseException as error:
             self._error = error
         finally:
             self._ready.set()
 
-    def _app(self) -> Any:
+    def _make(self) -> HouseServer:
         prepare_sqlite(self.path)
         db = SqliteDatabase(self.path)
         gateway = RemoteModel(self._model_url, key=MODEL_KEY, timeout=self._model_timeout, clock=self._clock)
         models = Models(gateway, ["scripted", "vendor/large"])
+        process = this_process(self._ids, self._clock, works=self._works)
         engine = Engine(
             db,
+            process=process,
+            bus=LocalBus(process.id, self._max_active_runs if self._works else 0),
             models=models,
             clock=self._clock,
             ids=self._ids,
-            max_active_runs=self._max_active_runs,
             deliverer=self._deliverer(db),
         )
-
-        @asynccontextmanager
-        async def lifespan(_: Any) -> AsyncIterator[None]:
-            if self._works:
-                engine.start()
-            self._ready.set()
-            yield
-            await engine.stop()
-            await db.close()
-
         services = Services(
             db=db,
             dispatch=engine.dispatch,
@@ -138,8 +128,13 @@ class Server:
             run_expiry=self._run_expiry,
             daily_token_budget=self._daily_token_budget,
             outbound=self._outbound.guard if self._outbound is not None else Guard(),
+            trouble=engine.trouble,
         )
-        return create_app(services, Keyring({key: project for project, key in KEYS.items()}), lifespan)
+        app = create_app(services, Keyring({key: project for project, key in KEYS.items()}))
+        config = uvicorn.Config(
+            app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2
+        )
+        return HouseServer(config, db, engine, patience=0, on_ready=self._ready.set)
 
     def _deliverer(self, db: SqliteDatabase) -> Deliverer | None:
         if self._outbound is None:

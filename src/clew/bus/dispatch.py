@@ -1,20 +1,40 @@
 """Dispatch: "advance run X". At least once, to somebody; the database decides what is to do."""
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Protocol
 
 from clew.core.decisions import RunState
 
-Advance: TypeAlias = Callable[[str, RunState | None], Awaitable[None]]
-"""What a worker does with a delivery: the run's id, and its state if it is already claimed."""
+
+class Works(Protocol):
+    """A worker, as a dispatch sees it."""
+
+    async def advance(
+        self,
+        run_id: str,
+        claimed: RunState | None = None,
+        settled: Callable[[], None] | None = None,
+    ) -> None:
+        """Claim a run, unless it is ``claimed`` already, and work on it until it is over or waits.
+
+        ``settled`` is called as soon as the rows say who works on the run, or that nobody need to.
+        """
+        ...
+
+    def interrupt(self, run_id: str) -> bool:
+        """Have the run's row looked at again; return whether this worker works on the run."""
+        ...
 
 
 class Dispatch(Protocol):
     """Wakes workers. Losing a message costs time only: a sweep finds what it was about."""
 
     @property
-    def ready(self) -> bool:
-        """Whether this process would work on a new run at once, so that it may be born claimed."""
+    def claimant(self) -> str | None:
+        """The worker of this process that would work on a new run at once; None if none would.
+
+        A run that such a worker could take is born claimed by it: one commit instead of two.
+        """
         ...
 
     def advance(self, run_id: str, claimed: RunState | None = None) -> None:
@@ -30,5 +50,5 @@ class Dispatch(Protocol):
         ...
 
     def works_on(self, run_id: str) -> bool:
-        """Whether this process works on the run now."""
+        """Whether this process works on the run now, or is about to."""
         ...

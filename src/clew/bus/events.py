@@ -49,6 +49,10 @@ class Events(Protocol):
         """Hand over the events of a commit: what came before an earlier commit may be forgotten."""
         ...
 
+    def left(self, run_id: str) -> None:
+        """Say that this process works on the run no more: whoever goes on with it may be another."""
+        ...
+
     def subscribe(self, run_id: str) -> Subscription:
         """Start reading a run's live events."""
         ...

@@ -4,48 +4,67 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from clew.bus.dispatch import Advance
+from clew.bus.dispatch import Works
 from clew.core.decisions import RunState
 
 _log = logging.getLogger(__name__)
 
 
 class LocalDispatch:
-    """Runs each delivery as a task of this process, at most ``limit`` at once; more wait in line."""
+    """Runs each delivery as a task of this process, at most ``limit`` at once; more wait in line.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        worker: the id under which this process claims runs.
+        limit: how many runs are worked on at once.
+    """
+
+    def __init__(self, worker: str, limit: int) -> None:
+        self._worker_id = worker
         self._limit = limit
-        self._advance: Advance | None = None
-        self._interrupt: Callable[[str], bool] | None = None
+        self._worker: Works | None = None
         self._expect: Callable[[int], None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running = 0
         self._waiting: dict[str, RunState | None] = {}
         self._closing = False
+        self.on_room: Callable[[], None] | None = None
+        """Called when there is room for a run again."""
 
-    def serve(
-        self, advance: Advance, interrupt: Callable[[str], bool], expect: Callable[[int], None]
-    ) -> None:
-        """Say who works. ``interrupt`` returns whether it found the run being worked on."""
-        self._advance, self._interrupt, self._expect = advance, interrupt, expect
+    def serve(self, worker: Works | None, expect: Callable[[int], None]) -> None:
+        """Say who works, if anybody does, and who is to be told of times at which something is due."""
+        self._worker, self._expect = worker, expect
 
     @property
-    def ready(self) -> bool:
-        return self._advance is not None and not self._closing and self._running < self._limit
+    def claimant(self) -> str | None:
+        return self._worker_id if self.room > 0 else None
+
+    @property
+    def room(self) -> int:
+        """How many more runs this process would begin to work on now."""
+        return 0 if self._worker is None or self._closing else max(0, self._limit - self._running)
+
+    @property
+    def active(self) -> int:
+        """How many runs this process works on."""
+        return self._running
+
+    def deliver(self, run_id: str, settled: Callable[[], None]) -> None:
+        """Begin to work on a run that came over a bus; ``settled`` is called when the bus may forget it."""
+        self._start(run_id, None, settled)
 
     def advance(self, run_id: str, claimed: RunState | None = None) -> None:
         if self._closing:
             return
-        if not self.ready:
+        if not self.room:
             self._waiting[run_id] = claimed
             return
         self._start(run_id, claimed)
 
     def interrupt(self, run_id: str) -> None:
-        if self._interrupt is None or self._closing:
+        if self._worker is None:
             self.advance(run_id)
-        elif not self._interrupt(run_id):  # nothing is left to do but to end it: that needs no place in line
-            self._waiting.pop(run_id, None)
+        elif not self._worker.interrupt(run_id) and not self._closing:
+            self._waiting.pop(run_id, None)  # nothing is left but to end it: that needs no place in line
             self._start(run_id, None)
 
     def wake_at(self, due: int) -> None:
@@ -55,10 +74,12 @@ class LocalDispatch:
     def works_on(self, run_id: str) -> bool:
         return run_id in self._tasks or run_id in self._waiting
 
-    def _start(self, run_id: str, claimed: RunState | None) -> None:
-        assert self._advance is not None
+    def _start(
+        self, run_id: str, claimed: RunState | None, settled: Callable[[], None] | None = None
+    ) -> None:
         self._running += 1
-        task = asyncio.ensure_future(self._advance(run_id, claimed))
+        assert self._worker is not None
+        task = asyncio.ensure_future(self._worker.advance(run_id, claimed, settled))
         self._tasks[run_id] = task
         task.add_done_callback(lambda done: self._ended(run_id, done))
 
@@ -70,13 +91,28 @@ class LocalDispatch:
             _log.error(
                 "run %s: the worker broke off; the sweep will take it up again", run_id, exc_info=error
             )
-        while self._waiting and self.ready:
+        while self._waiting and self.room:
             first = next(iter(self._waiting))
             self._start(first, self._waiting.pop(first))
+        if self.on_room is not None and self.room:
+            self.on_room()
+
+    def begin_to_close(self) -> None:
+        """Begin nothing new. What waited in line is found by the next sweep, here or elsewhere."""
+        self._closing = True
+        self._waiting.clear()
+
+    async def finish(self, seconds: float) -> None:
+        """Give what is under way so much time to end."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=seconds)
+
+    async def hand_over(self, run_ids: list[str]) -> None:
+        """Nobody else is there: the next start goes on with them."""
 
     async def close(self) -> None:
-        """Stop all work. What was in flight goes on after the next start."""
-        self._closing = True
+        """Stop all work. What was in flight goes on after the next start, or elsewhere."""
+        self.begin_to_close()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -17,7 +17,7 @@ _MERGE_AT = 4096
 """Pieces of text in a window, beyond which those of one text become one."""
 
 
-class _Window:
+class Window:
     """The newest events of one run."""
 
     def __init__(self) -> None:
@@ -25,6 +25,23 @@ class _Window:
         self.readers: set[LocalSubscription] = set()
         self.at_work = True
         self._last_commit = 0
+
+    @property
+    def end(self) -> int | None:
+        """Where the window ends; None if it is empty."""
+        return self.entries[-1].end if self.entries else None
+
+    def begin_anew(self, entries: Sequence[Entry]) -> None:
+        """Hold these events and no others."""
+        self.entries = list(entries)
+        self._last_commit = 0
+        self.wake()
+
+    def wake(self) -> None:
+        """Have every reader look."""
+        for reader in self.readers:
+            reader.wake()
+            reader.wake_for_commit()
 
     def add(self, entries: Sequence[Entry]) -> None:
         self.entries.extend(entries)
@@ -46,7 +63,7 @@ class _Window:
 class LocalSubscription:
     """A reader's view of a window."""
 
-    def __init__(self, window: _Window, forget: Callable[["LocalSubscription"], None]) -> None:
+    def __init__(self, window: Window, forget: Callable[["LocalSubscription"], None]) -> None:
         self._window = window
         self._forget = forget
         self._news = asyncio.Event()
@@ -86,38 +103,53 @@ class LocalSubscription:
 class LocalEvents:
     """Windows of the runs that this process works on or that somebody here reads."""
 
-    def __init__(self) -> None:
-        self._windows: dict[str, _Window] = {}
+    def __init__(self, unread: Callable[[str], None] | None = None) -> None:
+        """Hold nothing yet. ``unread`` is called when a run's last reader here has gone."""
+        self._windows: dict[str, Window] = {}
+        self._unread = unread
+
+    def window(self, run_id: str) -> Window | None:
+        """Return the window of a run, if there is one here."""
+        return self._windows.get(run_id)
+
+    def left(self, run_id: str) -> None:
+        """Where there is one process, it is the one that goes on."""
 
     def publish(self, run_id: str, entries: Sequence[Entry]) -> None:
         if entries:
-            self._window(run_id).add(entries)
+            self._made_window(run_id).add(entries)
 
     def committed(self, run_id: str, entries: Sequence[Entry]) -> None:
         if not entries:
             return
-        window = self._window(run_id)
+        window = self._made_window(run_id)
         window.commit(entries)
         self._drop_if_idle(run_id, window)
 
     def subscribe(self, run_id: str) -> LocalSubscription:
-        window = self._window(run_id)
+        window = self._made_window(run_id)
 
         def forget(reader: LocalSubscription) -> None:
             window.readers.discard(reader)
+            if not window.readers and self._unread is not None:
+                self._unread(run_id)
             self._drop_if_idle(run_id, window)
 
         subscription = LocalSubscription(window, forget)
         window.readers.add(subscription)
         return subscription
 
-    def _window(self, run_id: str) -> _Window:
+    def _made_window(self, run_id: str) -> Window:
         window = self._windows.get(run_id)
         if window is None:
-            window = self._windows[run_id] = _Window()
+            window = self._windows[run_id] = Window()
         return window
 
-    def _drop_if_idle(self, run_id: str, window: _Window) -> None:
+    def drop(self, run_id: str) -> None:
+        """Forget a run's window: whoever works on it is elsewhere."""
+        self._windows.pop(run_id, None)
+
+    def _drop_if_idle(self, run_id: str, window: Window) -> None:
         """Forget a window that nobody reads and nobody fills; the rows have it all."""
         idle = not window.readers and not (window.entries and window.at_work)
         if idle and self._windows.get(run_id) is window:

@@ -28,6 +28,7 @@ from clew.settings import Settings, default_data_dir
 @setting("tls", "--tls")
 @setting("database_url", "--database")
 @setting("bus_url", "--bus")
+@setting("worker", "--worker")
 @setting("model_url", "--model-url")
 @setting("data_dir", "--data-dir")
 @click.option(
@@ -41,7 +42,6 @@ from clew.settings import Settings, default_data_dir
 def serve(own_bundle: Path | None, **flags: Any) -> None:
     """Serve threads and runs."""
     settings = load_settings(**flags)
-    _check_database(settings)
     _check_outbound(settings)
     private_directory(settings.data_dir)
     key = keys.api_key(settings)
@@ -54,22 +54,22 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
     # A plain SIGTERM would end the process before the `finally` below, and before stdout is flushed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
+    from clew.bus.bus import BusError
     from clew.http.serve import run
     from clew.store.database import StoreError
 
     try:
-        run(settings, api_key=key, certificate=certificate, on_ready=_announcer(settings))
-    except StoreError as error:
+        run(
+            settings,
+            api_key=key,
+            certificate=certificate,
+            works=settings.worker,
+            on_ready=_announcer(settings),
+        )
+    except (StoreError, BusError) as error:
         raise Problem(str(error)) from None
     finally:
         server_file.remove(settings.data_dir, os.getpid())
-
-
-def _check_database(settings: Settings) -> None:
-    try:
-        _ = settings.sqlite_path
-    except ValueError as error:
-        raise Problem(str(error), USAGE) from None
 
 
 def _check_outbound(settings: Settings) -> None:

@@ -143,7 +143,7 @@ def _called(state: RunState, turn: Turn, now: int) -> Decision:
         )
     step = turns.tools_step(run, turn, [_answer_if_unknown(call, run) for call in turn.calls])
     if any(call.output is None for call in step.calls):
-        waiting = replace(run, status=move(run.status, RunStatus.REQUIRES_ACTION))
+        waiting = replace(run, status=move(run.status, RunStatus.REQUIRES_ACTION), worker=None)
         step = replace(step, waited=True)
         published = Publish("run.requires_action", waiting, step)
         return spoken.then(Decision(RunState(waiting, step), (AddStep(step),), (published,)))

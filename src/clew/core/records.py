@@ -155,6 +155,8 @@ class Run(Struct, frozen=True, kw_only=True):
     starts: int = 0
     held: int | None = None
     """Its place in the line of a busy thread; None once it may start."""
+    worker: str | None = None
+    """Who claimed it last; None if nobody has."""
 
 
 class Call(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from functools import partial
 from hashlib import sha256
 from typing import NamedTuple, TypeAlias
 
-from clew.bus.local_events import LocalEvents
+from clew.bus.events import Events
 from clew.clock import Clock
 from clew.core.journal import ENDINGS, Entry, journal
 from clew.core.records import Run, Step
@@ -40,6 +40,9 @@ _INTERVAL = 30_000
 
 _PAUSE = 5_000
 """Milliseconds before a delivery whose outcome could not be stored is taken up again."""
+
+_LEASE = 30_000
+"""Milliseconds for which a delivery is kept from other processes: longer than a request may take."""
 
 _GONE = 410
 _EVENT = "evt_"
@@ -76,6 +79,7 @@ class Deliverer:
     Args:
         encode: makes an event's body; wire knows how.
         jitter: spreads retries.
+        shared: whether other processes deliver from the same outbox.
     """
 
     def __init__(
@@ -87,9 +91,11 @@ class Deliverer:
         clock: Clock,
         ids: Ids,
         jitter: Jitter = spread,
+        shared: bool = False,
     ) -> None:
         self._db, self._http, self._encode = db, http, encode
         self._clock, self._ids, self._jitter = clock, ids, jitter
+        self._shared = shared
         self._under_way: dict[int, dict[int, asyncio.Task[None]]] = {}
         self._count = 0
         self._last_served = 0
@@ -173,6 +179,9 @@ class Deliverer:
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
+            until = self._clock.now() + _LEASE
+            if self._shared and not await self._db.write(webhooks.lease, delivery, until):
+                return
             subject = await self._db.read(_subject, delivery)
             if subject is None:
                 await self._db.write(webhooks.drop, delivery)
@@ -243,14 +252,15 @@ async def _subject(tx: Transaction, delivery: Delivery) -> tuple[Run, Step | Non
     return None
 
 
-class WakingEvents(LocalEvents):
+class WakingEvents:
     """Live events; commits of what webhooks may be told wake the deliverer, whoever made them."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        super().__init__()
-        self._wake = wake
+    def __init__(self, events: Events, wake: Callable[[], None]) -> None:
+        self._events, self._wake = events, wake
+        self.publish, self.left, self.subscribe = events.publish, events.left, events.subscribe
 
     def committed(self, run_id: str, entries: Sequence[Entry]) -> None:
-        super().committed(run_id, entries)
+        """Hand over the events of a commit."""
+        self._events.committed(run_id, entries)
         if entries and entries[-1].name in ENDINGS:
             self._wake()

@@ -1,54 +1,114 @@
-"""The engine of one process: a worker, the sweep, and the local bus between them and the API."""
+"""The engine of one process: a worker, the sweep, and what tells webhooks, on one bus."""
 
 import asyncio
 from contextlib import suppress
 
-from clew.bus.local_dispatch import LocalDispatch
-from clew.bus.local_events import LocalEvents
+from clew.bus.bus import Bus
+from clew.bus.dispatch import Dispatch
+from clew.bus.events import Events
 from clew.clock import Clock
 from clew.engine.deliverer import Deliverer, WakingEvents
+from clew.engine.presence import Presence, SharedPresence, SoleWorker
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
 from clew.ids import Ids
 from clew.model.catalogue import Models
 from clew.store.database import Database
+from clew.store.workers import WorkerRow
 
 
 class Engine:
-    """Works on the runs of a database, and tells webhooks if there is a deliverer, until :meth:`stop`."""
+    """Works on the runs of a database, and tells webhooks if there is a deliverer, until :meth:`stop`.
+
+    Args:
+        process: who this process is.
+        takeover_after: milliseconds of silence after which another process's runs are taken over.
+    """
 
     def __init__(
         self,
         db: Database,
         *,
+        process: WorkerRow,
+        bus: Bus,
         models: Models,
         clock: Clock,
         ids: Ids,
-        max_active_runs: int,
+        takeover_after: int = 3_500,
         deliverer: Deliverer | None = None,
     ) -> None:
-        self.dispatch = LocalDispatch(max_active_runs)
-        self.events = LocalEvents() if deliverer is None else WakingEvents(deliverer.wake)
-        self._models = models
+        self._bus, self._models, self._deliverer = bus, models, deliverer
+        self._works = process.works
+        self._serving = bus.dispatch
+        self.dispatch: Dispatch = bus.dispatch
+        self.events: Events = bus.events
+        if deliverer is not None:
+            self.events = WakingEvents(bus.events, deliverer.wake)
         self._worker = Worker(
-            db, dispatch=self.dispatch, events=self.events, models=models, clock=clock, ids=ids
+            process.id, db, dispatch=bus.dispatch, events=self.events, models=models, clock=clock, ids=ids
         )
-        self._sweeper = Sweeper(db, dispatch=self.dispatch, clock=clock)
-        self._deliverer = deliverer
+        self._shared: SharedPresence | None = None
+        presence: Presence = SoleWorker(process.id)
+        if bus.shared:
+            presence = self._shared = SharedPresence(
+                db,
+                process,
+                clock=clock,
+                takeover_after=takeover_after,
+                active=lambda: bus.dispatch.active,
+                on_gone=lambda: self._sweeper.look_now(),
+            )
+        self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, clock=clock)
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
 
-    def start(self) -> None:
-        """Take up what an earlier process left unfinished, and work on what comes."""
-        self.dispatch.serve(self._worker.advance, self._worker.interrupt, self._sweeper.expect)
+    def trouble(self) -> str | None:
+        """Return why this process should be given no new work now; None if it may."""
+        if self._stopping:
+            return "the server is about to stop"
+        return None if self._bus.up else "the bus does not answer"
+
+    async def start(self) -> None:
+        """Take up what nobody works on, and work on what comes.
+
+        Raises:
+            BusError: the bus can't be reached.
+        """
+        self._serving.serve(self._worker if self._works else None, self._sweeper.expect)
+        if self._shared is not None:
+            await self._shared.begin()
+            self._tasks.append(asyncio.ensure_future(self._shared.run()))
+        await self._bus.open(self._sweeper.doubt)
         self._tasks.append(asyncio.ensure_future(self._sweeper.run()))
         if self._deliverer is not None:
             self._tasks.append(asyncio.ensure_future(self._deliverer.run()))
 
-    async def stop(self) -> None:
-        """Stop working. Unfinished runs go on after the next start."""
+    def begin_to_stop(self) -> None:
+        """Claim nothing more; what is under way goes on."""
+        self._stopping = True
+        self._serving.begin_to_close()
+
+    async def stop(self, patience: float = 0) -> None:
+        """Give what is under way so many seconds to end, then stop.
+
+        What is unfinished then goes on at once in another process, or after the next start.
+        """
+        self.begin_to_stop()
+        await self._serving.finish(patience)
+        unfinished = self._worker.owned()
+        await self._serving.close()
+        if self._shared is not None:
+            await self._hand_over(unfinished)
         for task in self._tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await self.dispatch.close()
+        await self._bus.close()
         await self._models.aclose()
+
+    async def _hand_over(self, unfinished: list[tuple[str, int]]) -> None:
+        assert self._shared is not None
+        for run_id, epoch in unfinished:
+            await self._worker.disown(run_id, epoch)
+        await self._serving.hand_over([run_id for run_id, _ in unfinished])
+        await self._shared.end()

@@ -6,14 +6,24 @@ time is a row with that time in it, so a restart forgets nothing.
 
 import asyncio
 import logging
+from collections.abc import Iterator
 
 from clew.bus.dispatch import Dispatch
 from clew.clock import Clock
+from clew.core.states import RunStatus
+from clew.engine.presence import Presence
 from clew.store import idempotency, runs
 from clew.store.database import Database
+from clew.store.runs import Unfinished
 
 _INTERVAL = 5_000
 """Milliseconds between two looks for runs that nobody works on."""
+
+_SECOND_LOOK = 200
+"""Milliseconds after which a run that may be on its way to a worker is looked at again."""
+
+_TELL_AGAIN = 30_000
+"""Milliseconds for which a run that was handed on may wait for a worker with room."""
 
 _FORGET_INTERVAL = 3600 * 1000
 """Milliseconds between two clearings of old answers."""
@@ -27,16 +37,29 @@ _log = logging.getLogger(__name__)
 class Sweeper:
     """Wakes workers for what is due."""
 
-    def __init__(self, db: Database, *, dispatch: Dispatch, clock: Clock) -> None:
-        self._db, self._dispatch, self._clock = db, dispatch, clock
+    def __init__(self, db: Database, *, dispatch: Dispatch, presence: Presence, clock: Clock) -> None:
+        self._db, self._dispatch, self._presence, self._clock = db, dispatch, presence, clock
         self._next = 0
         self._forget_at = 0
         self._nudge = asyncio.Event()
+        self._suspects: dict[str, int] = {}
+        self._told: dict[str, tuple[int, int]] = {}
+        self._fresh = presence.alone
+        """Whether nothing can be on its way: this process has just begun, and it is alone."""
 
     def expect(self, due: int) -> None:
         """Look no later than ``due`` (milliseconds since the epoch)."""
         if due < self._next:
             self._nudge.set()
+
+    def look_now(self) -> None:
+        """Look at once: somebody who worked has gone."""
+        self._nudge.set()
+
+    def doubt(self) -> None:
+        """Hand on once more whatever nobody works on: what was told before may have got lost."""
+        self._told.clear()
+        self._nudge.set()
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -51,28 +74,55 @@ class Sweeper:
             await self._wait()
 
     async def _sweep(self) -> int:
+        """Look once; return when the next look is due."""
         now = self._clock.now()
         expired, following = await self._db.scan(runs.due, now)
         for run_id in expired:
-            self._dispatch.interrupt(run_id)
-        for run_id in await self._unfinished():
-            if not self._dispatch.works_on(run_id):
-                _log.info("run %s: nobody works on it; taking it up", run_id)
-                self._dispatch.advance(run_id)
+            if self._presence.leads or self._dispatch.works_on(run_id):
+                self._dispatch.interrupt(run_id)
+        self._take_up(await self._db.scan(runs.unfinished), now)
+        self._fresh = False
         if now >= self._forget_at:
             await self._db.write(idempotency.forget, now - idempotency.KEPT_FOR)
             self._forget_at = now + _FORGET_INTERVAL
+        return self._next_look(now, following, expired=bool(expired))
+
+    def _next_look(self, now: int, following: int | None, *, expired: bool) -> int:
         soonest = min(following or now + _INTERVAL, now + _INTERVAL)
+        if self._suspects:
+            soonest = min(soonest, now + _SECOND_LOOK)
         return max(soonest, now + _PAUSE) if expired else soonest
 
-    async def _unfinished(self) -> list[str]:
-        """Return the live runs that somebody should be working on.
+    def _take_up(self, unfinished: list[Unfinished], now: int) -> None:
+        """Hand on what nobody works on."""
+        told = {run.id: self._told[run.id] for run in unfinished if run.id in self._told}
+        self._told = told
+        suspects: dict[str, int] = {}
+        for run in self._orphans(unfinished, suspects):
+            version, at = told.get(run.id, (-1, 0))
+            if version != run.version or now >= at + _TELL_AGAIN:
+                _log.info("run %s: nobody works on it; taking it up", run.id)
+                told[run.id] = (run.version, now)
+                self._dispatch.advance(run.id)
+        self._suspects = suspects
 
-        Asked of the writer, not of a reader: it answers in order, so whoever has committed a run before
-        has been told, and has handed the run on, when this is answered. A run that is merely on its
-        way to a worker would otherwise look like one that nobody works on.
-        """
-        return await self._db.write(runs.unfinished)
+    def _orphans(self, unfinished: list[Unfinished], suspects: dict[str, int]) -> Iterator[Unfinished]:
+        """Yield the runs that nobody works on; put those that may be on their way among the suspects."""
+        presence = self._presence
+        for run in unfinished:
+            if self._dispatch.works_on(run.id):
+                if run.status == RunStatus.CANCELLING:  # whoever told us so may not have been heard
+                    self._dispatch.interrupt(run.id)
+            elif run.worker not in (None, presence.worker):
+                if presence.leads and presence.is_gone(run.worker or "", run.beats):
+                    yield run
+            elif run.worker == presence.worker or presence.leads:
+                # Nobody's, or ours though nobody here works on it. It was perhaps committed just now.
+                told, _ = self._told.get(run.id, (-1, 0))
+                if self._fresh or run.version in (told, self._suspects.get(run.id)):
+                    yield run
+                else:
+                    suspects[run.id] = run.version
 
     async def _wait(self) -> None:
         timer = asyncio.ensure_future(self._clock.sleep(self._next - self._clock.now()))

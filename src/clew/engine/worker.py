@@ -1,6 +1,7 @@
 """The run loop: claim, decide, commit, publish, perform the effect, and again."""
 
 import logging
+from collections.abc import Callable
 
 import anyio
 
@@ -18,7 +19,7 @@ from clew.ids import Ids
 from clew.model.catalogue import Models
 from clew.model.chat import ChatRequest, ModelError
 from clew.store import messages, runs, steps
-from clew.store.database import Database
+from clew.store.database import CommitUnknown, Database
 from clew.store.statement import Transaction
 
 _INLINE_HISTORY = 20
@@ -30,19 +31,29 @@ _log = logging.getLogger(__name__)
 class _Work:
     """A run being worked on: where to reach the model call, and whether somebody wants attention."""
 
-    __slots__ = ("interrupted", "scope")
+    __slots__ = ("epoch", "interrupted", "scope")
 
     def __init__(self) -> None:
         self.scope: anyio.CancelScope | None = None
         self.interrupted = False
+        self.epoch = 0
 
 
 class Worker:
     """Advances the runs it is handed until they are over or wait for a client."""
 
     def __init__(
-        self, db: Database, *, dispatch: Dispatch, events: Events, models: Models, clock: Clock, ids: Ids
+        self,
+        id: str,
+        db: Database,
+        *,
+        dispatch: Dispatch,
+        events: Events,
+        models: Models,
+        clock: Clock,
+        ids: Ids,
     ) -> None:
+        self._id = id
         self._db, self._dispatch, self._events = db, dispatch, events
         self._models, self._clock, self._ids = models, clock, ids
         self._working: dict[str, _Work] = {}
@@ -56,16 +67,33 @@ class Worker:
             work.scope.cancel()
         return True
 
-    async def advance(self, run_id: str, claimed: RunState | None = None) -> None:
+    async def advance(
+        self,
+        run_id: str,
+        claimed: RunState | None = None,
+        settled: Callable[[], None] | None = None,
+    ) -> None:
         """Work on a run until it is over, waits for a client, or belongs to somebody else."""
         work = self._working[run_id] = _Work()
         try:
-            state = claimed or await self._db.write(runs.claim, run_id, self._clock.now())
+            state = claimed or await self._db.write(runs.claim, run_id, self._id, self._clock.now())
+            if settled is not None:
+                settled()
             if state is not None:
+                work.epoch = state.run.epoch
                 await self._loop(state, work)
         finally:
             if self._working.get(run_id) is work:
                 del self._working[run_id]
+                self._events.left(run_id)
+
+    async def disown(self, run_id: str, epoch: int) -> None:
+        """Give up a run that this worker owned, so that another may take it up at once."""
+        await self._db.write(runs.disown, run_id, epoch)
+
+    def owned(self) -> list[tuple[str, int]]:
+        """Return the runs that this worker works on, each with the epoch of its claim."""
+        return [(run_id, work.epoch) for run_id, work in self._working.items() if work.epoch]
 
     async def _loop(self, state: RunState, work: _Work) -> None:
         event: Event = Started()
@@ -91,8 +119,11 @@ class Worker:
                 return state, decision
             try:
                 applied = await self._db.write(runs.apply, state, decision, self._clock.now())
-            except runs.Changed:
-                state = await self._db.read(runs.reload, state.run.id, state.run.epoch)
+            except (runs.Changed, CommitUnknown):
+                newest = await self._db.read(runs.reload, state.run.id, state.run.epoch)
+                if newest.run == decision.state.at_version(state.run.version + 1).run:
+                    return newest, decision  # the commit that nobody answered for was made
+                state = newest
                 continue
             if applied.released is not None:
                 self._dispatch.advance(applied.released)
@@ -147,12 +178,12 @@ class Worker:
         first = _INLINE_HISTORY if limit is None else min(limit, _INLINE_HISTORY)
         history, own_steps, own_messages = await self._db.read(_conversation, run, first)
         if len(history) == first != limit:  # there is more: read it beside the event loop
-            history, _, _ = await self._db.scan(_conversation, run, -1 if limit is None else limit)
+            history, _, _ = await self._db.scan(_conversation, run, limit)
         return prompt.build(run, model, history, own_steps, own_messages, call, context)
 
 
 async def _conversation(
-    tx: Transaction, run: Run, limit: int
+    tx: Transaction, run: Run, limit: int | None
 ) -> tuple[list[Message], list[Step], list[Message]]:
     """Return the thread before the run, and the run's own steps and messages so far."""
     history = await messages.newest(tx, run.thread_id, limit, except_run=run.id)

@@ -1,8 +1,7 @@
 """The ASGI application: routes from the table of operations, inside the middleware onion."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+import asyncio
+from collections.abc import Mapping
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, Router
@@ -16,10 +15,11 @@ from clew.http.operations import OPERATIONS, ROOTS
 from clew.store import health
 from clew.wire.errors import ApiError
 
-Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+_STORE_PATIENCE = 2.0
+"""Seconds in which the store answers, or the server is not ready."""
 
 
-def create_app(services: Services, keyring: Keyring, lifespan: Lifespan | None = None) -> ASGIApp:
+def create_app(services: Services, keyring: Keyring) -> ASGIApp:
     """Return the API as an ASGI application. The onion, from outside in: request id, errors, keys."""
     operations = Router(_routes(services), redirect_slashes=False, default=_unknown)
     router = Router(
@@ -32,7 +32,6 @@ def create_app(services: Services, keyring: Keyring, lifespan: Lifespan | None =
         ],
         redirect_slashes=False,
         default=_unknown,
-        lifespan=lifespan,
     )
     return RequestId(Errors(Authentication(router, keyring)), services.ids)
 
@@ -72,18 +71,23 @@ class _Healthy:
 
 
 class _Ready:
-    """``GET /readyz``: the store answers too."""
+    """``GET /readyz``: the store and the bus answer too, and the server is not about to stop."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        trouble = self._services.trouble() or await self._of_store()
+        answer = PlainTextResponse(f"{trouble}\n", 503) if trouble else PlainTextResponse("ready\n")
+        await answer(scope, receive, send)
+
+    async def _of_store(self) -> str | None:
         try:
-            await self._services.db.read(health.ping)
+            async with asyncio.timeout(_STORE_PATIENCE):
+                await self._services.db.read(health.ping)
         except Exception:
-            await PlainTextResponse("the store does not answer\n", 503)(scope, receive, send)
-            return
-        await PlainTextResponse("ready\n")(scope, receive, send)
+            return "the store does not answer"
+        return None
 
 
 class _Document:

@@ -1,7 +1,7 @@
 """What a handler is given: one request, checked, with everything it may use."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
@@ -36,6 +36,8 @@ class Services(Struct, frozen=True, kw_only=True):
     """Tokens that a project's runs may use on one day (UTC)."""
     outbound: Guard = field(default_factory=Guard)
     """Says which URLs of clients this server may ask."""
+    trouble: Callable[[], str | None] = lambda: None
+    """Tells why this process should be sent no new requests now, if it should not."""
 
 
 class Call(Struct, Generic[B], kw_only=True):

@@ -33,8 +33,10 @@ class Follower:
     async def read(self) -> Sequence[Entry]:
         """Return what has happened since the last read, without waiting for more."""
         live = self._live.since(self._seen)
-        if live is not None:
-            return self._see(live)
+        return await self.look() if live is None else self._see(live)
+
+    async def look(self) -> Sequence[Entry]:
+        """Return what the rows say has happened since the last read, whatever the bus has told."""
         lasting = await self._read_rows()
         return [*lasting, *self._see(self._live.since(self._seen) or ())]
 

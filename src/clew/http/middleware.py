@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clew.ids import Ids
+from clew.store.database import CommitUnknown, StoreUnavailable, Unstorable
 from clew.store.messages import MOST_MESSAGES, ThreadFull
 from clew.wire.errors import ApiError, invalid
 
@@ -69,13 +70,47 @@ def _as_api_error(scope: Scope, raised: Exception) -> ApiError:
         return raised
     if isinstance(raised, ThreadFull):
         return invalid(f"A thread holds at most {MOST_MESSAGES} messages.", code="message_limit_exceeded")
+    if isinstance(raised, Unstorable):
+        return invalid(f"Your request can't be stored: {raised}.", code="invalid_value")
+    if isinstance(raised, StoreUnavailable):
+        return _away(scope, raised)
+    if isinstance(raised, CommitUnknown):
+        return _unknown_outcome(scope, raised)
     return _our_fault(scope, raised)
+
+
+def _away(scope: Scope, error: Exception) -> ApiError:
+    """The database is away: nothing was done, so the client may safely ask again."""
+    _log.error("%s %s %s: %s", *_what(scope), error)
+    return ApiError(
+        503,
+        "The server's database does not answer. Nothing was stored; ask again.",
+        type="server_error",
+        headers={"retry-after": "1"},
+    )
+
+
+def _unknown_outcome(scope: Scope, error: Exception) -> ApiError:
+    """Asking again might do it twice, unless the request had an idempotency key."""
+    _log.error("%s %s %s: %s", *_what(scope), error)
+    return ApiError(
+        500,
+        "The connection to the database broke at the last moment: this may or may not have been stored. "
+        "Look before you ask again; a request with an Idempotency-Key can be sent again safely.",
+        type="server_error",
+        code="outcome_unknown",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def _what(scope: Scope) -> tuple[object, object, object]:
+    return scope.get("clew.request_id", ""), scope.get("method"), scope.get("path")
 
 
 def _our_fault(scope: Scope, error: Exception) -> ApiError:
     """Log an error that is nobody's but ours; the client learns where to look, and no more."""
     request_id = scope.get("clew.request_id", "")
-    _log.error("%s %s %s failed", request_id, scope.get("method"), scope.get("path"), exc_info=error)
+    _log.error("%s %s %s failed", *_what(scope), exc_info=error)
     return ApiError(
         500, f"The server had an error. Its log says more, under {request_id}.", type="server_error"
     )

@@ -4,29 +4,22 @@ import asyncio
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
 from clew.clock import Clock, SystemClock
-from clew.engine.deliverer import Deliverer
+from clew.engine.assemble import House, assemble
 from clew.engine.engine import Engine
 from clew.http.app import create_app
 from clew.http.auth import Keyring
 from clew.http.call import Services
 from clew.ids import Ids, RandomIds
-from clew.model.catalogue import Models
-from clew.model.chat import ChatModel
-from clew.model.remote import RemoteModel
-from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.settings import Settings
-from clew.store.schema import prepare_sqlite
-from clew.store.sqlite import SqliteDatabase
+from clew.store.database import Database
 from clew.wire import webhooks
 
 _log = logging.getLogger(__name__)
@@ -37,6 +30,7 @@ def run(
     *,
     api_key: str,
     certificate: tuple[Path, Path] | None,
+    works: bool,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM.
@@ -44,11 +38,13 @@ def run(
     Args:
         settings: the settings in force.
         api_key: the key of ``settings.project``.
+        works: whether this process works on runs too.
         certificate: paths of a TLS certificate chain and its key; None serves plain http.
         on_ready: called with the server's URL as soon as it accepts requests.
 
     Raises:
         StoreError: the database cannot be opened.
+        BusError: the bus cannot be reached.
         OSError: the address cannot be listened on.
     """
     listener = _listen(settings.host, settings.port)
@@ -56,8 +52,12 @@ def run(
     shown = _reachable(host, tls=certificate is not None)
     scheme = "https" if certificate else "http"
     url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
+    clock, ids = SystemClock(), RandomIds()
+    house = assemble(settings, encode=webhooks.event, works=works, clock=clock, ids=ids)
+    services = make_services(settings, house, clock, ids)
     config = uvicorn.Config(
-        _build(settings, api_key),
+        create_app(services, Keyring({api_key: settings.project})),
+        lifespan="off",
         log_config=None,
         access_log=False,
         ssl_certfile=str(certificate[0]) if certificate else None,
@@ -65,10 +65,13 @@ def run(
         server_header=False,
         proxy_headers=False,
         ws="none",
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=int(settings.drain_timeout) + 1,
+    )
+    server = HouseServer(
+        config, house.db, house.engine, patience=settings.drain_timeout, on_ready=lambda: on_ready(url)
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_Server(config, lambda: on_ready(url)).serve([listener]))
+        runner.run(server.serve([listener]))
 
 
 def _reachable(host: str, *, tls: bool) -> str:
@@ -83,81 +86,56 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=2048)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it is ready."""
+class HouseServer(uvicorn.Server):
+    """uvicorn's server, with the house that its application stands on.
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    Args:
+        patience: seconds that runs under way are given to end when the server is to stop.
+        on_ready: called when the server accepts requests.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        db: Database,
+        engine: Engine,
+        *,
+        patience: float,
+        on_ready: Callable[[], None],
+    ) -> None:
         super().__init__(config)
-        self._on_ready = on_ready
+        self._db, self._engine = db, engine
+        self._patience, self._on_ready = patience, on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the house, then listen."""
+        await self._db.open()
+        await self._engine.start()
         await super().startup(sockets)
         if self.started:
             gc.collect()
             gc.freeze()  # what was made to start with stays: no collection need look at it again
             self._on_ready()
 
-
-def _build(settings: Settings, api_key: str) -> Any:
-    """Return the application; it opens the store when it starts and closes it when it stops."""
-    clock, ids = SystemClock(), RandomIds()
-    prepare_sqlite(settings.sqlite_path)
-    db = SqliteDatabase(settings.sqlite_path, synchronous=settings.sqlite_synchronous)
-    models = make_models(settings, clock)
-    http = GuardedHttp(Guard(settings.outbound_allow))
-    deliverer = Deliverer(db, http=http, encode=webhooks.event, clock=clock, ids=ids)
-    engine = Engine(
-        db,
-        models=models,
-        clock=clock,
-        ids=ids,
-        max_active_runs=settings.max_active_runs,
-        deliverer=deliverer,
-    )
-
-    @asynccontextmanager
-    async def lifespan(_: Any) -> AsyncIterator[None]:
-        engine.start()
-        yield
-        await engine.stop()
-        await db.close()
-
-    services = make_services(settings, db, engine, models, clock, ids)
-    return create_app(services, Keyring({api_key: settings.project}), lifespan)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Claim nothing more, let requests and runs end, close the house."""
+        self._engine.begin_to_stop()
+        await super().shutdown(sockets)
+        await self._engine.stop(self._patience)
+        await self._db.close()
 
 
-def make_services(
-    settings: Settings, db: SqliteDatabase, engine: Engine, models: Models, clock: Clock, ids: Ids
-) -> Services:
+def make_services(settings: Settings, house: House, clock: Clock, ids: Ids) -> Services:
     """Return what the API stands on."""
     return Services(
-        db=db,
-        dispatch=engine.dispatch,
-        events=engine.events,
+        db=house.db,
+        dispatch=house.engine.dispatch,
+        events=house.engine.events,
         clock=clock,
         ids=ids,
-        models=models.names,
+        models=house.models.names,
         run_expiry=settings.run_expiry * 1000,
         daily_token_budget=settings.daily_token_budget,
         outbound=Guard(settings.outbound_allow),
+        trouble=house.engine.trouble,
     )
-
-
-def make_models(settings: Settings, clock: Clock) -> Models:
-    """Return the models that the settings name: a chat-completions endpoint, or the embedded one."""
-    back_end: ChatModel
-    if settings.model_url is not None:
-        key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
-        back_end = RemoteModel(
-            settings.model_url,
-            key=key,
-            timeout=settings.model_timeout,
-            clock=clock,
-            limit_field=settings.model_limit_field,
-        )
-        names = [settings.model_name] if settings.model_name else []
-        return Models(back_end, names, settings.model_name)
-    from clew.model.embedded import EmbeddedModel
-
-    back_end = EmbeddedModel(settings.embedded_model, data_dir=settings.data_dir, file=settings.model_file)
-    return Models(back_end, [settings.embedded_model], settings.embedded_model)

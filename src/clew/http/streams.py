@@ -48,8 +48,11 @@ class RunStream:
 
     async def _follow(self, follower: Follower, send: Send, gone: "asyncio.Future[None]") -> None:
         pending = self._preface
+        silent = False
         while not gone.done():
-            entries = await follower.read()
+            # After a long silence the rows are asked: the bus may have lost what ended the run.
+            entries = await (follower.look() if silent else follower.read())
+            silent = False
             data = pending + b"".join(self._frame(entry) for entry in entries)
             pending = b""
             if self._is_last(entries) or follower.over:
@@ -58,6 +61,7 @@ class RunStream:
             if data:
                 await send(_body(data))
             elif not await _news(follower, gone):
+                silent = True
                 await send(_body(frames.KEEP_ALIVE))
 
     def _frame(self, entry: Entry) -> bytes:

@@ -12,6 +12,7 @@ _AGENT = Mapper(agents, Agent)
 _ONE = (agents.c.id == param("id"), agents.c.project == param("project"))
 
 INSERT_AGENT = Statement(insert(agents), columns=_AGENT.names)
+HOLD_AGENT = Statement(select(agents.c.seq).where(*_ONE).with_for_update(key_share=True))
 SELECT_AGENT = Statement(select(*_AGENT.columns).where(*_ONE))
 UPDATE_AGENT = Statement(
     update(agents)
@@ -30,6 +31,11 @@ async def get(tx: Transaction, project: str, agent_id: str) -> Agent | None:
     """Return an agent of the project, or None."""
     row = await tx.one(SELECT_AGENT, {"id": agent_id, "project": project})
     return None if row is None else _AGENT.read(row)
+
+
+async def hold(tx: Transaction, project: str, agent_id: str) -> None:
+    """Keep everybody else from changing the agent until the transaction ends."""
+    await tx.hold(HOLD_AGENT, {"id": agent_id, "project": project})
 
 
 async def save(tx: Transaction, agent: Agent) -> None:

@@ -1,7 +1,6 @@
 """Token budgets: what a thread, and a project on one day, has used and may still use."""
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import insert, select, update
 
 from clew.store.statement import Statement, Transaction, param
 from clew.store.tables import threads, usage_by_day
@@ -21,20 +20,20 @@ SELECT_DAY = Statement(
         usage_by_day.c.project == param("project"), usage_by_day.c.day == param("day")
     )
 )
-# PostgreSQL spells this upsert alike.
 COUNT_DAY = Statement(
-    insert(usage_by_day)
-    .values(project=param("project"), day=param("day"), tokens=param("tokens"))
-    .on_conflict_do_update(
-        index_elements=["project", "day"], set_={"tokens": usage_by_day.c.tokens + param("tokens")}
-    )
+    update(usage_by_day)
+    .where(usage_by_day.c.project == param("of_project"), usage_by_day.c.day == param("on_day"))
+    .values(tokens=usage_by_day.c.tokens + param("tokens"))
 )
+BEGIN_DAY = Statement(insert(usage_by_day), columns=["project", "day", "tokens"])
 
 
 async def count(tx: Transaction, project: str, thread_id: str, tokens: int, now: int) -> None:
     """Book the tokens of a run that is over."""
     await tx.run(COUNT_THREAD, {"thread_id": thread_id, "tokens": tokens})
-    await tx.run(COUNT_DAY, {"project": project, "day": now // _DAY, "tokens": tokens})
+    day = now // _DAY
+    if not await tx.run(COUNT_DAY, {"of_project": project, "on_day": day, "tokens": tokens}):
+        await tx.run(BEGIN_DAY, {"project": project, "day": day, "tokens": tokens})
 
 
 async def left_of_thread(tx: Transaction, thread_id: str) -> int | None:

@@ -16,7 +16,15 @@ StoreFunction: TypeAlias = Callable[Concatenate[Transaction, P], Coroutine[Any, 
 
 
 class Database(Protocol):
-    """A store that is open."""
+    """A store whose schema is ready."""
+
+    async def open(self) -> None:
+        """Make sure that this process may use it.
+
+        Raises:
+            StoreError: it may not; the message says what to do.
+        """
+        ...
 
     async def write(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``function`` in a transaction of its own; return when it is durably committed.
@@ -40,3 +48,15 @@ class Database(Protocol):
 
 class StoreError(Exception):
     """The store cannot be opened or used. The message says what to do."""
+
+
+class StoreUnavailable(StoreError):
+    """The database has not answered for too long. Nothing was stored."""
+
+
+class CommitUnknown(StoreError):
+    """The connection broke while a transaction was being committed: it may or may not have been."""
+
+
+class Unstorable(StoreError):
+    """A text that the database cannot keep. The message says why."""

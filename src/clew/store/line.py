@@ -7,7 +7,7 @@ up to the next held run, and that run may start.
 
 from sqlalchemy import Table, func, null, select, update
 
-from clew.store.statement import Row, Statement, Transaction, constant, param
+from clew.store.statement import NextSeq, Row, Statement, Transaction, constant, param
 from clew.store.tables import IS_HELD, IS_LIVE, messages, runs
 
 
@@ -31,9 +31,7 @@ SELECT_HELD_MESSAGES = Statement(
 )
 # A new seq: what waited comes after what was said meanwhile.
 RELEASE_MESSAGE = Statement(
-    update(messages)
-    .where(messages.c.id == param("message_id"))
-    .values(held=null(), seq=select(func.max(messages.c.seq) + constant(1)).scalar_subquery())
+    update(messages).where(messages.c.id == param("message_id")).values(held=null(), seq=NextSeq(messages))
 )
 RELEASE_RUN = Statement(
     update(runs)

@@ -24,6 +24,9 @@ INSERT_MESSAGE = Statement(insert(messages), columns=_MESSAGE.names)
 SELECT_MESSAGE = Statement(select(*_MESSAGE.columns).where(*_ONE))
 UPDATE_METADATA = Statement(update(messages).where(*_ONE).values(metadata=param("new_metadata")))
 DELETE_MESSAGE = Statement(delete(messages).where(*_ONE))
+HOLD_PARENT = Statement(
+    select(threads.c.seq).where(threads.c.id == param("thread_id")).with_for_update(key_share=True)
+)
 COUNT_UP = Statement(
     update(threads)
     .where(threads.c.id == param("thread_id"), threads.c.message_count < param("limit"))
@@ -81,6 +84,7 @@ async def save_metadata(tx: Transaction, message: Message) -> None:
 async def remove(tx: Transaction, project: str, thread_id: str, message_id: str) -> bool:
     """Delete a message. Return whether there was one."""
     keys = {"id": message_id, "thread_id": thread_id, "project": project}
+    await tx.hold(HOLD_PARENT, {"thread_id": thread_id})
     if not await tx.run(DELETE_MESSAGE, keys):
         return False
     await tx.run(COUNT_DOWN, {"thread_id": thread_id})
@@ -97,9 +101,10 @@ async def page(
     return await pages.page(tx, _MESSAGE, wanted, None, **parents)
 
 
-async def newest(tx: Transaction, thread_id: str, limit: int, *, except_run: str) -> list[Message]:
-    """Return the newest ``limit`` messages of a thread (-1: all), oldest first, less those of one run."""
-    rows = await tx.all(SELECT_NEWEST, {"thread_id": thread_id, "limit": limit, "except_run": except_run})
+async def newest(tx: Transaction, thread_id: str, limit: int | None, *, except_run: str) -> list[Message]:
+    """Return the newest ``limit`` messages of a thread (None: all), oldest first, less those of one run."""
+    most = _NO_LIMIT if limit is None else limit
+    rows = await tx.all(SELECT_NEWEST, {"thread_id": thread_id, "limit": most, "except_run": except_run})
     return [_MESSAGE.read(row) for row in reversed(rows)]
 
 

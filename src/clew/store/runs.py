@@ -3,16 +3,16 @@
 from typing import NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, null, select, update
 
 from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveStep
 from clew.core.journal import JUMP
 from clew.core.records import Run
 from clew.core.states import RunStatus
-from clew.store import budgets, line, messages, pages, steps, webhooks
+from clew.store import budgets, line, messages, pages, steps, threads, webhooks
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
-from clew.store.tables import IS_LIVE, runs
+from clew.store.tables import IS_LIVE, runs, takeovers, workers
 
 _RUN = Mapper(runs, Run)
 _ONE = (runs.c.id == param("id"), runs.c.thread_id == param("thread_id"), runs.c.project == param("project"))
@@ -30,6 +30,7 @@ _CHANGING = (
     "position",
     "starts",
     "held",
+    "worker",
 )
 
 INSERT_RUN = Statement(insert(runs), columns=_RUN.names)
@@ -41,25 +42,29 @@ UPDATE_RUN = Statement(
     .where(runs.c.id == param("id"), runs.c.epoch == param("epoch"), runs.c.version == param("version"))
     .values({**{name: param(name) for name in _CHANGING}, "version": runs.c.version + constant(1)})
 )
+HOLD_RUN = Statement(select(runs.c.seq).where(runs.c.id == param("id")).with_for_update(key_share=True))
 CLAIM_RUN = Statement(
     update(runs)
-    .where(runs.c.id == param("id"), IS_LIVE, runs.c.status != _PARKED)
-    .values(epoch=runs.c.epoch + constant(1), version=runs.c.version + constant(1))
+    .where(runs.c.id == param("id"))
+    .values({name: param(f"new_{name}") for name in ("epoch", "version", "worker", "position")})
 )
-CLAIM_EXPIRED = Statement(
+INSERT_TAKEOVER = Statement(
+    insert(takeovers), columns=["run_id", "at", "epoch", "turn", "from_worker", "to_worker"]
+)
+DISOWN_RUN = Statement(
     update(runs)
-    .where(runs.c.id == param("id"), IS_LIVE, runs.c.expires_at <= param("now"))
-    .values(epoch=runs.c.epoch + constant(1), version=runs.c.version + constant(1))
-)
-SKIP_AHEAD = Statement(
-    update(runs).where(runs.c.id == param("id")).values(position=runs.c.position + constant(JUMP))
+    .where(runs.c.id == param("id"), runs.c.epoch == param("epoch"), IS_LIVE)
+    .values(worker=null())
 )
 UPDATE_METADATA = Statement(update(runs).where(*_ONE).values(metadata=param("new_metadata")))
 SELECT_DUE = Statement(select(runs.c.id).where(IS_LIVE, runs.c.expires_at <= param("now")))
 SELECT_NEXT_DUE = Statement(select(func.min(runs.c.expires_at)).where(IS_LIVE))
 # In the order of the index of live runs: by seq, SQLite would walk all runs that ever were.
 SELECT_UNFINISHED = Statement(
-    select(runs.c.id).where(IS_LIVE, runs.c.status != _PARKED).order_by(runs.c.expires_at)
+    select(runs.c.id, runs.c.version, runs.c.status, runs.c.worker, workers.c.beats)
+    .join_from(runs, workers, workers.c.id == runs.c.worker, isouter=True)
+    .where(IS_LIVE, runs.c.status != _PARKED)
+    .order_by(runs.c.expires_at)
 )
 
 
@@ -68,6 +73,16 @@ class Applied(NamedTuple):
 
     state: RunState
     released: str | None
+
+
+class Unfinished(NamedTuple):
+    """A live run that a worker should be working on. ``beats`` are its worker's, None if that has gone."""
+
+    id: str
+    version: int
+    status: str
+    worker: str | None
+    beats: int | None
 
 
 class ClaimLost(Exception):
@@ -106,24 +121,51 @@ async def state(tx: Transaction, run: Run) -> RunState:
     return RunState(run, await steps.waiting(tx, run.id) if waits else None)
 
 
-async def claim(tx: Transaction, run_id: str, now: int) -> RunState | None:
-    """Make the caller the owner of a run that has work to do; None if it has none.
+async def claim(tx: Transaction, run_id: str, worker: str, now: int) -> RunState | None:
+    """Make a worker the owner of a run that has work to do; None if it has none.
 
     Whoever is handed a run claims it unconditionally: the former owner's writes die on the epoch.
     """
-    claimed = await tx.run(CLAIM_RUN, {"id": run_id}) or await tx.run(
-        CLAIM_EXPIRED, {"id": run_id, "now": now}
-    )
-    if not claimed:
-        return None
+    await tx.hold(HOLD_RUN, {"id": run_id})
     row = await tx.one(SELECT_BY_ID, {"id": run_id})
-    if row is None:
+    if row is None or not _has_work(run := _RUN.read(row), now):
         return None
-    owned = await state(tx, _RUN.read(row))
-    if not _may_have_spoken(owned):
-        return owned
-    await tx.run(SKIP_AHEAD, {"id": run_id})
-    return RunState(replace(owned.run, position=owned.run.position + JUMP), owned.waiting)
+    before = await state(tx, run)
+    spoken = _may_have_spoken(before)
+    claimed = replace(
+        run,
+        epoch=run.epoch + 1,
+        version=run.version + 1,
+        worker=worker,
+        position=run.position + (JUMP if spoken else 0),
+    )
+    new = {f"new_{name}": getattr(claimed, name) for name in ("epoch", "version", "worker", "position")}
+    await tx.run(CLAIM_RUN, {"id": run_id, **new})
+    if spoken:
+        await _record_takeover(tx, run, claimed, now)
+    return RunState(claimed, before.waiting)
+
+
+def _has_work(run: Run, now: int) -> bool:
+    waits = run.held is not None or (run.status == RunStatus.REQUIRES_ACTION and now < run.expires_at)
+    return run.status.live and not waits
+
+
+async def _record_takeover(tx: Transaction, before: Run, after: Run, now: int) -> None:
+    takeover = {
+        "run_id": after.id,
+        "at": now,
+        "epoch": after.epoch,
+        "turn": after.turns + 1,
+        "from_worker": before.worker,
+        "to_worker": after.worker,
+    }
+    await tx.run(INSERT_TAKEOVER, takeover)
+
+
+async def disown(tx: Transaction, run_id: str, epoch: int) -> bool:
+    """Give a run up that the caller owns, so that another worker may take it up; say whether it did."""
+    return await tx.run(DISOWN_RUN, {"id": run_id, "epoch": epoch}) > 0
 
 
 def _may_have_spoken(owned: RunState) -> bool:
@@ -140,6 +182,7 @@ async def apply(tx: Transaction, before: RunState, decision: Decision, now: int)
         Changed: the run is another version than ``before``; decide anew.
     """
     after = decision.state.run
+    await threads.hold(tx, after.project, after.thread_id)
     guard = {"id": after.id, "epoch": before.run.epoch, "version": before.run.version}
     values = _RUN.params(after)
     if not await tx.run(UPDATE_RUN, {**{name: values[name] for name in _CHANGING}, **guard}):
@@ -180,6 +223,6 @@ async def due(tx: Transaction, now: int) -> tuple[list[str], int | None]:
     return expired, following[0] if following else None
 
 
-async def unfinished(tx: Transaction) -> list[str]:
-    """Return the ids of live runs that a worker should be working on, the soonest to expire first."""
-    return [row[0] for row in await tx.all(SELECT_UNFINISHED, {})]
+async def unfinished(tx: Transaction) -> list[Unfinished]:
+    """Return the live runs that a worker should be working on, the soonest to expire first."""
+    return [Unfinished(*row) for row in await tx.all(SELECT_UNFINISHED, {})]

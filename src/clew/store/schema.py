@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -10,7 +11,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from clew.store.database import StoreError
 from clew.store.tables import metadata
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration. A database that has it is opened without loading Alembic (0.3 s)."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -32,11 +33,20 @@ def prepare_sqlite(path: Path) -> None:
         raise StoreError(f"{path} is not a Clew database: {error}") from error
     if version is None or version == HEAD:
         return
+    check_version(str(path), version)
+    _upgrade(f"sqlite:///{path}")
+
+
+def check_version(database: str, version: str) -> None:
+    """Refuse a database whose schema is newer than this code.
+
+    Raises:
+        StoreError: with what to do.
+    """
     if version > HEAD:
         raise StoreError(
-            f"{path} was written by a newer Clew (schema {version}, this one knows {HEAD}). Upgrade Clew."
+            f"{database} was written by a newer Clew (schema {version}, this one knows {HEAD}). Upgrade Clew."
         )
-    _upgrade(f"sqlite:///{path}")
 
 
 def _make_private(path: Path) -> None:
@@ -90,14 +100,21 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
-def _upgrade(url: str) -> None:
-    from alembic import command
+def alembic_config() -> Any:
+    """Return Alembic's configuration; its ``attributes["connection"]`` is still to be given."""
     from alembic.config import Config
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import NullPool
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _upgrade(url: str) -> None:
+    from alembic import command
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    config = alembic_config()
     engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:
         config.attributes["connection"] = connection

@@ -38,6 +38,9 @@ class SqliteTransaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    async def hold(self, statement: Statement, params: Params) -> None:
+        """The one writer holds everything."""
+
     async def one(self, statement: Statement, params: Params) -> Row | None:
         row: Row | None = self._connection.execute(statement.sqlite, params).fetchone()
         return row
@@ -99,6 +102,9 @@ class SqliteDatabase:
         if read_only:
             connection.execute("PRAGMA query_only=ON")
         return connection
+
+    async def open(self) -> None:
+        """The file was locked when this object was made."""
 
     # --- the three ways in ---------------------------------------------------------------------
 

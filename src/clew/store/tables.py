@@ -148,6 +148,7 @@ runs = Table(
     Column("position", BigInteger, nullable=False),
     Column("starts", Integer, nullable=False),
     Column("held", Integer),
+    Column("worker", Text),
     Index("runs_by_thread", "thread_id", "seq"),
     # The thread lock: the database itself refuses a second live run.
     Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
@@ -180,6 +181,34 @@ steps = Table(
     Column("metadata", Object, nullable=False),
     Index("steps_by_run", "run_id", "seq"),
     Index("steps_by_thread", "thread_id", "seq"),
+)
+
+# Runs that went on with another worker, or with the same one once more, than the one that had begun a turn.
+takeovers = Table(
+    "takeovers",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("from_worker", Text),
+    Column("to_worker", Text, nullable=False),
+    Index("takeovers_by_run", "run_id"),
+)
+
+# The processes that serve a shared database. ``beats`` goes up while a process lives.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("works", Boolean, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("beats", BigInteger, nullable=False),
+    Column("active_runs", Integer, nullable=False),
 )
 
 answers = Table(

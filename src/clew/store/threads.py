@@ -15,6 +15,8 @@ _ONE = (threads.c.id == param("id"), threads.c.project == param("project"))
 
 INSERT_THREAD = Statement(insert(threads), columns=_THREAD.names)
 SELECT_THREAD = Statement(select(*_THREAD.columns).where(*_ONE))
+# Whoever writes in a thread holds its row first, so that everything in a thread happens in one order.
+HOLD_THREAD = Statement(select(threads.c.seq).where(*_ONE).with_for_update(key_share=True))
 SELECT_LOCK = Statement(
     select(
         threads.c.id,
@@ -58,8 +60,14 @@ async def get(tx: Transaction, project: str, thread_id: str) -> Thread | None:
     return None if row is None else _THREAD.read(row)
 
 
+async def hold(tx: Transaction, project: str, thread_id: str) -> None:
+    """Keep everybody else from writing in the thread until the transaction ends."""
+    await tx.hold(HOLD_THREAD, {"id": thread_id, "project": project})
+
+
 async def lock(tx: Transaction, project: str, thread_id: str) -> tuple[bool, str | None]:
-    """Return whether the project has the thread, and the id of the run that locks it, if any."""
+    """Hold the thread; return whether the project has it, and the id of the run that locks it, if any."""
+    await hold(tx, project, thread_id)
     row = await tx.one(SELECT_LOCK, {"id": thread_id, "project": project})
     return (False, None) if row is None else (True, row[1])
 
@@ -83,6 +91,7 @@ async def save(tx: Transaction, thread: Thread) -> None:
 
 async def remove(tx: Transaction, project: str, thread_id: str) -> bool:
     """Delete a thread with its messages, runs and steps. Return whether there was one."""
+    await hold(tx, project, thread_id)
     if await tx.one(SELECT_THREAD, {"id": thread_id, "project": project}) is None:
         return False
     await tx.run(DELETE_TAGS, {"thread_id": thread_id})

@@ -128,6 +128,9 @@ POSTPONE_DELIVERY = Statement(
     .where(*_THIS)
     .values(due=param("next_due"), attempts=deliveries.c.attempts + constant(1))
 )
+LEASE_DELIVERY = Statement(
+    update(deliveries).where(*_THIS, deliveries.c.due == param("seen_due")).values(due=param("until"))
+)
 DELETE_DELIVERY = Statement(delete(deliveries).where(*_THIS))
 DELETE_OF_WEBHOOK = Statement(delete(deliveries).where(deliveries.c.webhook_seq == param("webhook_seq")))
 SELECT_SEQ = Statement(select(webhooks.c.seq).where(*_ONE))
@@ -209,6 +212,12 @@ async def due(tx: Transaction, webhook_seq: int, now: int, limit: int) -> list[D
     """Return what a webhook is to be told by ``now``, longest due first."""
     keys = {"webhook_seq": webhook_seq, "now": now, "limit": limit}
     return [Delivery(*row) for row in await tx.all(SELECT_DUE, keys)]
+
+
+async def lease(tx: Transaction, delivery: Delivery, until: int) -> bool:
+    """Keep a delivery from other processes until a time; say whether nobody else was quicker."""
+    keys = {**_keys(delivery), "seen_due": delivery.due, "until": until}
+    return await tx.run(LEASE_DELIVERY, keys) > 0
 
 
 async def delivered(tx: Transaction, delivery: Delivery) -> None:

@@ -42,6 +42,7 @@ async def update(call: Call[UpdateAgent]) -> AgentObject:
 
 
 async def _update(tx: Transaction, project: str, agent_id: str, fields: Json) -> Agent:
+    await agents.hold(tx, project, agent_id)
     agent = await agents.get(tx, project, agent_id)
     if agent is None:
         raise not_found("assistant", agent_id)

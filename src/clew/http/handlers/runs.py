@@ -49,8 +49,8 @@ class _NewRun(Struct, frozen=True, kw_only=True):
     messages: Sequence[Message]
     now: int
     expires_at: int
-    claimed: bool
-    """Whether this process can work on it at once, so that it may be born claimed."""
+    claimant: str | None
+    """The worker that can go on with it at once, so that it may be born claimed."""
     wait: bool
     """Whether it waits in line if the thread is busy."""
     daily_budget: int | None
@@ -98,7 +98,7 @@ async def _start(
         messages=added,
         now=now,
         expires_at=now + (call.body.expires_in * 1000 if call.body.expires_in else services.run_expiry),
-        claimed=services.dispatch.ready,
+        claimant=services.dispatch.claimant,
         wait=waits_in_line(call),
         daily_budget=services.daily_token_budget,
         thread=thread,
@@ -107,10 +107,10 @@ async def _start(
     receipt = partial(_started_receipt, thread=created)
     done = await once(call, partial(_insert, new=new), receipt, _Receipt)
     if (state := done.result) is not None:
-        services.events.committed(new.id, journal(state.run, (), ()))
         if state.run.held is None:
             services.dispatch.wake_at(new.expires_at)
             services.dispatch.advance(new.id, state if state.run.epoch else None)
+        services.events.committed(new.id, journal(state.run, (), ()))
     return _answer(call, done.receipt)
 
 
@@ -162,8 +162,8 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
         position=2,  # created and queued
         held=None if place is None else place + 1,
     )
-    if new.claimed and place is None:
-        run = replace(decide(RunState(run), Started(), new.now).state.run, epoch=1)
+    if new.claimant is not None and place is None:
+        run = replace(decide(RunState(run), Started(), new.now).state.run, epoch=1, worker=new.claimant)
     await runs.add(tx, run)
     return RunState(run)
 
@@ -200,13 +200,13 @@ async def submit_tool_outputs(call: Call[SubmitToolOutputs]) -> RunObject | RunS
     outputs = OutputsSubmitted(
         tuple((each.tool_call_id or "", each.output or "") for each in call.body.tool_outputs)
     )
-    claimed = services.dispatch.ready
-    submit = partial(_transition, keys=keys, event=outputs, now=call.now, claim=claimed)
+    claimant = services.dispatch.claimant
+    submit = partial(_transition, keys=keys, event=outputs, now=call.now, claimant=claimant)
     done = await once(call, submit, _resumed_receipt, _Receipt)
     if done.result is not None:
         decision, state = done.result
+        services.dispatch.advance(run_id, state if claimant else None)
         services.events.committed(run_id, decision.entries)
-        services.dispatch.advance(run_id, state if claimed else None)
     return _answer(call, done.receipt)
 
 
@@ -230,7 +230,7 @@ async def cancel(call: Call[None]) -> RunObject:
 
 async def _cancel(tx: Transaction, keys: RunKeys, now: int) -> tuple[RunState, tuple[Entry, ...]]:
     """Ask for the cancellation; a run that still waits in line has no worker to wait for."""
-    _, state = await _transition(tx, keys, CancelRequested(), now, False)
+    _, state = await _transition(tx, keys, CancelRequested(), now, None)
     if state.run.held is None:
         return state, ()
     ended = decide(RunState(replace(state.run, held=None)), Started(), now)
@@ -238,9 +238,10 @@ async def _cancel(tx: Transaction, keys: RunKeys, now: int) -> tuple[RunState, t
 
 
 async def _transition(
-    tx: Transaction, keys: RunKeys, event: Event, now: int, claim: bool
+    tx: Transaction, keys: RunKeys, event: Event, now: int, claimant: str | None
 ) -> tuple[Decision, RunState]:
-    """Decide on what a client asks for, and write it; claim the run for this process if it can start."""
+    """Decide on what a client asks for, and write it; claim the run for a worker that can go on with it."""
+    await threads.hold(tx, keys.project, keys.thread_id)
     run = await runs.get(tx, *keys)
     if run is None:
         raise not_found("run", keys.run_id)
@@ -250,9 +251,9 @@ async def _transition(
     except Refused as refused:
         raise invalid(str(refused)) from None
     state = (await runs.apply(tx, before, decision, now)).state
-    if not claim:
+    if claimant is None:
         return decision, state
-    owned = await runs.claim(tx, run.id, now)
+    owned = await runs.claim(tx, run.id, claimant, now)
     assert owned is not None, "a run that was just queued can be claimed"
     started = decide(owned, Started(), now)
     entered = replace(decision.then(started), entries=decision.entries + started.entries)

@@ -62,6 +62,7 @@ async def update(call: Call[UpdateThread]) -> ThreadObject:
 
 
 async def _update(tx: Transaction, project: str, thread_id: str, fields: Json) -> Thread:
+    await threads.hold(tx, project, thread_id)
     thread = await threads.get(tx, project, thread_id)
     if thread is None:
         raise not_found("thread", thread_id)

@@ -1,0 +1,46 @@
+"""The bus of processes that share a database, over NATS."""
+
+from collections.abc import Callable
+
+from clew.bus.nats_dispatch import NatsDispatch
+from clew.bus.nats_events import NatsEvents
+from clew.bus.nats_link import NatsLink
+
+
+class NatsBus:
+    """Dispatch over JetStream, events over plain NATS.
+
+    Args:
+        url: ``nats://host:4222``, or several such with commas between them.
+        prefix: begins every subject, so that installations can share a server.
+        worker: the id under which this process claims runs.
+        limit: how many runs are worked on at once; 0 for a process that only serves.
+    """
+
+    shared = True
+
+    def __init__(self, url: str, *, prefix: str, worker: str, limit: int) -> None:
+        self._worker = worker
+        self._link = NatsLink(url, prefix)
+        self.dispatch = NatsDispatch(self._link, worker, limit)
+        self.events = NatsEvents(self._link, self.dispatch.works_on)
+
+    @property
+    def up(self) -> bool:
+        """Whether the connection stands now."""
+        return self._link.up
+
+    async def open(self, lost: Callable[[], None]) -> None:
+        """Connect, and begin to take runs. ``lost`` is called when a lost connection has come back.
+
+        Raises:
+            BusError: no server answers, or it has no JetStream.
+        """
+        await self._link.open(self._worker)
+        await self.events.start()
+        await self.dispatch.start()
+        self._link.on_reconnect(lost)
+
+    async def close(self) -> None:
+        """Send what still waits, and disconnect."""
+        await self._link.close()

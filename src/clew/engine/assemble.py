@@ -1,0 +1,128 @@
+"""Puts the engine of a process together, as the settings say."""
+
+import os
+import socket
+from typing import NamedTuple
+
+from clew.bus.bus import Bus, LocalBus
+from clew.clock import Clock
+from clew.engine.deliverer import Deliverer, Encode
+from clew.engine.engine import Engine
+from clew.ids import WORKER, Ids
+from clew.model.catalogue import Models
+from clew.model.chat import ChatModel
+from clew.model.remote import RemoteModel
+from clew.net.client import GuardedHttp
+from clew.net.guard import Guard
+from clew.settings import Settings
+from clew.store.database import Database
+from clew.store.schema import prepare_sqlite
+from clew.store.sqlite import SqliteDatabase
+from clew.store.workers import WorkerRow
+
+
+class House(NamedTuple):
+    """What a process stands on."""
+
+    db: Database
+    engine: Engine
+    models: Models
+
+
+def assemble(settings: Settings, *, encode: Encode, works: bool, clock: Clock, ids: Ids) -> House:
+    """Open the store, and put an engine on it that is not started yet.
+
+    Args:
+        settings: the settings in force.
+        encode: makes the body that a webhook gets.
+        works: whether this process works on runs, or only serves.
+
+    Raises:
+        StoreError: the database cannot be opened.
+    """
+    db = open_database(settings, clock)
+    models = make_models(settings, clock)
+    process = this_process(ids, clock, works=works)
+    deliverer = Deliverer(
+        db,
+        http=GuardedHttp(Guard(settings.outbound_allow)),
+        encode=encode,
+        clock=clock,
+        ids=ids,
+        shared=settings.bus_url is not None,
+    )
+    engine = Engine(
+        db,
+        process=process,
+        bus=_make_bus(settings, process),
+        models=models,
+        clock=clock,
+        ids=ids,
+        takeover_after=int(settings.takeover_after * 1000),
+        deliverer=deliverer,
+    )
+    return House(db, engine, models)
+
+
+def this_process(ids: Ids, clock: Clock, *, works: bool) -> WorkerRow:
+    """Return what other processes see of this one."""
+    now = clock.now()
+    return WorkerRow(
+        id=ids.new(WORKER),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        works=works,
+        started_at=now,
+        seen_at=now,
+    )
+
+
+def open_database(settings: Settings, clock: Clock) -> Database:
+    """Make the database ready for this version, and open it.
+
+    Raises:
+        StoreError: it cannot be used; the message says why.
+    """
+    if not settings.on_postgres:
+        prepare_sqlite(settings.sqlite_path)
+        return SqliteDatabase(settings.sqlite_path, synchronous=settings.sqlite_synchronous)
+    from clew.store.postgres import PostgresDatabase
+    from clew.store.postgres_schema import prepare_postgres
+
+    assert settings.database_url is not None
+    prepare_postgres(settings.database_url)
+    return PostgresDatabase(
+        settings.database_url,
+        clock=clock,
+        connections=settings.database_connections,
+        alone=settings.bus_url is None,
+    )
+
+
+def _make_bus(settings: Settings, process: WorkerRow) -> Bus:
+    limit = settings.max_active_runs if process.works else 0
+    if settings.bus_url is None:
+        return LocalBus(process.id, limit)
+    from clew.bus.nats_bus import NatsBus
+
+    return NatsBus(settings.bus_url, prefix=settings.bus_prefix, worker=process.id, limit=limit)
+
+
+def make_models(settings: Settings, clock: Clock) -> Models:
+    """Return the models that the settings name: a chat-completions endpoint, or the embedded one."""
+    back_end: ChatModel
+    if settings.model_url is not None:
+        key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
+        back_end = RemoteModel(
+            settings.model_url,
+            key=key,
+            timeout=settings.model_timeout,
+            clock=clock,
+            limit_field=settings.model_limit_field,
+        )
+        names = [settings.model_name] if settings.model_name else []
+        return Models(back_end, names, settings.model_name)
+    from clew.model.embedded import EmbeddedModel
+
+    back_end = EmbeddedModel(settings.embedded_model, data_dir=settings.data_dir, file=settings.model_file)
+    return Models(back_end, [settings.embedded_model], settings.embedded_model)

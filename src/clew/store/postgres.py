@@ -1,0 +1,314 @@
+"""PostgreSQL: transactions of asyncpg on a small pool of connections.
+
+The same store functions as on SQLite, with the same outcome: a transaction runs at READ COMMITTED, and
+begins by holding the row of the thread (or agent) that it is about, so whatever happens in a thread
+happens in one order. Two transactions that come into each other's way are no error of the caller's: the
+one that PostgreSQL refuses is run again, and then sees what the other one has done.
+
+asyncpg was chosen by measurement: a transaction of four statements costs it 0.12 ms of CPU, psycopg 0.22
+(0.26 with pipelines), and its own pool 0.17 (see decision 7).
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncpg
+from asyncpg import Connection
+
+from clew.clock import Clock
+from clew.store.database import CommitUnknown, P, StoreError, StoreFunction, StoreUnavailable, T, Unstorable
+from clew.store.statement import Params, Row, Statement
+
+_ATTEMPTS = 5
+"""How often a transaction is run that others come in the way of."""
+
+_PATIENCE = 10_000
+"""Milliseconds for which a server that is away (a restart, a failover) is waited for."""
+
+_PAUSE = 100
+"""Milliseconds between two attempts to reach it."""
+
+_SCANS = 2
+"""Transactions that may read many rows, at one time."""
+
+_STATEMENTS = 1024
+"""Statements that a connection keeps prepared."""
+
+_COMMAND_TIMEOUT = 60
+"""Seconds after which a statement without an answer counts as a lost connection."""
+
+_IN_THE_WAY = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.UniqueViolationError,
+    asyncpg.InvalidCachedStatementError,  # the schema was changed meanwhile
+)
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,  # it has become a standby
+    asyncpg.InterfaceError,  # the connection was found closed
+)
+_SEAT = 0x636C6578
+"""The advisory lock that says whether a process is alone on the database. Held until it closes."""
+
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+_log = logging.getLogger(__name__)
+
+
+class _ServerAway(Exception):
+    """The connection broke, or could not be made: nothing was done that lasts."""
+
+
+def _is_away(error: BaseException) -> bool:
+    mistaken = isinstance(error, ValueError)  # asyncpg's word for a value of the wrong type
+    return isinstance(error, _AWAY) and not mistaken
+
+
+class PostgresTransaction:
+    """The store's transaction on one connection."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def hold(self, statement: Statement, params: Params) -> None:
+        await self.one(statement, params)
+
+    async def one(self, statement: Statement, params: Params) -> Row | None:
+        text, names = statement.postgres
+        row: Row | None = await self._connection.fetchrow(text, *[params[name] for name in names])
+        return row
+
+    async def all(self, statement: Statement, params: Params) -> Sequence[Row]:
+        text, names = statement.postgres
+        rows: Sequence[Row] = await self._connection.fetch(text, *[params[name] for name in names])
+        return rows
+
+    async def run(self, statement: Statement, params: Params) -> int:
+        text, names = statement.postgres
+        status: str = await self._connection.execute(text, *[params[name] for name in names])
+        return int(status.rpartition(" ")[2])
+
+
+class PostgresDatabase:
+    """A PostgreSQL database, whose schema is ready (:mod:`clew.store.schema`). Connects on first use.
+
+    Args:
+        url: ``postgresql://user@host/database``; what it leaves out, PGPASSWORD and its like say.
+        connections: how many there are at most.
+        patience: milliseconds for which a server that is away is waited for.
+        alone: whether this process is the only one on the database.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        connections: int = 16,
+        patience: int = _PATIENCE,
+        alone: bool = True,
+    ) -> None:
+        self._url, self._alone = url, alone
+        self._pool = _Pool(url, connections)
+        self._seat: Connection | None = None
+        self._clock, self._patience = clock, patience
+        self._scans = asyncio.Semaphore(_SCANS)
+        self._writes: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Take this process's seat at the database: the only one, or one of several.
+
+        Raises:
+            StoreError: another process sits where there is room for one.
+        """
+        try:
+            self._seat = await connect(self._url)
+            lock = "pg_try_advisory_lock" if self._alone else "pg_try_advisory_lock_shared"
+            seated = await self._seat.fetchval(f"SELECT {lock}($1)", _SEAT)
+        except (OSError, asyncpg.PostgresError) as error:
+            raise StoreError(f"Cannot use the PostgreSQL database: {first_line(error)}") from error
+        if not seated:
+            await self._seat.close()
+            raise StoreError(
+                "Another Clew process uses this database. "
+                "Several need a bus: set CLEW_BUS_URL for all of them."
+            )
+
+    # --- the three ways in ---------------------------------------------------------------------
+
+    async def write(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``function`` in a transaction of its own; return when it is durably committed.
+
+        A caller that is cancelled meanwhile stops waiting; what it asked for is done all the same.
+
+        Raises:
+            CommitUnknown: the connection broke at the commit.
+            Unstorable: a text holds the character NUL.
+        """
+        if self._closed:
+            raise StoreError("The store is closed.")
+        task = asyncio.ensure_future(self._write(function, *args, **kwargs))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)
+
+    async def _write(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        deadline = self._clock.now() + self._patience
+        attempts = 0
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    return await _commit(connection, function, *args, **kwargs)
+            except _IN_THE_WAY as error:
+                attempts += 1
+                if attempts == _ATTEMPTS:
+                    raise
+                _log.debug("a transaction is run again: %s", error)
+            except asyncpg.CharacterNotInRepertoireError:
+                raise Unstorable("a text holds the character NUL, which PostgreSQL cannot keep") from None
+            except _ServerAway as away:
+                await self._wait_for_server(away, deadline)
+
+    async def read(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that reads a bounded number of rows, all as of one moment."""
+        deadline = self._clock.now() + self._patience
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    await connection.execute(_SNAPSHOT)
+                    try:
+                        return await function(PostgresTransaction(connection), *args, **kwargs)
+                    finally:
+                        await connection.execute("COMMIT")
+            except _ServerAway as away:
+                await self._wait_for_server(away, deadline)
+
+    async def scan(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that may read many rows; only a few of these at one time."""
+        async with self._scans:
+            return await self.read(function, *args, **kwargs)
+
+    async def _wait_for_server(self, away: _ServerAway, deadline: int) -> None:
+        """Pause before the next attempt.
+
+        Raises:
+            StoreUnavailable: the server has been away for too long.
+        """
+        if self._clock.now() >= deadline:
+            raise StoreUnavailable(f"The database does not answer: {away}") from away
+        await self._clock.sleep(_PAUSE)
+
+    async def close(self) -> None:
+        """Finish what was accepted, then close."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        await self._pool.close()
+        if self._seat is not None:
+            self._seat.terminate()
+
+
+async def _commit(
+    connection: Connection, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run a store function between BEGIN and COMMIT.
+
+    Raises:
+        CommitUnknown: the connection broke at the commit.
+    """
+    await connection.execute("BEGIN")
+    try:
+        result = await function(PostgresTransaction(connection), *args, **kwargs)
+    except BaseException:
+        with suppress(Exception):  # where the connection is broken, nothing is left to roll back
+            await connection.execute("ROLLBACK")
+        raise
+    try:
+        await connection.execute("COMMIT")
+    except Exception as error:
+        if _is_away(error):
+            raise CommitUnknown("The connection broke while something was being stored.") from error
+        raise
+    return result
+
+
+class _Pool:
+    """Connections, the warmest first. One that breaks is replaced when it is next needed."""
+
+    def __init__(self, url: str, size: int) -> None:
+        self._url = url
+        self._room = asyncio.Semaphore(size)
+        self._free: list[Connection] = []
+        self._closed = False
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Give a connection with no transaction open; take it back unless it is broken.
+
+        Raises:
+            _ServerAway: there is none, or it broke.
+        """
+        async with self._room:
+            connection = None
+            try:
+                connection = await self._take()
+                yield connection
+            except Exception as error:
+                if not _is_away(error):
+                    raise
+                if connection is not None:
+                    connection.terminate()
+                raise _ServerAway(first_line(error)) from error
+            finally:
+                if connection is not None:
+                    self._give_back(connection)
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.is_closed():
+            return
+        if connection.is_in_transaction() or self._closed:
+            connection.terminate()
+        else:
+            self._free.append(connection)
+
+    async def _take(self) -> Connection:
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_closed():
+                return connection
+        return await connect(self._url, statement_cache_size=_STATEMENTS, max_cached_statement_lifetime=0)
+
+    async def close(self) -> None:
+        self._closed = True
+        while self._free:
+            await self._free.pop().close(timeout=5)
+
+
+async def connect(url: str, **options: Any) -> Connection:
+    """Open a connection of Clew's own kind.
+
+    Raises:
+        OSError: nobody answers there.
+        asyncpg.PostgresError: the server turns us away.
+    """
+    server_settings = {"application_name": "clew", "jit": "off"}
+    return await asyncpg.connect(
+        url, command_timeout=_COMMAND_TIMEOUT, timeout=10, server_settings=server_settings, **options
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """Say what went wrong, in the first line of the driver's words."""
+    return (str(error) or type(error).__name__).splitlines()[0]

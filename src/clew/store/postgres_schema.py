@@ -1,0 +1,91 @@
+"""The schema of a PostgreSQL database: made from the tables, or brought to this version by Alembic."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Dialect
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from clew.store.database import StoreError
+from clew.store.postgres import connect, first_line
+from clew.store.schema import HEAD, alembic_config, check_version
+from clew.store.tables import metadata
+
+_LOCK = 0x636C6577  # "clew"
+"""The advisory lock that one server at a time takes to look at the schema and to change it."""
+
+
+def prepare_postgres(url: str) -> None:
+    """Make the tables, or bring them to this version's schema; many servers may start at one time.
+
+    Raises:
+        StoreError: the database can't be reached, is another program's, or was written by a newer Clew.
+    """
+    try:
+        version = asyncio.run(_prepare(url))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise StoreError(f"Cannot use the PostgreSQL database: {first_line(error)}") from error
+    if version != HEAD:
+        asyncio.run(_upgrade(url))
+
+
+async def _prepare(url: str) -> str:
+    """Make the tables if there are none; return the version of those that are there."""
+    connection = await connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            version = await _version(connection)
+            if version is None:
+                await _create(connection)
+                return HEAD
+            check_version("The PostgreSQL database", version)
+            return version
+    finally:
+        await connection.close()
+
+
+async def _version(connection: Any) -> str | None:
+    tables = {
+        row[0]
+        for row in await connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+        )
+    }
+    if "alembic_version" in tables:
+        return str(await connection.fetchval("SELECT version_num FROM alembic_version"))
+    if tables & set(metadata.tables):
+        raise StoreError("The PostgreSQL database holds tables of another program. Give Clew one of its own.")
+    return None
+
+
+async def _create(connection: Any) -> None:
+    dialect: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    for table in metadata.sorted_tables:
+        await connection.execute(str(CreateTable(table).compile(dialect=dialect)))
+        for index in sorted(table.indexes, key=lambda each: str(each.name)):
+            await connection.execute(str(CreateIndex(index).compile(dialect=dialect)))
+    await connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    await connection.execute("INSERT INTO alembic_version VALUES ($1)", HEAD)
+
+
+async def _upgrade(url: str) -> None:
+    from alembic import command
+    from sqlalchemy import Connection, text
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
+    def upgrade(connection: Connection) -> None:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: connect(url), poolclass=NullPool
+    )
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade)
+    await engine.dispose()
