@@ -1,5 +1,6 @@
 """Fixtures for tests of the server: one of each a module, so that the suite stays quick."""
 
+import itertools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,14 @@ import pytest
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api
 from tests.support.clock import ManualClock
-from tests.support.database import new_database
+from tests.support.database import Place, new_database
 from tests.support.ids import CountingIds
+from tests.support.nats import NatsServer, running_nats
+from tests.support.postgres import PostgresServer, running_postgres
 from tests.support.server import KEYS, MODEL_KEY, Server
 from tests.support.servers import Servers
+
+_NUMBERS = itertools.count(1)
 
 # A shell that runs the tests in the background has SIGINT ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -40,12 +45,15 @@ def model(_scripted_model: ScriptedModel) -> Iterator[ScriptedModel]:
 
 
 @pytest.fixture(scope="module")
-def server(
-    tmp_path_factory: pytest.TempPathFactory, clock: ManualClock, _scripted_model: ScriptedModel
-) -> Iterator[Server]:
+def server_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The database of a module's server."""
+    return new_database(tmp_path_factory.mktemp("server") / "clew.db")
+
+
+@pytest.fixture(scope="module")
+def server(server_place: Place, clock: ManualClock, _scripted_model: ScriptedModel) -> Iterator[Server]:
     """A server that works on runs, shared by a module's tests."""
-    path = new_database(tmp_path_factory.mktemp("server") / "clew.db")
-    with Server(path, _scripted_model.url, clock=clock, ids=CountingIds()) as server:
+    with Server(server_place, _scripted_model.url, clock=clock, ids=CountingIds()) as server:
         yield server
 
 
@@ -74,10 +82,46 @@ def database(tmp_path: Path) -> Path:
     return new_database(tmp_path / "clew.db")
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the whole session."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nats() -> Iterator[NatsServer]:
+    """A NATS server for the whole session."""
+    with running_nats() as server:
+        yield server
+
+
 @pytest.fixture
-def servers(database: Path, model: ScriptedModel, http: httpx2.Client) -> Servers:
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty PostgreSQL database, with the newest schema."""
+    name = f"test_{next(_NUMBERS)}"
+    yield postgres.new_database(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """An empty database of either kind: what a test says of the store holds for both."""
+    kind = "database" if request.param == "sqlite" else "postgres_url"
+    place: Place = request.getfixturevalue(kind)
+    return place
+
+
+@pytest.fixture
+def servers_place(database: Path) -> Place:
+    """The database of the servers that a test starts itself."""
+    return database
+
+
+@pytest.fixture
+def servers(servers_place: Place, model: ScriptedModel, http: httpx2.Client) -> Servers:
     """Servers that a test starts itself, one after another on one database, with a clock of their own."""
-    return Servers(database, model.url, http)
+    return Servers(servers_place, model.url, http)
 
 
 @pytest.fixture

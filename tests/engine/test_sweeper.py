@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -13,10 +12,11 @@ from clew.core.states import RunStatus
 from clew.engine.presence import Presence, SoleWorker
 from clew.engine.sweeper import Sweeper
 from clew.store import runs, threads
-from clew.store.sqlite import SqliteDatabase
+from clew.store.database import Database
 from clew.store.statement import Transaction
 from tests.support import store
 from tests.support.clock import ManualClock
+from tests.support.database import Place
 from tests.support.store import opened
 
 pytestmark = pytest.mark.anyio
@@ -66,15 +66,15 @@ async def _insert(
 
 
 @asynccontextmanager
-async def sweeping(database: Path, presence: Presence) -> AsyncIterator["Sweeping"]:
-    async with opened(database) as db:
+async def sweeping(place: Place, presence: Presence) -> AsyncIterator["Sweeping"]:
+    async with opened(place) as db:
         yield Sweeping(db, presence)
 
 
 class Sweeping:
     """A sweeper, what it hands on, and its clock."""
 
-    def __init__(self, db: SqliteDatabase, presence: Presence) -> None:
+    def __init__(self, db: Database, presence: Presence) -> None:
         self.db, self.clock, self.dispatch = db, ManualClock(store.NOW), Handed()
         self.sweeper = Sweeper(db, dispatch=self.dispatch, presence=presence, clock=self.clock)
 
@@ -86,8 +86,8 @@ class Sweeping:
         return due - self.clock.now()
 
 
-async def test_a_run_on_its_way_to_a_worker_is_not_taken_up(database: Path) -> None:
-    async with sweeping(database, SoleWorker("worker_me")) as world:
+async def test_a_run_on_its_way_to_a_worker_is_not_taken_up(place: Place) -> None:
+    async with sweeping(place, SoleWorker("worker_me")) as world:
 
         async def create(number: int) -> None:
             await world.db.write(_insert, number)
@@ -100,10 +100,8 @@ async def test_a_run_on_its_way_to_a_worker_is_not_taken_up(database: Path) -> N
 
 
 @pytest.mark.parametrize("worker", [None, "worker_me"])
-async def test_what_nobody_works_on_is_taken_up_at_the_second_look(
-    database: Path, worker: str | None
-) -> None:
-    async with sweeping(database, SoleWorker("worker_me")) as world:
+async def test_what_nobody_works_on_is_taken_up_at_the_second_look(place: Place, worker: str | None) -> None:
+    async with sweeping(place, SoleWorker("worker_me")) as world:
         await world.sweep()
         await world.db.write(_insert, 1, worker)
         assert await world.sweep() == 200
@@ -112,16 +110,16 @@ async def test_what_nobody_works_on_is_taken_up_at_the_second_look(
         assert world.dispatch.runs == ["run_1"]
 
 
-async def test_a_process_that_is_alone_takes_up_at_once_what_it_finds_when_it_begins(database: Path) -> None:
-    async with sweeping(database, SoleWorker("worker_me")) as world:
+async def test_a_process_that_is_alone_takes_up_at_once_what_it_finds_when_it_begins(place: Place) -> None:
+    async with sweeping(place, SoleWorker("worker_me")) as world:
         await world.db.write(_insert, 1)
         await world.db.write(_insert, 2, "worker_before", RunStatus.IN_PROGRESS)
         await world.sweep()
         assert world.dispatch.runs == ["run_1", "run_2"]
 
 
-async def test_what_changed_between_two_looks_is_given_time(database: Path) -> None:
-    async with sweeping(database, SoleWorker("worker_me")) as world:
+async def test_what_changed_between_two_looks_is_given_time(place: Place) -> None:
+    async with sweeping(place, SoleWorker("worker_me")) as world:
         await world.sweep()
         await world.db.write(_insert, 1)
         await world.sweep()
@@ -132,16 +130,16 @@ async def test_what_changed_between_two_looks_is_given_time(database: Path) -> N
         assert world.dispatch.runs == ["run_1"]
 
 
-async def test_runs_of_a_worker_that_has_gone_are_taken_up_at_once(database: Path) -> None:
-    async with sweeping(database, Others("worker_dead")) as world:
+async def test_runs_of_a_worker_that_has_gone_are_taken_up_at_once(place: Place) -> None:
+    async with sweeping(place, Others("worker_dead")) as world:
         await world.db.write(_insert, 1, "worker_dead", RunStatus.IN_PROGRESS)
         await world.db.write(_insert, 2, "worker_alive", RunStatus.IN_PROGRESS)
         assert await world.sweep() == 5000
         assert world.dispatch.runs == ["run_1"]
 
 
-async def test_only_the_process_that_leads_looks_after_what_is_nobodys(database: Path) -> None:
-    async with sweeping(database, Others("worker_dead", leads=False)) as world:
+async def test_only_the_process_that_leads_looks_after_what_is_nobodys(place: Place) -> None:
+    async with sweeping(place, Others("worker_dead", leads=False)) as world:
         await world.db.write(_insert, 1, "worker_dead", RunStatus.IN_PROGRESS)
         await world.db.write(_insert, 2)
         await world.db.write(_insert, 3, "worker_me", RunStatus.IN_PROGRESS)
@@ -149,8 +147,8 @@ async def test_only_the_process_that_leads_looks_after_what_is_nobodys(database:
         assert world.dispatch.runs == ["run_3"]
 
 
-async def test_a_run_that_waits_for_room_is_handed_on_again_after_a_while(database: Path) -> None:
-    async with sweeping(database, Others()) as world:
+async def test_a_run_that_waits_for_room_is_handed_on_again_after_a_while(place: Place) -> None:
+    async with sweeping(place, Others()) as world:
         world.dispatch.busy = False
         await world.db.write(_insert, 1)
         await world.sweep(5)
@@ -166,8 +164,8 @@ async def test_a_run_that_waits_for_room_is_handed_on_again_after_a_while(databa
         assert world.dispatch.runs == ["run_1"] * 3
 
 
-async def test_a_cancellation_that_its_worker_did_not_hear_of_is_told_again(database: Path) -> None:
-    async with sweeping(database, Others()) as world:
+async def test_a_cancellation_that_its_worker_did_not_hear_of_is_told_again(place: Place) -> None:
+    async with sweeping(place, Others()) as world:
         await world.db.write(_insert, 1, "worker_me", RunStatus.CANCELLING)
         world.dispatch.advance("run_1")
         await world.sweep()

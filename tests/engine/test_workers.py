@@ -17,12 +17,13 @@ from clew.engine.worker import Worker
 from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
 from clew.store import agents, messages, runs, steps, threads
+from clew.store.database import Database
 from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Transaction
 from clew.testing.scripted_model import ScriptedModel
 from tests.support import store
 from tests.support.clock import ManualClock
-from tests.support.database import dump
+from tests.support.database import Place, dump
 from tests.support.ids import CountingIds
 from tests.support.store import NOW, PROJECT, opened
 
@@ -38,7 +39,7 @@ def model() -> Iterator[ScriptedModel]:
 class House:
     """A database, and workers that share nothing else."""
 
-    def __init__(self, db: SqliteDatabase, model: ScriptedModel) -> None:
+    def __init__(self, db: Database, model: ScriptedModel) -> None:
         self.db, self._model = db, model
         self.clock, self._ids = ManualClock(NOW), CountingIds()
         self._gateways: list[RemoteModel] = []
@@ -77,67 +78,67 @@ async def _thread_with_run(tx: Transaction) -> None:
 
 
 @asynccontextmanager
-async def house(path: Path, model: ScriptedModel) -> AsyncIterator[House]:
-    async with opened(path) as db:
+async def house(place: Place, model: ScriptedModel) -> AsyncIterator[House]:
+    async with opened(place) as db:
         await db.write(_thread_with_run)
         made = House(db, model)
         yield made
         await made.aclose()
 
 
-async def test_a_worker_whose_run_was_taken_over_writes_nothing(database: Path, model: ScriptedModel) -> None:
+async def test_a_worker_whose_run_was_taken_over_writes_nothing(place: Place, model: ScriptedModel) -> None:
     slow = model.hold("from the slow one")
     model.reply("from the quick one")
-    async with house(database, model) as world:
+    async with house(place, model) as world:
         first = asyncio.ensure_future(world.worker().advance("run_1"))
         await slow.gates[0].reached.wait_async()
         await world.worker().advance("run_1")
         assert (await world.run()).status == "completed"
-        before = dump(database)
+        before = dump(place)
         slow.release()
         await first
-        assert dump(database) == before
+        assert dump(place) == before
         assert await world.said() == ["from the quick one"]
         assert len(await world.db.read(steps.of_run, "run_1")) == 1
         assert (await world.run()).epoch == 2
 
 
-async def test_of_two_workers_at_once_one_ends_the_run(database: Path, model: ScriptedModel) -> None:
-    async with house(database, model) as world:
+async def test_of_two_workers_at_once_one_ends_the_run(place: Place, model: ScriptedModel) -> None:
+    async with house(place, model) as world:
         await asyncio.gather(*(world.worker().advance("run_1") for _ in range(5)))
         assert (await world.run()).status == "completed"
         assert len(await world.said()) == 1
 
 
 async def test_a_worker_whose_run_was_deleted_stops_without_a_trace(
-    database: Path, model: ScriptedModel
+    place: Place, model: ScriptedModel
 ) -> None:
     slow = model.hold("to nobody")
-    async with house(database, model) as world:
+    async with house(place, model) as world:
         working = asyncio.ensure_future(world.worker().advance("run_1"))
         await slow.gates[0].reached.wait_async()
         await world.db.write(threads.remove, PROJECT, "thread_1")
         slow.release()
         await working
-        assert dump(database)["messages"] == dump(database)["steps"] == dump(database)["runs"] == []
+        assert dump(place)["messages"] == dump(place)["steps"] == dump(place)["runs"] == []
 
 
 async def test_a_run_that_is_over_or_unknown_asks_nothing_of_anybody(
-    database: Path, model: ScriptedModel
+    place: Place, model: ScriptedModel
 ) -> None:
-    async with house(database, model) as world:
+    async with house(place, model) as world:
         worker = world.worker()
         await worker.advance("run_1")
-        before = dump(database)
+        before = dump(place)
         await worker.advance("run_1")
         await worker.advance("run_unheard_of")
-        assert dump(database) == before
+        assert dump(place) == before
         assert len(model.requests) == 1
 
 
-async def test_the_loop_goes_on_while_the_model_is_slow(database: Path, model: ScriptedModel) -> None:
+async def test_the_loop_goes_on_while_the_model_is_slow(place: Place, model: ScriptedModel) -> None:
     slow = model.silence(then="at last")
-    async with house(database, model) as world:
+    async with house(place, model) as world:
         working = asyncio.ensure_future(world.worker().advance("run_1"))
         await slow.gates[0].reached.wait_async()
         for _ in range(100):

@@ -73,11 +73,11 @@ def test_a_missing_key_is_refused(server: Server, http: httpx2.Client) -> None:
 def test_no_operation_answers_without_a_key(
     server: Server, http: httpx2.Client, world: World, operation: Operation, root: str
 ) -> None:
-    before = dump(server.path)
+    before = dump(server.place)
     url = server.url + root.format(project="alpha") + world.path(operation)
     response = http.request(operation.method, url, json=right_body(operation, world))
     assert error_of(response, 401)["code"] == "invalid_api_key"
-    assert dump(server.path) == before
+    assert dump(server.place) == before
 
 
 def test_what_is_not_an_operation_needs_a_key_too(server: Server, http: httpx2.Client) -> None:

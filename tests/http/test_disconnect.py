@@ -22,7 +22,7 @@ def _request(api: Api, server: Server, body: bytes, length: int) -> socket.socke
 def test_a_request_that_breaks_off_is_not_done_and_not_reported_as_a_fault(
     api: Api, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = dump(server.path)
+    before = dump(server.place)
     caplog.set_level(logging.INFO)
     for _ in range(20):
         _request(api, server, b'{"metadata"', 1000).close()
@@ -30,4 +30,4 @@ def test_a_request_that_breaks_off_is_not_done_and_not_reported_as_a_fault(
     until(lambda: b"200 OK" in answered.recv(65536))
     answered.close()
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
-    assert len(dump(server.path)["threads"]) == len(before["threads"]) + 1
+    assert len(dump(server.place)["threads"]) == len(before["threads"]) + 1

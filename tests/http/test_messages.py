@@ -1,12 +1,12 @@
 """Messages: what may be said, and that it is kept as it was said."""
 
-import sqlite3
 from typing import Any
 
 import pytest
 
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, text
+from tests.support.database import change
 from tests.support.refusals import Refuses
 from tests.support.server import Server
 
@@ -110,8 +110,7 @@ def test_a_thread_holds_a_hundred_thousand_messages_and_not_one_more(
     api: Api, server: Server, model: ScriptedModel
 ) -> None:
     thread = api.thread("first")
-    with sqlite3.connect(server.path) as rows:
-        rows.execute("UPDATE threads SET message_count = 99999 WHERE id = ?", (thread,))
+    change(server.place, f"UPDATE threads SET message_count = 99999 WHERE id = '{thread}'")
     last = api.post(f"/threads/{thread}/messages", {"role": "user", "content": "the last one"})
     error = api.refused(400, "POST", f"/threads/{thread}/messages", {"role": "user", "content": "x"})
     assert error["code"] == "message_limit_exceeded"

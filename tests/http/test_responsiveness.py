@@ -11,7 +11,7 @@ from tests.support.server import Server
 def test_a_writer_that_waits_for_the_disk_holds_up_no_reader(api: Api, server: Server) -> None:
     thread = api.thread("kept")
     answers: list[str] = []
-    other_process = sqlite3.connect(server.path, isolation_level=None)
+    other_process = sqlite3.connect(server.place, isolation_level=None)
     other_process.execute("BEGIN IMMEDIATE")  # no commit can be made until this ends
     writer = threading.Thread(target=lambda: answers.append(api.thread("late")))
     writer.start()

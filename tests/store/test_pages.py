@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -10,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clew.store import messages, threads
+from clew.store.database import Database
 from clew.store.pages import Page, PageRequest
-from clew.store.sqlite import SqliteDatabase
 from tests.support import store
+from tests.support.database import Place
 from tests.support.store import PROJECT, opened
 
 ANY = settings(
@@ -27,7 +27,7 @@ ORDERS: st.SearchStrategy[Literal["asc", "desc"]] = st.sampled_from(["asc", "des
 class Notebook:
     """A thread of the store, and the list of ids that it should be."""
 
-    def __init__(self, db: SqliteDatabase, number: int) -> None:
+    def __init__(self, db: Database, number: int) -> None:
         self._db, self._thread, self._count = db, f"thread_{number}", 0
         self.ids: list[str] = []
 
@@ -65,8 +65,8 @@ class Notebook:
 class Shelf:
     """One database for all examples: each takes a thread of its own, among the others'."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._used = 0
 
     def use(self, story: Any) -> None:
@@ -74,7 +74,7 @@ class Shelf:
         self._used += 1
 
         async def play() -> None:
-            async with opened(self._path) as db:
+            async with opened(self._place) as db:
                 notebook = Notebook(db, self._used)
                 await notebook.open()
                 await story(notebook)
@@ -83,8 +83,8 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(database: Path) -> Shelf:
-    return Shelf(database)
+def shelf(place: Place) -> Shelf:
+    return Shelf(place)
 
 
 @ANY

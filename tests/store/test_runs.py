@@ -1,8 +1,5 @@
 """Runs in the store: claims, guards, and the lock that the database itself keeps."""
 
-import sqlite3
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
@@ -12,10 +9,10 @@ from clew.core.events import CancelRequested, Started
 from clew.core.records import Run
 from clew.core.states import LIVE, RunStatus
 from clew.store import messages, runs, steps, threads
-from clew.store.sqlite import SqliteDatabase
+from clew.store.database import Conflict, Database
 from clew.store.statement import Transaction
 from tests.support import store
-from tests.support.database import dump
+from tests.support.database import Place, dump
 from tests.support.store import NOW, PROJECT, opened
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +23,7 @@ async def _with_run(tx: Transaction, run: Run) -> None:
     await runs.add(tx, run)
 
 
-async def _claimed(db: SqliteDatabase, now: int = NOW) -> RunState:
+async def _claimed(db: Database, now: int = NOW) -> RunState:
     state = await db.write(runs.claim, "run_1", "worker_1", now)
     assert state is not None
     return state
@@ -41,72 +38,72 @@ def _writing(state: RunState) -> Decision:
 @pytest.mark.parametrize("first", sorted(LIVE))
 @pytest.mark.parametrize("second", sorted(LIVE))
 async def test_the_database_itself_refuses_a_second_live_run(
-    database: Path, first: RunStatus, second: RunStatus
+    place: Place, first: RunStatus, second: RunStatus
 ) -> None:
-    async with opened(database) as db:
+    async with opened(place) as db:
         await db.write(_with_run, store.run("run_1", status=first))
-        with pytest.raises(sqlite3.IntegrityError, match=r"runs\.thread_id"):
+        with pytest.raises(Conflict, match=r"live_run_of_thread|runs\.thread_id"):
             await db.write(runs.add, store.run("run_2", status=second))
         await db.write(_with_run, store.run("run_3", "thread_2", status=second))
 
 
-async def test_runs_that_are_over_lock_nothing(database: Path) -> None:
+async def test_runs_that_are_over_lock_nothing(place: Place) -> None:
     over = [status for status in RunStatus if status not in LIVE]
-    async with opened(database) as db:
+    async with opened(place) as db:
         await db.write(_with_run, store.run("run_1", status=over[0]))
         for number, status in enumerate(over):
             await db.write(runs.add, store.run(f"run_over_{number}", status=status))
-        assert await db.read(threads.lock, PROJECT, "thread_1") == (True, None)
+        assert await db.write(threads.lock, PROJECT, "thread_1") == (True, None)
         await db.write(runs.add, store.run("run_live"))
-        assert await db.read(threads.lock, PROJECT, "thread_1") == (True, "run_live")
-        assert await db.read(threads.lock, "beta", "thread_1") == (False, None)
+        assert await db.write(threads.lock, PROJECT, "thread_1") == (True, "run_live")
+        assert await db.write(threads.lock, "beta", "thread_1") == (False, None)
 
 
-async def test_a_worker_that_lost_its_claim_writes_nothing(database: Path) -> None:
-    async with opened(database) as db:
+async def test_a_worker_that_lost_its_claim_writes_nothing(place: Place) -> None:
+    async with opened(place) as db:
         await db.write(_with_run, store.run())
         stale = await _claimed(db)
         newer = await _claimed(db)
         assert newer.run.epoch == stale.run.epoch + 1
-        before = dump(database)
+        before = dump(place)
         with pytest.raises(runs.ClaimLost):
             await db.write(runs.apply, stale, _writing(stale), NOW)
         with pytest.raises(runs.ClaimLost):
             await db.read(runs.reload, "run_1", stale.run.epoch)
-        assert dump(database) == before
+        assert dump(place) == before
         applied = await db.write(runs.apply, newer, _writing(newer), NOW)
         assert applied.state.run.version == newer.run.version + 1
         assert len(await db.read(messages.of_run, "run_1")) == 0
         assert len(await db.read(steps.of_run, "run_1")) == 1
 
 
-async def test_a_worker_that_looked_at_an_older_version_decides_anew(database: Path) -> None:
-    async with opened(database) as db:
+async def test_a_worker_that_looked_at_an_older_version_decides_anew(place: Place) -> None:
+    async with opened(place) as db:
         await db.write(_with_run, store.run())
         owner = await _claimed(db)
         cancelling = decide(owner, CancelRequested(), NOW)
         await db.write(runs.apply, owner, cancelling, NOW)
-        before = dump(database)
+        before = dump(place)
         with pytest.raises(runs.Changed):
             await db.write(runs.apply, owner, _writing(owner), NOW)
-        assert dump(database) == before
+        assert dump(place) == before
         reloaded = await db.read(runs.reload, "run_1", owner.run.epoch)
         assert reloaded.run.status == RunStatus.CANCELLING
         await db.write(runs.apply, reloaded, decide(reloaded, Started(), NOW), NOW)
 
 
-async def test_a_worker_whose_run_was_deleted_writes_nothing(database: Path) -> None:
-    async with opened(database) as db:
+async def test_a_worker_whose_run_was_deleted_writes_nothing(place: Place) -> None:
+    async with opened(place) as db:
         await db.write(_with_run, store.run())
         owner = await _claimed(db)
         await db.write(threads.remove, PROJECT, "thread_1")
         with pytest.raises(runs.ClaimLost):
             await db.write(runs.apply, owner, _writing(owner), NOW)
-        assert not any(dump(database).values())
+        assert not any(dump(place).values())
 
 
-async def test_metadata_of_clients_and_writes_of_workers_do_not_disturb_each_other(database: Path) -> None:
-    async with opened(database) as db:
+async def test_metadata_of_clients_and_writes_of_workers_do_not_disturb_each_other(place: Place) -> None:
+    async with opened(place) as db:
         await db.write(_with_run, store.run())
         owner = await _claimed(db)
         await db.write(runs.save_metadata, replace(owner.run, metadata={"seen": "yes"}))
@@ -117,8 +114,8 @@ async def test_metadata_of_clients_and_writes_of_workers_do_not_disturb_each_oth
 
 
 @pytest.mark.parametrize("status", list(RunStatus))
-async def test_only_runs_with_work_to_do_can_be_claimed(database: Path, status: RunStatus) -> None:
-    async with opened(database) as db:
+async def test_only_runs_with_work_to_do_can_be_claimed(place: Place, status: RunStatus) -> None:
+    async with opened(place) as db:
         await db.write(_with_run, store.run(status=status))
         at_work = status in LIVE and status != RunStatus.REQUIRES_ACTION
         assert (await db.write(runs.claim, "run_1", "worker_1", NOW) is not None) == at_work
@@ -127,8 +124,8 @@ async def test_only_runs_with_work_to_do_can_be_claimed(database: Path, status: 
         assert await db.write(runs.claim, "run_unheard_of", "worker_1", late) is None
 
 
-async def test_recovery_finds_the_runs_that_somebody_must_work_on(database: Path) -> None:
-    async with opened(database) as db:
+async def test_recovery_finds_the_runs_that_somebody_must_work_on(place: Place) -> None:
+    async with opened(place) as db:
         for number, status in enumerate(RunStatus):
             run = store.run(f"run_{status}", f"thread_{number}", status=status)
             await db.write(_with_run, replace(run, expires_at=NOW + number))
@@ -139,8 +136,8 @@ async def test_recovery_finds_the_runs_that_somebody_must_work_on(database: Path
         assert following is not None
 
 
-async def test_a_deleted_thread_takes_everything_with_it_and_nothing_else(database: Path) -> None:
-    async with opened(database) as db:
+async def test_a_deleted_thread_takes_everything_with_it_and_nothing_else(place: Place) -> None:
+    async with opened(place) as db:
         for number in (1, 2):
             thread, run = f"thread_{number}", f"run_{number}"
             await db.write(_with_run, store.run(run, thread))
@@ -148,7 +145,7 @@ async def test_a_deleted_thread_takes_everything_with_it_and_nothing_else(databa
             await db.write(steps.add, store.step(f"step_{number}", run, thread))
         assert await db.write(threads.remove, "beta", "thread_1") is False
         assert await db.write(threads.remove, PROJECT, "thread_1") is True
-        left = {table: [row[1] for row in rows] for table, rows in dump(database).items() if rows}
+        left = {table: [row[1] for row in rows] for table, rows in dump(place).items() if rows}
         assert left == {
             "threads": ["thread_2"],
             "messages": ["msg_2"],

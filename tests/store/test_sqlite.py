@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from clew.store import agents, threads
-from clew.store.database import StoreError
+from clew.store.database import Database, StoreError
 from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Statement, Transaction
 from tests.support import store
@@ -28,7 +28,7 @@ FOREIGN_KEYS = Statement(text("PRAGMA foreign_keys"))
 class Held:
     """Holds the writer inside a transaction, so that those who come meanwhile form one group."""
 
-    def __init__(self, db: SqliteDatabase) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
         self._entered, self._released = threading.Event(), threading.Event()
 

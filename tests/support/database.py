@@ -1,13 +1,24 @@
-"""Databases for tests: real SQLite files, copied from one that was migrated once."""
+"""Databases for tests: real SQLite files and PostgreSQL databases, copied from one that was migrated once."""
 
 import shutil
 import sqlite3
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeAlias
 
+import asyncpg
+
+from clew.clock import Clock
+from clew.store.database import Database
+from clew.store.postgres import PostgresDatabase
 from clew.store.schema import prepare_sqlite
+from clew.store.sqlite import SqliteDatabase
 from clew.store.tables import metadata
+from tests.support.aside import aside
+
+Place: TypeAlias = Path | str
+"""Where a database is: a SQLite file, or PostgreSQL's URL."""
 
 TABLES = tuple(table.name for table in metadata.sorted_tables)
 
@@ -35,12 +46,46 @@ def copy_database(source: Path, target: Path) -> Path:
     return target
 
 
-def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:
+def open_place(place: Place, clock: Clock) -> Database:
+    """Open a database, wherever it is."""
+    return SqliteDatabase(place) if isinstance(place, Path) else PostgresDatabase(place, clock=clock)
+
+
+def dump(place: Place) -> dict[str, list[tuple[object, ...]]]:
     """Return every row of every table, as a reader beside the server sees them."""
-    connection = sqlite3.connect(path)
+    if not isinstance(place, Path):
+        return aside(lambda: _dump_postgres(place))
+    connection = sqlite3.connect(place)
     try:
         return {
             table: connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall() for table in TABLES
         }
     finally:
         connection.close()
+
+
+def change(place: Place, statement: str) -> None:
+    """Change rows behind the server's back."""
+    if isinstance(place, Path):
+        with sqlite3.connect(place) as connection:
+            connection.execute(statement)
+        connection.close()
+    else:
+        aside(lambda: _change_postgres(place, statement))
+
+
+async def _change_postgres(url: str, statement: str) -> None:
+    connection: Any = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
+
+
+async def _dump_postgres(url: str) -> dict[str, list[tuple[object, ...]]]:
+    connection: Any = await asyncpg.connect(url)
+    try:
+        return {
+            table: [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table} ORDER BY 1, 2")]
+            for table in TABLES
+        }
+    finally:
+        await connection.close()

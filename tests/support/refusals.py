@@ -15,11 +15,11 @@ class Unchanged:
         self._before: dict[str, list[tuple[object, ...]]] = {}
 
     def __enter__(self) -> None:
-        self._before = dump(self._server.path)
+        self._before = dump(self._server.place)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            assert dump(self._server.path) == self._before, "a refused request has left something behind"
+            assert dump(self._server.place) == self._before, "a refused request has left something behind"
 
 
 class Refuses:

@@ -3,14 +3,13 @@
 import asyncio
 import socket
 import threading
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import uvicorn
 
 from clew.bus.bus import LocalBus
-from clew.clock import Clock
+from clew.clock import Clock, SystemClock
 from clew.engine.assemble import this_process
 from clew.engine.deliverer import Deliverer
 from clew.engine.engine import Engine
@@ -23,9 +22,9 @@ from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
-from clew.store.schema import prepare_sqlite
-from clew.store.sqlite import SqliteDatabase
+from clew.store.database import Database
 from clew.wire import webhooks
+from tests.support.database import Place, open_place
 
 KEYS = {"alpha": "clew_alpha-key-0123456789abcdef", "beta": "clew_beta-key-0123456789abcdef"}
 """The key of each of the two projects."""
@@ -40,7 +39,7 @@ class Server:
     """A server in a thread of its own. Use it as a context manager.
 
     Args:
-        path: the database.
+        place: the database, with the newest schema.
         model_url: the chat-completions endpoint that answers.
         model_timeout: seconds that the model may stay silent.
         run_expiry: milliseconds after which an unfinished run expires.
@@ -51,7 +50,7 @@ class Server:
 
     def __init__(
         self,
-        path: Path,
+        place: Place,
         model_url: str,
         *,
         clock: Clock,
@@ -63,7 +62,7 @@ class Server:
         outbound: GuardedHttp | None = None,
         daily_token_budget: int | None = None,
     ) -> None:
-        self.path = path
+        self.place = place
         self._model_url, self._model_timeout = model_url, model_timeout
         self._clock, self._ids = clock, ids
         self._run_expiry, self._max_active_runs, self._works = run_expiry, max_active_runs, works
@@ -104,8 +103,7 @@ class Server:
             self._ready.set()
 
     def _make(self) -> HouseServer:
-        prepare_sqlite(self.path)
-        db = SqliteDatabase(self.path)
+        db = open_place(self.place, SystemClock())
         gateway = RemoteModel(self._model_url, key=MODEL_KEY, timeout=self._model_timeout, clock=self._clock)
         models = Models(gateway, ["scripted", "vendor/large"])
         process = this_process(self._ids, self._clock, works=self._works)
@@ -136,7 +134,7 @@ class Server:
         )
         return HouseServer(config, db, engine, patience=0, on_ready=self._ready.set)
 
-    def _deliverer(self, db: SqliteDatabase) -> Deliverer | None:
+    def _deliverer(self, db: Database) -> Deliverer | None:
         if self._outbound is None:
             return None
         return Deliverer(

@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from tests.support.api import Api
 from tests.support.clock import ManualClock
+from tests.support.database import Place
 from tests.support.ids import CountingIds
 from tests.support.server import KEYS, Server
 
 
 class Servers:
-    """Starts servers on one database file, with one clock that all of them go by."""
+    """Starts servers on one database, with one clock that all of them go by."""
 
-    def __init__(self, path: Path, model_url: str, http: httpx2.Client) -> None:
-        self.path = path
+    def __init__(self, place: Place, model_url: str, http: httpx2.Client) -> None:
+        self.place = place
         self.clock = ManualClock()
         self.model_url = model_url
         self._http, self._ids = http, CountingIds()
@@ -25,5 +25,5 @@ class Servers:
     @contextmanager
     def start(self, **options: Any) -> Iterator[Api]:
         """Serve, and give the API as project alpha sees it. ``options`` are :class:`Server`'s."""
-        with Server(self.path, self.model_url, clock=self.clock, ids=self._ids, **options) as server:
+        with Server(self.place, self.model_url, clock=self.clock, ids=self._ids, **options) as server:
             yield Api(self._http, server.url, KEYS["alpha"])

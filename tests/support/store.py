@@ -2,23 +2,24 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
+from clew.clock import SystemClock
 from clew.core.records import Agent, Message, Run, RunConfig, Step, Thread, text_part
-from clew.store.sqlite import SqliteDatabase
+from clew.store.database import Database
 from clew.store.statement import Transaction
+from tests.support.database import Place, open_place
 
 PROJECT = "alpha"
 NOW = 1_800_000_000_000
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteDatabase]:
+async def opened(place: Place) -> AsyncIterator[Database]:
     """Open a database and close it at the end."""
-    db = SqliteDatabase(path)
+    db = open_place(place, SystemClock())
     try:
         yield db
     finally:

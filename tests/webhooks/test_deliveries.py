@@ -20,7 +20,7 @@ from tests.webhooks.receiver import Answer, Receiver
 
 def outbox(server: Server) -> list[tuple[int, int]]:
     """Return due time and attempts of what is still to be told."""
-    connection = sqlite3.connect(server.path)
+    connection = sqlite3.connect(server.place)
     try:
         return connection.execute("SELECT due, attempts FROM deliveries ORDER BY seq").fetchall()
     finally:

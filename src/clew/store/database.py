@@ -50,6 +50,10 @@ class StoreError(Exception):
     """The store cannot be opened or used. The message says what to do."""
 
 
+class Conflict(StoreError):
+    """The rows that are there do not allow those that were to be written."""
+
+
 class StoreUnavailable(StoreError):
     """The database has not answered for too long. Nothing was stored."""
 

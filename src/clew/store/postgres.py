@@ -19,7 +19,16 @@ import asyncpg
 from asyncpg import Connection
 
 from clew.clock import Clock
-from clew.store.database import CommitUnknown, P, StoreError, StoreFunction, StoreUnavailable, T, Unstorable
+from clew.store.database import (
+    CommitUnknown,
+    Conflict,
+    P,
+    StoreError,
+    StoreFunction,
+    StoreUnavailable,
+    T,
+    Unstorable,
+)
 from clew.store.statement import Params, Row, Statement
 
 _ATTEMPTS = 5
@@ -52,7 +61,6 @@ _AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.ReadOnlySQLTransactionError,  # it has become a standby
     asyncpg.InterfaceError,  # the connection was found closed
 )
 _SEAT = 0x636C6578
@@ -153,7 +161,9 @@ class PostgresDatabase:
         A caller that is cancelled meanwhile stops waiting; what it asked for is done all the same.
 
         Raises:
+            Conflict: rows are in its way, however often it is tried.
             CommitUnknown: the connection broke at the commit.
+            StoreUnavailable: the server is away for too long.
             Unstorable: a text holds the character NUL.
         """
         if self._closed:
@@ -173,7 +183,7 @@ class PostgresDatabase:
             except _IN_THE_WAY as error:
                 attempts += 1
                 if attempts == _ATTEMPTS:
-                    raise
+                    raise Conflict(first_line(error)) from error
                 _log.debug("a transaction is run again: %s", error)
             except asyncpg.CharacterNotInRepertoireError:
                 raise Unstorable("a text holds the character NUL, which PostgreSQL cannot keep") from None
@@ -231,6 +241,9 @@ async def _commit(
     await connection.execute("BEGIN")
     try:
         result = await function(PostgresTransaction(connection), *args, **kwargs)
+    except asyncpg.ReadOnlySQLTransactionError as error:
+        connection.terminate()
+        raise _ServerAway("it has become a standby") from error
     except BaseException:
         with suppress(Exception):  # where the connection is broken, nothing is left to roll back
             await connection.execute("ROLLBACK")

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clew.store.database import P, StoreError, StoreFunction, T
+from clew.store.database import Conflict, P, StoreError, StoreFunction, T
 from clew.store.lock import FileLock
 from clew.store.statement import Params, Row, Statement
 
@@ -200,7 +200,7 @@ def _run_in_savepoint(connection: sqlite3.Connection, transaction: SqliteTransac
             raise
         connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
-        return job, None, error
+        return job, None, Conflict(str(error)) if isinstance(error, sqlite3.IntegrityError) else error
     connection.execute("RELEASE job")
     return job, result, None
 

