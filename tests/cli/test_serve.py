@@ -159,11 +159,11 @@ def test_a_missing_embedded_model_is_announced(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(
         "clew.model.embedded.machine.obstacle", lambda: "no engine: pip install 'clew[local]'"
     )
-    module._warn_about_model(load(data_dir=tmp_path))
+    module.warn_about_model(load(data_dir=tmp_path))
     monkeypatch.setattr("clew.model.embedded.machine.obstacle", lambda: None)
-    module._warn_about_model(load(data_dir=tmp_path))
-    module._warn_about_model(load(data_dir=tmp_path, embedded_model="gpt-17"))
-    module._warn_about_model(load(data_dir=tmp_path, model_url="http://127.0.0.1:1/v1"))
+    module.warn_about_model(load(data_dir=tmp_path))
+    module.warn_about_model(load(data_dir=tmp_path, embedded_model="gpt-17"))
+    module.warn_about_model(load(data_dir=tmp_path, model_url="http://127.0.0.1:1/v1"))
     assert len(said) == 3
     assert "pip install 'clew[local]'" in said[0]
     assert "491 MB" in said[1]

@@ -1,10 +1,12 @@
 """A plain HTTP client of the API, and what tests ask of it again and again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import httpx2
 
+from tests.support.sse import Frame, frames
 from tests.support.wait import until
 
 Json: TypeAlias = dict[str, Any]
@@ -41,6 +43,22 @@ class Api:
             params=query,
             headers={"Authorization": f"Bearer {self.key}", **(headers or {})},
         )
+
+    @contextmanager
+    def stream(self, method: str, path: str, json: Any = None, **query: Any) -> Iterator[Iterator[Frame]]:
+        """Send a request that is answered by a stream, on a connection of its own; give its frames."""
+        with (
+            httpx2.Client(timeout=30) as client,
+            client.stream(
+                method,
+                f"{self._url}{self.root}{path}",
+                json=json,
+                params=query,
+                headers={"Authorization": f"Bearer {self.key}"},
+            ) as response,
+        ):
+            assert response.status_code == 200, response.read()
+            yield frames(response)
 
     def ok(self, method: str, path: str, json: Any = None, **more: Any) -> Json:
         """Send a request that must succeed, with 200 as always, and return its JSON."""

@@ -18,7 +18,7 @@ from clew.bus.local_events import LocalEvents, LocalSubscription, Window
 from clew.bus.nats_link import NatsLink
 from clew.core.journal import ENDINGS, Entry
 
-_WINDOW_PATIENCE = 1.0
+_WINDOW_PATIENCE = 0.25
 """Seconds in which whoever works on a run sends its window."""
 
 _GRACE = 0.2
@@ -162,6 +162,8 @@ class _Remote:
 
     async def _ask(self) -> None:
         """Take over the window of whoever works on the run. What is published later follows on it."""
+        window = self._events.local.window(self._run_id)
+        before = None if window is None else window.end
         asked = self._run_id.encode()
         data = await self._events.link.ask(self._events.windows, asked, _WINDOW_PATIENCE)
         window = self._events.local.window(self._run_id)
@@ -170,7 +172,8 @@ class _Remote:
         entries = [] if data is None else packets.decode(data).entries()
         if entries and entries[-1].end >= (window.end or 0):
             window.begin_anew(entries)
-        window.wake()  # the rows may have gone on before anybody listened
+        elif window.end == before:  # nobody works on it now: the rows say what happened meanwhile
+            window.begin_anew(())
 
     async def _receive(self, message: Msg) -> None:
         window = self._events.local.window(self._run_id)

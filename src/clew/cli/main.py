@@ -21,6 +21,7 @@ __all__ = ["FAILED", "INTERRUPTED", "NOT_FOUND", "TIMED_OUT", "USAGE", "Commands
 _COMMANDS = {
     "demo": ("clew.demo", "Show the lesson, end to end, on a server of its own."),
     "serve": ("clew.cli.serve", "Serve threads and runs."),
+    "worker": ("clew.cli.worker", "Work on the runs of servers that share a database."),
     "env": ("clew.cli.env", "Print what clients need to find the server."),
     "models": ("clew.cli.models", "List and fetch embedded models."),
 }

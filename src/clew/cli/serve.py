@@ -42,7 +42,7 @@ from clew.settings import Settings, default_data_dir
 def serve(own_bundle: Path | None, **flags: Any) -> None:
     """Serve threads and runs."""
     settings = load_settings(**flags)
-    _check_outbound(settings)
+    check_outbound(settings)
     private_directory(settings.data_dir)
     key = keys.api_key(settings)
     certificate = None
@@ -50,7 +50,7 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
         now = SystemClock().now()
         made = certificates.ensure(settings.data_dir, settings.host, now, own_bundle)
         certificate = (made.cert, made.key)
-    _warn_about_model(settings)
+    warn_about_model(settings)
     # A plain SIGTERM would end the process before the `finally` below, and before stdout is flushed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
@@ -72,7 +72,12 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
         server_file.remove(settings.data_dir, os.getpid())
 
 
-def _check_outbound(settings: Settings) -> None:
+def check_outbound(settings: Settings) -> None:
+    """Say now what is wrong with CLEW_OUTBOUND_ALLOW.
+
+    Raises:
+        Problem: with the words for it.
+    """
     if not settings.outbound_allow:
         return
     from clew.net.guard import Guard
@@ -109,7 +114,7 @@ def model_to_ask_for(settings: Settings) -> str | None:
 
 def _banner(settings: Settings, info: server_file.ServerInfo) -> str:
     key = keys.key_path(settings) if settings.api_key is None else "CLEW_API_KEY"
-    data = settings.data_dir if settings.database_url is None else _without_password(settings.database_url)
+    data = settings.data_dir if settings.database_url is None else without_password(settings.database_url)
     lines = [
         f"Clew is ready at {info.url}",
         f"  project endpoint  {info.url}/api/projects/{info.project}",
@@ -133,20 +138,21 @@ def _data_dir_flag(settings: Settings) -> str:
 def _model(settings: Settings) -> str:
     if settings.model_url is not None:
         name = f"{settings.model_name} at " if settings.model_name else ""
-        return f"{name}{_without_password(settings.model_url)}"
+        return f"{name}{without_password(settings.model_url)}"
     if settings.model_file is not None:
         return f"embedded, from {settings.model_file}"
     return f"embedded {settings.embedded_model}, good enough to try things: --model-url names a real one"
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:
         return url
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def _warn_about_model(settings: Settings) -> None:
+def warn_about_model(settings: Settings) -> None:
     """Say now what would otherwise fail, or take long, in the first run."""
     if settings.model_url is not None:
         return

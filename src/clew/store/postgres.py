@@ -62,6 +62,7 @@ _AWAY = (
     asyncpg.TooManyConnectionsError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InterfaceError,  # the connection was found closed
+    asyncpg.InternalClientError,  # it was just being closed
 )
 _SEAT = 0x636C6578
 """The advisory lock that says whether a process is alone on the database. Held until it closes."""

@@ -1,0 +1,88 @@
+"""``clew worker``."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from clew.cli.options import load_settings, setting
+from clew.cli.problems import INTERRUPTED, USAGE, Problem
+from clew.cli.serve import check_outbound, warn_about_model, without_password
+from clew.settings import Settings
+
+
+@click.command(
+    epilog="""\b
+Any number of workers share the runs of one database with any number of servers:
+  export CLEW_DATABASE_URL=postgresql://clew@db/clew CLEW_BUS_URL=nats://bus:4222
+  clew serve --no-worker
+  clew worker
+"""
+)
+@setting("database_url", "--database")
+@setting("bus_url", "--bus")
+@setting("model_url", "--model-url")
+@setting("data_dir", "--data-dir")
+def worker(**flags: Any) -> None:
+    """Work on the runs that servers accept. SIGTERM lets what is under way end, or hands it over."""
+    settings = load_settings(**flags)
+    if settings.bus_url is None:
+        raise Problem("a worker needs a bus to be handed runs: set CLEW_BUS_URL to nats://host:4222", USAGE)
+    check_outbound(settings)
+    warn_about_model(settings)
+
+    from clew.bus.bus import BusError
+    from clew.store.database import StoreError
+
+    try:
+        _run(settings)
+    except (StoreError, BusError) as error:
+        raise Problem(str(error)) from None
+
+
+def _run(settings: Settings) -> None:
+    from clew.clock import SystemClock
+    from clew.engine.assemble import assemble
+    from clew.ids import RandomIds
+    from clew.wire import webhooks
+
+    house = assemble(settings, encode=webhooks.event, works=True, clock=SystemClock(), ids=RandomIds())
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        _on_signals(stop)
+        await house.db.open()
+        await house.engine.start()
+        click.echo(f"Clew works on the runs of {without_password(settings.database_url or '')}")
+        await stop.wait()
+        click.echo("Ending: what is under way gets a moment, the rest is handed over.", err=True)
+        await house.engine.stop(settings.drain_timeout)
+        await house.db.close()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(work())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    """Have the first SIGINT or SIGTERM end the work in good order, and a second one end it at once."""
+    loop = asyncio.get_running_loop()
+
+    def end(*_: object) -> None:
+        if stop.is_set():
+            sys.exit(INTERRUPTED)
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
