@@ -44,6 +44,7 @@ class NatsLink:
         self._fresh = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
         self._on_reconnect: list[Callable[[], None]] = []
+        self._closing = False
 
     async def open(self, name: str) -> None:
         """Connect; ``name`` is shown in the server's monitoring.
@@ -71,7 +72,7 @@ class NatsLink:
                 reconnect_time_wait=0.5,  # type: ignore[arg-type]  # declared as int, used in asyncio.sleep
                 ping_interval=5,
                 max_outstanding_pings=2,
-                disconnected_cb=_said("the bus is away; runs go on, and it is asked again and again"),
+                disconnected_cb=self._disconnected,
                 reconnected_cb=self._reconnected,
                 error_cb=_complain,
             )
@@ -93,6 +94,10 @@ class NatsLink:
     def on_reconnect(self, function: Callable[[], None]) -> None:
         """Have a function called whenever a lost connection has come back."""
         self._on_reconnect.append(function)
+
+    async def _disconnected(self) -> None:
+        if not self._closing:
+            _log.warning("the bus is away; runs go on, and it is asked again and again")
 
     async def _reconnected(self) -> None:
         _log.info("the bus is back")
@@ -137,6 +142,7 @@ class NatsLink:
 
     async def close(self) -> None:
         """Send what still waits, then disconnect."""
+        self._closing = True
         if self._sender is not None:
             self._sender.cancel()
         if self._client.is_closed:
@@ -145,13 +151,6 @@ class NatsLink:
             subject, payload, reply = self._outbox.popleft()
             await self._client.publish(subject, payload, reply)
         await self._client.close()
-
-
-def _said(what: str) -> Callable[[], Awaitable[None]]:
-    async def say() -> None:
-        _log.warning(what)
-
-    return say
 
 
 async def _complain(error: Exception) -> None:

@@ -23,6 +23,10 @@ _COMMANDS = {
     "serve": ("clew.cli.serve", "Serve threads and runs."),
     "worker": ("clew.cli.worker", "Work on the runs of servers that share a database."),
     "env": ("clew.cli.env", "Print what clients need to find the server."),
+    "doctor": ("clew.cli.doctor", "Look at store, bus, model, clock and disk, and say what to do."),
+    "migrate": ("clew.cli.migrate", "Bring the database's schema to this version."),
+    "backup": ("clew.cli.backup", "Copy the SQLite database, while the server runs."),
+    "restore": ("clew.cli.backup", "Put a copy in the place of the SQLite database."),
     "models": ("clew.cli.models", "List and fetch embedded models."),
 }
 

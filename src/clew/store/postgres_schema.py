@@ -1,7 +1,8 @@
 """The schema of a PostgreSQL database: made from the tables, or brought to this version by Alembic."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import Dialect
@@ -13,6 +14,8 @@ from clew.store.postgres import connect, first_line
 from clew.store.schema import HEAD, alembic_config, check_version
 from clew.store.tables import metadata
 
+T = TypeVar("T")
+
 _LOCK = 0x636C6577  # "clew"
 """The advisory lock that one server at a time takes to look at the schema and to change it."""
 
@@ -23,12 +26,33 @@ def prepare_postgres(url: str) -> None:
     Raises:
         StoreError: the database can't be reached, is another program's, or was written by a newer Clew.
     """
+    if asyncio.run(_guarded(_prepare, url)) != HEAD:
+        asyncio.run(_guarded(_upgrade, url))
+
+
+async def postgres_version(url: str) -> str | None:
+    """Return the schema's version of a database; None if it has no tables.
+
+    Raises:
+        StoreError: the database can't be reached, or is another program's.
+    """
+
+    async def look(url: str) -> str | None:
+        connection = await connect(url)
+        try:
+            return await _version(connection)
+        finally:
+            await connection.close()
+
+    return await _guarded(look, url)
+
+
+async def _guarded(function: Callable[[str], Awaitable[T]], url: str) -> T:
+    """Say in our words what is wrong with a database."""
     try:
-        version = asyncio.run(_prepare(url))
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return await function(url)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         raise StoreError(f"Cannot use the PostgreSQL database: {first_line(error)}") from error
-    if version != HEAD:
-        asyncio.run(_upgrade(url))
 
 
 async def _prepare(url: str) -> str:

@@ -26,7 +26,7 @@ def prepare_sqlite(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _make_private(path)
     try:
-        version = _sqlite_version(path)
+        version = sqlite_version(path)
         if version is None:
             _create_sqlite(path)
     except sqlite3.Error as error:
@@ -82,7 +82,12 @@ def _create_sqlite(path: Path) -> None:
         connection.close()
 
 
-def _sqlite_version(path: Path) -> str | None:
+def sqlite_version(path: Path) -> str | None:
+    """Return the schema's version of a database file; None if it is empty.
+
+    Raises:
+        sqlite3.Error: it is no database, or another program's.
+    """
     connection = sqlite3.connect(path)
     try:
         tables = _tables(connection)

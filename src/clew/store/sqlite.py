@@ -52,6 +52,21 @@ class SqliteTransaction:
         return self._connection.execute(statement.sqlite, params).rowcount
 
 
+def read_beside(path: Path, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that reads, on a database that a server may own meanwhile.
+
+    Raises:
+        sqlite3.Error: the file can't be read.
+    """
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA query_only=ON")
+        connection.execute("BEGIN")
+        return _drive(function(SqliteTransaction(connection), *args, **kwargs))
+    finally:
+        connection.close()
+
+
 class _Job(NamedTuple):
     """A transaction that waits for the writer."""
 

@@ -1,0 +1,88 @@
+"""``clew backup`` and ``clew restore``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from clew.cli.options import load_settings, setting
+from clew.cli.problems import FAILED, USAGE, Problem
+from clew.cli.serve import without_password
+from clew.settings import Settings
+from clew.store import backup as copies
+from clew.store.backup import Contents
+from clew.store.database import StoreError
+
+_SHOWN = ("agents", "threads", "messages", "runs", "steps")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  clew backup clew-2026-11-26.db
+  clew restore clew-2026-11-26.db      with the server stopped
+"""
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@setting("database_url", "--database")
+@setting("data_dir", "--data-dir")
+def backup(file: Path, database_url: str | None, data_dir: Path | None) -> None:
+    """Copy the SQLite database to FILE, while the server runs, and check the copy."""
+    settings = load_settings(database_url=database_url, data_dir=data_dir)
+    source = _sqlite(settings, "pg_dump --format=custom --file={file} {url}", file)
+    with _bar("Copying") as progress, _problems():
+        contents = copies.back_up(source, file.absolute(), progress)
+    click.echo(f"{file} holds {_summary(contents)}. It is whole: every page and reference was checked.")
+
+
+@click.command(
+    epilog="""\b
+Example:
+  clew restore clew-2026-11-26.db
+"""
+)
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@setting("database_url", "--database")
+@setting("data_dir", "--data-dir")
+def restore(file: Path, database_url: str | None, data_dir: Path | None) -> None:
+    """Put a copy in the place of the SQLite database. The one that was there is kept aside."""
+    settings = load_settings(database_url=database_url, data_dir=data_dir)
+    database = _sqlite(settings, "pg_restore --clean --if-exists --dbname={url} {file}", file)
+    with _bar("Restoring") as progress, _problems():
+        contents, aside = copies.restore(file, database, progress)
+    click.echo(f"{database} now holds {_summary(contents)}.")
+    if aside is not None:
+        click.echo(f"What was there before is {aside}; delete it when you need it no more.")
+
+
+def _sqlite(settings: Settings, command: str, file: Path) -> Path:
+    """Return the SQLite file; say how PostgreSQL does it, if the database is one."""
+    if not settings.on_postgres:
+        return settings.sqlite_path
+    url = without_password(settings.database_url or "")
+    raise Problem(f"PostgreSQL brings its own tools: {command.format(file=file, url=url)}", USAGE)
+
+
+def _summary(contents: Contents) -> str:
+    counted = [f"{contents.rows[table]:,} {table}" for table in _SHOWN if table in contents.rows]
+    return ", ".join(counted[:-1]) + f" and {counted[-1]}"
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[copies.Progress]:
+    columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise Problem(str(error), FAILED) from None

@@ -1,0 +1,319 @@
+"""What ``clew doctor`` looks at. Each check says what it found and, where it matters, what to do."""
+
+import asyncio
+import os
+import platform
+import shutil
+import sqlite3
+import ssl
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+import clew
+from clew.bus.bus import BusError
+from clew.cli import certificates, keys, server_file
+from clew.cli.serve import without_password
+from clew.clock import Clock
+from clew.core.states import RunStatus
+from clew.settings import Settings
+from clew.store import census, workers
+from clew.store.backup import check as check_file
+from clew.store.census import Census
+from clew.store.database import StoreError
+from clew.store.schema import HEAD, sqlite_version
+from clew.store.sqlite import read_beside
+from clew.store.statement import Transaction
+from clew.store.workers import WorkerRow
+
+Level: TypeAlias = Literal["ok", "note", "warn", "fail"]
+
+_LITTLE_DISK, _HARDLY_ANY_DISK = 2 * 1024**3, 200 * 1024**2
+_SLOW_FLUSH = 20.0
+_SKEW, _BAD_SKEW = 1.0, 30.0
+_PATIENCE = 5.0
+_FEW_CONNECTIONS = 0.8
+_LATE_DELIVERY = 60.0
+
+
+class Finding(Struct, frozen=True):
+    """What a check found. ``advice`` says what to do about it."""
+
+    subject: str
+    level: Level
+    text: str
+    advice: str | None = None
+
+
+Check: TypeAlias = Callable[[Settings, Clock], Awaitable[list[Finding]]]
+
+
+async def versions(settings: Settings, clock: Clock) -> list[Finding]:
+    """What runs here."""
+    text = f"Clew {clew.__version__}, Python {platform.python_version()} on {platform.system()}"
+    return [Finding("versions", "ok", f"{text}, SQLite {sqlite3.sqlite_version}")]
+
+
+async def data_dir(settings: Settings, clock: Clock) -> list[Finding]:
+    """The data directory: private, with room, on a disk that flushes in good time."""
+    folder = settings.data_dir
+    if not folder.is_dir():
+        return [Finding("data", "note", f"{folder} is not there yet; the first `clew serve` makes it")]
+    findings = []
+    if os.name == "posix" and folder.stat().st_mode & 0o077:
+        advice = f"keys and conversations lie there: chmod 700 {folder}"
+        findings.append(Finding("data", "warn", f"{folder} is open to other users", advice))
+    free = shutil.disk_usage(folder).free
+    level: Level = "fail" if free < _HARDLY_ANY_DISK else "warn" if free < _LITTLE_DISK else "ok"
+    room = None if level == "ok" else "make room: a full disk refuses every write"
+    findings.append(Finding("disk", level, f"{free / 1024**3:.1f} GB free at {folder}", room))
+    if not settings.on_postgres:
+        findings.append(_flush_time(folder))
+    return findings
+
+
+def _flush_time(folder: Path) -> Finding:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            times = []
+            for _ in range(20):
+                begun = time.perf_counter()
+                file.write(b"x" * 4096)
+                file.flush()
+                os.fsync(file.fileno())
+                times.append((time.perf_counter() - begun) * 1000)
+    except OSError as error:
+        return Finding(
+            "disk", "fail", f"{folder} can't be written: {error.strerror}", "let Clew's user write there"
+        )
+    flush = statistics.median(times)
+    if flush <= _SLOW_FLUSH:
+        return Finding("disk", "ok", f"a durable write takes {flush:.2f} ms")
+    advice = "every commit waits for one: use a local SSD, not a network disk"
+    return Finding("disk", "warn", f"a durable write takes {flush:.0f} ms", advice)
+
+
+async def key(settings: Settings, clock: Clock) -> list[Finding]:
+    """The key that clients send."""
+    if settings.api_key is not None:
+        return [Finding("key", "ok", "from CLEW_API_KEY")]
+    if keys.existing_key(settings) is None:
+        return [Finding("key", "note", "none yet; the first `clew serve` makes one")]
+    return [Finding("key", "ok", str(keys.key_path(settings)))]
+
+
+# --- the store -----------------------------------------------------------------------------------
+
+
+async def store(settings: Settings, clock: Clock) -> list[Finding]:
+    """The database: there, whole, of this version; and its clock."""
+    if settings.on_postgres:
+        return await _postgres(settings, clock)
+    path = settings.sqlite_path
+    if not path.is_file():
+        return [Finding("store", "note", f"{path} is not there yet; the first `clew serve` makes it")]
+    try:
+        version = sqlite_version(path)
+        contents = await asyncio.to_thread(check_file, path) if version == HEAD else None
+    except (StoreError, sqlite3.Error) as error:
+        return [Finding("store", "fail", str(error), "restore a backup: clew restore FILE")]
+    if contents is None:
+        return [_outdated(str(path), version)]
+    size = path.stat().st_size / 1024**2
+    text = f"{path}, {size:.0f} MB, schema {version}, {contents.rows['messages']:,} messages"
+    return [Finding("store", "ok", f"{text}; every page is sound")]
+
+
+def _outdated(where: str, version: str | None) -> Finding:
+    text = f"{where} has schema {version}, this Clew wants {HEAD}"
+    return Finding("store", "warn", text, "the next start brings it there, or now: clew migrate")
+
+
+async def _postgres(settings: Settings, clock: Clock) -> list[Finding]:
+    from clew.store.postgres import connect
+    from clew.store.postgres_schema import postgres_version
+
+    url = settings.database_url or ""
+    try:
+        version = await postgres_version(url)
+        connection = await connect(url)
+    except (StoreError, OSError) as error:
+        return [Finding("store", "fail", str(error), "correct CLEW_DATABASE_URL, or start the server")]
+    try:
+        name = await connection.fetchval("SHOW server_version")
+        used = await connection.fetchval("SELECT count(*) FROM pg_stat_activity")
+        most = int(await connection.fetchval("SHOW max_connections"))
+        skew = clock.now() / 1000 - float(
+            await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())")
+        )
+    finally:
+        await connection.close()
+    if version != HEAD:
+        return [_outdated(without_password(url), version)]
+    findings = [Finding("store", "ok", f"{without_password(url)}, PostgreSQL {name}, schema {version}")]
+    advice = "raise max_connections, or lower CLEW_DATABASE_CONNECTIONS"
+    full = used > most * _FEW_CONNECTIONS
+    text = (
+        f"{used} of {most} connections in use; each Clew process opens up to {settings.database_connections}"
+    )
+    findings.append(Finding("store", "warn" if full else "ok", text, advice if full else None))
+    return [*findings, _skewed(skew)]
+
+
+def _skewed(skew: float) -> Finding:
+    text = f"this machine's is {abs(skew):.2f} s {'ahead of' if skew > 0 else 'behind'} the database's"
+    if abs(skew) < _SKEW:
+        return Finding("clock", "ok", text)
+    level: Level = "fail" if abs(skew) > _BAD_SKEW else "warn"
+    return Finding("clock", level, text, "run NTP on both: expiry goes by each process's own clock")
+
+
+async def runs(settings: Settings, clock: Clock) -> list[Finding]:
+    """What is going on: live runs, their workers, what webhooks are still to be told."""
+    try:
+        looked = await _look(settings, clock)
+    except (StoreError, sqlite3.Error):
+        return []  # the check of the store says what is wrong with it
+    if looked is None:
+        return []
+    now, (counted, there) = clock.now(), looked
+    live = ", ".join(f"{count} {status}" for status, count in counted.live.items() if count) or "none is live"
+    findings = [Finding("runs", "ok", f"{live}; {counted.in_line} in line on busy threads")]
+    if settings.bus_url is not None:
+        findings.append(_workers(there, counted.live[RunStatus.QUEUED], now, settings))
+    late = (now - (counted.oldest_delivery_due or now)) / 1000
+    if late > _LATE_DELIVERY:
+        text = f"{counted.deliveries} deliveries wait, the oldest {late:.0f} s late"
+        findings.append(Finding("webhooks", "warn", text, "see each webhook's last_error"))
+    return findings
+
+
+async def _look(settings: Settings, clock: Clock) -> tuple[Census, list[WorkerRow]] | None:
+    """Count what a database holds beside whoever uses it; None if it is not there or not up to date."""
+    if not settings.on_postgres:
+        path = settings.sqlite_path
+        if not path.is_file() or sqlite_version(path) != HEAD:
+            return None
+        return await asyncio.to_thread(read_beside, path, _counts)
+    from clew.store.postgres import PostgresDatabase
+    from clew.store.postgres_schema import postgres_version
+
+    url = settings.database_url or ""
+    if await postgres_version(url) != HEAD:
+        return None
+    db = PostgresDatabase(url, clock=clock, connections=2, patience=0)
+    try:
+        return await db.read(_counts)
+    finally:
+        await db.close()
+
+
+async def _counts(tx: Transaction) -> tuple[Census, list[WorkerRow]]:
+    return await census.take(tx), await workers.all_(tx)
+
+
+def _workers(there: list[WorkerRow], waiting: int, now: int, settings: Settings) -> Finding:
+    fresh = [row for row in there if now - row.seen_at < settings.takeover_after * 1000 + 5_000]
+    working = [row for row in fresh if row.works]
+    text = f"{len(working)} work and {len(fresh) - len(working)} only serve"
+    if working:
+        return Finding("workers", "ok", f"{text}: {', '.join(f'{row.host}/{row.pid}' for row in fresh)}")
+    level: Level = "fail" if waiting else "note"
+    return Finding("workers", level, f"{text}; {waiting} runs wait", "start one: clew worker")
+
+
+# --- bus, model, server --------------------------------------------------------------------------
+
+
+async def bus(settings: Settings, clock: Clock) -> list[Finding]:
+    """The bus: there, with JetStream."""
+    if settings.bus_url is None:
+        return []
+    from clew.bus.nats_link import NatsLink
+
+    link = NatsLink(settings.bus_url, settings.bus_prefix)
+    try:
+        await link.open("clew doctor")
+        await link.jetstream.account_info()
+    except BusError as error:
+        return [Finding("bus", "fail", str(error))]
+    except Exception as error:
+        text = f"the NATS server has no JetStream ({type(error).__name__})"
+        return [Finding("bus", "fail", text, "start it with JetStream: nats-server -js")]
+    finally:
+        await link.close()
+    shown = ", ".join(without_password(part.strip()) for part in settings.bus_url.split(","))
+    return [Finding("bus", "ok", f"{shown}, with JetStream")]
+
+
+async def model(settings: Settings, clock: Clock) -> list[Finding]:
+    """The model: an endpoint that answers, or weights that are here."""
+    if settings.model_url is None:
+        return [_embedded(settings)]
+    import httpx2
+
+    url = settings.model_url.rstrip("/") + "/models"
+    secret = settings.model_api_key.get_secret_value() if settings.model_api_key else None
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    shown = without_password(settings.model_url)
+    begun = time.perf_counter()
+    try:
+        async with httpx2.AsyncClient(timeout=_PATIENCE) as client:
+            status = (await client.get(url, headers=headers)).status_code
+    except httpx2.HTTPError as error:
+        text = f"{shown} does not answer ({type(error).__name__})"
+        return [Finding("model", "fail", text, "start it, or correct CLEW_MODEL_URL; runs fail until then")]
+    took = (time.perf_counter() - begun) * 1000
+    if status in (401, 403):
+        return [Finding("model", "fail", f"{shown} refuses the key ({status})", "correct CLEW_MODEL_API_KEY")]
+    if status >= 500:
+        return [Finding("model", "warn", f"{shown} answers {status}", "look at its log")]
+    return [Finding("model", "ok", f"{shown} answers in {took:.0f} ms")]
+
+
+def _embedded(settings: Settings) -> Finding:
+    from clew.model.embedded import WeightsError, find
+    from clew.model.embedded.machine import obstacle
+    from clew.model.embedded.weights import cached_path
+
+    if (trouble := obstacle()) is not None:
+        return Finding("model", "fail", trouble, "or name another model: CLEW_MODEL_URL")
+    if settings.model_file is not None:
+        there = settings.model_file.is_file()
+        return Finding("model", "ok" if there else "fail", f"embedded, from {settings.model_file}")
+    try:
+        weights = find(settings.embedded_model)
+    except WeightsError as error:
+        return Finding("model", "fail", str(error))
+    if not cached_path(weights, settings.data_dir).is_file():
+        text = f"embedded {weights.name}, not fetched yet ({weights.size / 1e6:.0f} MB)"
+        return Finding("model", "note", text, "clew models pull")
+    return Finding("model", "ok", f"embedded {weights.name}")
+
+
+async def server(settings: Settings, clock: Clock) -> list[Finding]:
+    """The server of this data directory: whether it runs, and is ready."""
+    info = server_file.read(settings.data_dir)
+    if info is None:
+        return [Finding("server", "note", "none runs on this data directory")]
+    import httpx2
+
+    bundle = certificates.paths(settings.data_dir).bundle
+    trust = ssl.create_default_context(cafile=bundle if info.tls and bundle.is_file() else None)
+    try:
+        async with httpx2.AsyncClient(timeout=_PATIENCE, verify=trust, trust_env=False) as client:
+            answer = await client.get(f"{info.url}/readyz")
+    except (httpx2.HTTPError, OSError):
+        text = f"server.json tells of one at {info.url}, and nobody answers there"
+        return [Finding("server", "warn", text, "it was killed: start it again with `clew serve`")]
+    if answer.status_code != httpx2.codes.OK:
+        return [Finding("server", "fail", f"{info.url} is not ready: {answer.text.strip()}")]
+    return [Finding("server", "ok", f"{info.url} is ready (process {info.pid})")]
+
+
+CHECKS: tuple[Check, ...] = (versions, data_dir, key, store, bus, model, server, runs)

@@ -1,0 +1,43 @@
+"""What is going on in a database, counted for those who look after it."""
+
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+
+from clew.core.states import LIVE, RunStatus
+from clew.store.statement import Statement, Transaction
+from clew.store.tables import IS_HELD, IS_LIVE, deliveries, runs
+
+COUNT_LIVE = Statement(
+    select(runs.c.status, func.count(), func.min(runs.c.expires_at)).where(IS_LIVE).group_by(runs.c.status)
+)
+COUNT_HELD = Statement(select(func.count()).select_from(runs).where(IS_HELD))
+SELECT_OUTBOX = Statement(select(func.count(), func.min(deliveries.c.due)))
+
+
+class Census(NamedTuple):
+    """Live runs by status, those that wait in a busy thread's line, and the webhooks' outbox.
+
+    Times are milliseconds since the epoch; None where there is nothing.
+    """
+
+    live: dict[RunStatus, int]
+    soonest_expiry: int | None
+    in_line: int
+    deliveries: int
+    oldest_delivery_due: int | None
+
+
+async def take(tx: Transaction) -> Census:
+    """Count."""
+    rows = await tx.all(COUNT_LIVE, {})
+    held = await tx.one(COUNT_HELD, {})
+    outbox = await tx.one(SELECT_OUTBOX, {})
+    live = {RunStatus(status): count for status, count, _ in rows}
+    return Census(
+        {status: live.get(status, 0) for status in sorted(LIVE)},
+        min((expires for _, _, expires in rows), default=None),
+        held[0] if held else 0,
+        outbox[0] if outbox else 0,
+        outbox[1] if outbox else None,
+    )
