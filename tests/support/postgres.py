@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -108,7 +109,8 @@ class PostgresServer:
     def make_template(self) -> None:
         """Make the database that others are copied from, with the newest schema."""
         self.execute(f"CREATE DATABASE {_TEMPLATE}")
-        prepare_postgres(self.url(_TEMPLATE))
+        with ThreadPoolExecutor(1) as pool:  # the caller may be on an event loop
+            pool.submit(prepare_postgres, self.url(_TEMPLATE)).result()
 
     def new_database(self, name: str) -> str:
         """Make an empty database with the newest schema; return its URL."""

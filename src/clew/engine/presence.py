@@ -15,8 +15,8 @@ from clew.store import workers
 from clew.store.database import Database
 from clew.store.workers import WorkerRow
 
-_LOOKS = 4
-"""Looks that must see the same number, before its owner counts as gone."""
+_LOOKS = 5
+"""Looks in a row that must see the same number, before its owner counts as gone."""
 
 _FORGET_AFTER = 3600 * 1000
 """Milliseconds after which the row of a process that has gone is deleted."""
@@ -85,7 +85,7 @@ class SharedPresence:
         on_gone: Callable[[], None],
     ) -> None:
         self._db, self._row, self._clock = db, row, clock
-        self._interval = takeover_after // _LOOKS
+        self._interval = takeover_after // (_LOOKS - 1)
         self._active, self._on_gone = active, on_gone
         self._seen: dict[str, tuple[int, int]] = {}
         self.worker = row.id

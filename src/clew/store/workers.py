@@ -1,6 +1,7 @@
 """The processes that serve a shared database, and the count by which each shows that it lives."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import delete, insert, select, update
 
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
@@ -40,7 +41,7 @@ async def beat(tx: Transaction, row: WorkerRow, active: int, now: int, forget_be
     Rows that were not counted up since ``forget_before`` are deleted.
     """
     if not await tx.run(UPDATE_WORKER, {"worker_id": row.id, "now": now, "active": active}):
-        await tx.run(INSERT_WORKER, _WORKER.params(row))
+        await tx.run(INSERT_WORKER, _WORKER.params(replace(row, seen_at=now, active_runs=active)))
         await tx.run(DELETE_SILENT, {"before": forget_before})
     return {worker: beats for worker, beats in await tx.all(SELECT_BEATS, {})}  # noqa: C416 - rows, no pairs
 
