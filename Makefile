@@ -1,14 +1,19 @@
 # Two commands matter: `make demo` shows the lesson, `make test` tests everything.
 PYTHON ?= python3
 BIN := .venv/bin
+KILLS ?= 500
 
-.PHONY: demo test check setup lock build clean
+.PHONY: demo test chaos check setup lock build clean
 
 demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, history
 	@$(BIN)/clew demo
 
 test: .venv/ready  ## every test
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: .venv/ready  ## the long loops of kills: KILLS=500 on SQLite, then on PostgreSQL and NATS
+	$(BIN)/python -m tests.durability.kills --kills $(KILLS)
+	$(BIN)/python -m tests.durability.kills --kills $(KILLS) --many
 
 check: .venv/ready  ## style, types and layers
 	$(BIN)/ruff check .

@@ -242,7 +242,7 @@ def test_a_bus_that_has_lost_everything_costs_nothing_but_time(
 
 
 def _is_ready(api: Api) -> bool:
-    return api._client.get(f"{api._url}/readyz").status_code == 200
+    return api._client.get(f"{api.url}/readyz").status_code == 200
 
 
 def test_a_server_without_its_bus_goes_on_with_what_it_can_do_itself(
@@ -251,7 +251,7 @@ def test_a_server_without_its_bus_goes_on_with_what_it_can_do_itself(
     _, api = together.server(bus_url=own_nats.url)
     own_nats.kill()
     until(lambda: not _is_ready(api))
-    assert api._client.get(f"{api._url}/healthz").status_code == 200
+    assert api._client.get(f"{api.url}/healthz").status_code == 200
     api.run(api.thread("Where?"), api.agent()).wait("completed")
     own_nats.start()
     until(lambda: _is_ready(api))

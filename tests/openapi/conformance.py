@@ -36,7 +36,7 @@ class Conforming(Api):
     @classmethod
     def like(cls, api: Api) -> "Conforming":
         """Return the same project's API, with every answer checked."""
-        made = cls(api._client, api._url, api.key, api.root)
+        made = cls(api._client, api.url, api.key, api.root)
         made.seen = defaultdict(set)
         return made
 

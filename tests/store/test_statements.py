@@ -22,9 +22,12 @@ SMALL = (
     "SCAN workers",
     "INDEX live_run_of_thread",
     "INDEX live_runs_by_expiry",
+    "INDEX held_runs",
+    "INDEX deliveries_by_due",
     "SCAN CONSTANT ROW",
 )
-"""What may be walked through whole: the few webhooks and workers, and what holds live runs only."""
+"""What may be walked through whole: webhooks and workers, of which there are few; live and waiting runs;
+and the outbox."""
 
 
 def _declared() -> Iterator[tuple[str, Statement]]:

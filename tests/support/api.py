@@ -18,11 +18,11 @@ class Api:
     """The API as one project sees it, under one root."""
 
     def __init__(self, client: httpx2.Client, url: str, key: str, root: str = "/v1") -> None:
-        self._client, self._url, self.key, self.root = client, url, key, root
+        self._client, self.url, self.key, self.root = client, url, key, root
 
     def at(self, root: str) -> "Api":
         """Return the same project's API under another root."""
-        return Api(self._client, self._url, self.key, root)
+        return Api(self._client, self.url, self.key, root)
 
     def send(
         self,
@@ -37,7 +37,7 @@ class Api:
         """Send a request as this project and return the response, whatever it is."""
         return self._client.request(
             method,
-            f"{self._url}{self.root}{path}",
+            f"{self.url}{self.root}{path}",
             json=json,
             content=content,
             params=query,
@@ -51,7 +51,7 @@ class Api:
             httpx2.Client(timeout=30) as client,
             client.stream(
                 method,
-                f"{self._url}{self.root}{path}",
+                f"{self.url}{self.root}{path}",
                 json=json,
                 params=query,
                 headers={"Authorization": f"Bearer {self.key}"},
