@@ -2,7 +2,7 @@
 
 import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -122,6 +122,26 @@ def servers_place(database: Path) -> Place:
 def servers(servers_place: Place, model: ScriptedModel, http: httpx2.Client) -> Servers:
     """Servers that a test starts itself, one after another on one database, with a clock of their own."""
     return Servers(servers_place, model.url, http)
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Has a line printed below all tests: what a test has counted or measured."""
+    return lambda line: request.node.user_properties.append(("told", line))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have told."""
+    lines = [
+        f"{report.nodeid.rpartition('::')[2]}: {line}"
+        for report in terminalreporter.getreports("passed")
+        for name, line in report.user_properties
+        if name == "told"
+    ]
+    if lines:
+        terminalreporter.section("counted and measured")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ def answer(request: Request) -> Reply:
     kind = request.last_user_text.partition(" ")[0]
     done = len(request.tool_outputs)
     match kind:
-        case "tools" if done % 3 == 0:  # two calls, then one more, then the answer
+        case "tools" if done == 0:  # two calls, then one more, then the answer
             return Reply((call("look", {"at": "left"}), call("listen", {})))
-        case "tools" if done % 3 == 2:
+        case "tools" if done == 2:
             return Reply(("Let me see. ", call("look", {"at": "right"})))
         case "slow" | "cancel":
             return Reply(tuple(f"word{number} " for number in range(30)), pace=0.002)

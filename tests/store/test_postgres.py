@@ -379,7 +379,7 @@ async def test_a_server_that_is_away_for_long_is_said_to_be_so() -> None:
 
 async def test_without_a_bus_one_process_at_a_time_uses_a_database(postgres_url: str) -> None:
     async def opened_as(alone: bool) -> PostgresDatabase:
-        db = PostgresDatabase(postgres_url, clock=SystemClock(), alone=alone)
+        db = PostgresDatabase(postgres_url, clock=SystemClock(), patience=100, alone=alone)
         await db.open()
         return db
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -46,6 +47,7 @@ class Server:
         works: whether runs are worked on; if not, they stay queued.
         outbound: tells webhooks of runs; without it, what they are to be told stays in the outbox.
         daily_token_budget: tokens that a project's runs may use on one day.
+        wrap: puts something between the server and its database.
     """
 
     def __init__(
@@ -61,8 +63,11 @@ class Server:
         works: bool = True,
         outbound: GuardedHttp | None = None,
         daily_token_budget: int | None = None,
+        wrap: Callable[[Database], Database] = lambda db: db,
     ) -> None:
         self.place = place
+        self._wrap = wrap
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._model_url, self._model_timeout = model_url, model_timeout
         self._clock, self._ids = clock, ids
         self._run_expiry, self._max_active_runs, self._works = run_expiry, max_active_runs, works
@@ -92,10 +97,33 @@ class Server:
         if self._error is not None:
             raise self._error
 
+    def abandon(self, hang_up: Callable[[], None]) -> None:
+        """Stop in the middle of everything, as far as a thread can: nothing is finished or closed.
+
+        Connections are broken; ``hang_up`` breaks those that this server knows nothing of.
+        """
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(hang_up)
+        self._loop.call_soon_threadsafe(self._hang_up)
+        self._thread.join(_PATIENCE)
+        self._listener.close()
+        assert not self._thread.is_alive(), "the server did not stop"
+
+    def _hang_up(self) -> None:
+        assert self._server is not None
+        assert self._loop is not None
+        for listening in self._server.servers:
+            listening.close()
+        for connection in list(self._server.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        self._loop.stop()
+
     def _run(self) -> None:
         try:
             server = self._server = self._make()
             with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+                self._loop = runner.get_loop()
                 runner.run(server.serve(sockets=[self._listener]))
         except BaseException as error:
             self._error = error
@@ -103,7 +131,7 @@ class Server:
             self._ready.set()
 
     def _make(self) -> HouseServer:
-        db = open_place(self.place, SystemClock())
+        db = self._wrap(open_place(self.place, SystemClock()))
         gateway = RemoteModel(self._model_url, key=MODEL_KEY, timeout=self._model_timeout, clock=self._clock)
         models = Models(gateway, ["scripted", "vendor/large"])
         process = this_process(self._ids, self._clock, works=self._works)

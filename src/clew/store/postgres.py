@@ -67,6 +67,9 @@ _AWAY = (
 _SEAT = 0x636C6578
 """The advisory lock that says whether a process is alone on the database. Held until it closes."""
 
+_SEAT_PATIENCE = 3_000
+"""Milliseconds for which that lock is waited for."""
+
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _log = logging.getLogger(__name__)
@@ -143,8 +146,7 @@ class PostgresDatabase:
         """
         try:
             self._seat = await connect(self._url)
-            lock = "pg_try_advisory_lock" if self._alone else "pg_try_advisory_lock_shared"
-            seated = await self._seat.fetchval(f"SELECT {lock}($1)", _SEAT)
+            seated = await self._sit_down(self._seat)
         except (OSError, asyncpg.PostgresError) as error:
             raise StoreError(f"Cannot use the PostgreSQL database: {first_line(error)}") from error
         if not seated:
@@ -153,6 +155,16 @@ class PostgresDatabase:
                 "Another Clew process uses this database. "
                 "Several need a bus: set CLEW_BUS_URL for all of them."
             )
+
+    async def _sit_down(self, connection: Connection) -> bool:
+        """Take the lock; the server may take a moment to notice that its last owner has died."""
+        lock = "pg_try_advisory_lock" if self._alone else "pg_try_advisory_lock_shared"
+        deadline = self._clock.now() + min(self._patience, _SEAT_PATIENCE)
+        while not await connection.fetchval(f"SELECT {lock}($1)", _SEAT):
+            if self._clock.now() >= deadline:
+                return False
+            await self._clock.sleep(_PAUSE)
+        return True
 
     # --- the three ways in ---------------------------------------------------------------------
 

@@ -1,0 +1,83 @@
+"""The sweep of all crash points: dying before or after any commit ends in the same history.
+
+The story is played once to count its transactions; then once for each of them and each side of its
+commit, with a server that dies just there.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from clew.testing.scripted_model import ScriptedModel
+from tests.durability.load import answer
+from tests.durability.mortal import Life, Moment
+from tests.durability.scenario import Story
+from tests.support.api import Json
+from tests.support.clock import ManualClock
+from tests.support.database import Place, new_database
+from tests.support.ids import CountingIds
+from tests.support.postgres import PostgresServer
+from tests.webhooks.receiver import Receiver
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    # The dead close nothing.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+class Stage:
+    """Plays the story, each time on a new database."""
+
+    def __init__(
+        self, kind: str, folder: Path, postgres: PostgresServer | None, model_url: str, receiver: Receiver
+    ) -> None:
+        self.kind, self._folder, self._postgres, self._model_url = kind, folder, postgres, model_url
+        self._receiver = receiver
+        self._played = 0
+
+    def play(self, at: int | None, moment: Moment = "before") -> tuple[Json, int, bool]:
+        """Return the history, the first server's transactions, and whether it died."""
+        place, clock = self._new_place(), ManualClock()
+        self._receiver.heard.clear()
+        life = Life(place, self._model_url, clock=clock, ids=CountingIds(), at=at, moment=moment)
+        history = Story(life, clock, self._receiver).tell()
+        transactions = life.transactions
+        life.end()
+        if self._postgres is not None and isinstance(place, str):
+            self._postgres.drop_database(place.rpartition("/")[2])
+        return history, transactions, life.deaths > 0
+
+    def _new_place(self) -> Place:
+        self._played += 1
+        if self._postgres is not None:
+            return self._postgres.new_database(f"sweep_{self._played}")
+        return new_database(self._folder / f"sweep-{self._played}.db")
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    postgres = request.getfixturevalue("postgres") if request.param == "PostgreSQL" else None
+    with (
+        ScriptedModel(default=answer, keep_requests=10) as model,
+        Receiver(ManualClock()) as receiver,
+    ):
+        yield Stage(request.param, tmp_path, postgres, model.url, receiver)
+
+
+def test_dying_at_any_commit_ends_in_the_same_history(stage: Stage, tell: Callable[[str], None]) -> None:
+    undisturbed, transactions, _ = stage.play(None)
+    assert transactions > 30
+    points: list[tuple[int, Moment]] = [
+        (number, moment) for number in range(1, transactions + 1) for moment in ("before", "after")
+    ]
+    deaths = 0
+    for at, moment in points:
+        history, _, died = stage.play(at, moment)
+        assert history == undisturbed, f"dying {moment} commit {at} of {transactions}"
+        deaths += died
+    points_told = f"{len(points)} crash points, {deaths} deaths, no difference"
+    tell(f"{stage.kind}: {transactions} transactions, {points_told}")
+    assert deaths >= len(points) - 4, "a few transactions come at the end, when nobody looks any more"
