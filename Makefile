@@ -8,8 +8,8 @@ KILLS ?= 500
 demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, history
 	@$(BIN)/clew demo
 
-test: .venv/ready  ## every test
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/ready  ## every test, a process for each core
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 chaos: .venv/ready  ## the long loops of kills: KILLS=500 on SQLite, then on PostgreSQL and NATS
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS)

@@ -59,7 +59,7 @@ async def watching(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def _until_somebody_waits(url: str, at_least: int = 1) -> None:
+async def until_somebody_waits(url: str, at_least: int = 1) -> None:
     """Return when so many transactions of the database stand before a lock."""
     query = """SELECT count(*) >= $1 FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock'"""
@@ -88,7 +88,7 @@ async def test_who_writes_in_a_thread_waits_for_whoever_does_so(
     starting = asyncio.ensure_future(db.write(start_run))
     await gate.reached.wait()
     looking = asyncio.ensure_future(db.write(threads.lock, PROJECT, "thread_1"))
-    await _until_somebody_waits(postgres_url)
+    await until_somebody_waits(postgres_url)
     gate.opened.set()
     await starting
     assert await looking == (True, "run_1")
@@ -107,7 +107,7 @@ async def test_messages_are_in_the_order_in_which_they_were_committed(db: Postgr
     assert len(there) == 50
     # Whoever heard of its commit before another one began stands before it.
     assert {message.id for message in there} == set(committed)
-    rows = dump(db._url)["messages"]
+    rows = dump(db.url)["messages"]
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)  # type: ignore[type-var]
 
 
@@ -126,7 +126,7 @@ async def test_two_changes_of_one_agent_are_both_kept(db: PostgresDatabase, post
     first = asyncio.ensure_future(db.write(change, True, name="one"))
     await gate.reached.wait()
     second = asyncio.ensure_future(db.write(change, False, instructions="two"))
-    await _until_somebody_waits(postgres_url)
+    await until_somebody_waits(postgres_url)
     gate.opened.set()
     await asyncio.gather(first, second)
     agent = await db.read(agents.get, PROJECT, "asst_1")
@@ -185,7 +185,7 @@ async def test_a_thread_that_is_deleted_while_its_run_ends_takes_everything_with
     deleting = asyncio.ensure_future(db.write(delete))
     await gate.reached.wait()
     ending = asyncio.ensure_future(db.write(runs.apply, before, decision, NOW))
-    await _until_somebody_waits(postgres_url)
+    await until_somebody_waits(postgres_url)
     gate.opened.set()
     await deleting
     with pytest.raises(runs.ClaimLost):
@@ -207,7 +207,7 @@ async def test_of_two_claims_at_once_both_are_made_one_after_the_other(
     first = asyncio.ensure_future(db.write(claim))
     await gate.reached.wait()
     second = asyncio.ensure_future(db.write(runs.claim, "run_1", "worker_2", NOW))
-    await _until_somebody_waits(postgres_url)
+    await until_somebody_waits(postgres_url)
     gate.opened.set()
     one, two = await first, await second
     assert one is not None
@@ -237,7 +237,7 @@ async def test_of_two_equal_requests_with_one_key_the_second_is_told_what_the_fi
     first = asyncio.ensure_future(db.write(once, True))
     await gate.reached.wait()
     second = asyncio.ensure_future(db.write(once, False))
-    await _until_somebody_waits(postgres_url)
+    await until_somebody_waits(postgres_url)
     gate.opened.set()
     assert [await first, await second] == ["first", "first"]
 

@@ -130,7 +130,7 @@ class PostgresDatabase:
         patience: int = _PATIENCE,
         alone: bool = True,
     ) -> None:
-        self._url, self._alone = url, alone
+        self.url, self._alone = url, alone
         self._pool = _Pool(url, connections)
         self._seat: Connection | None = None
         self._clock, self._patience = clock, patience
@@ -145,7 +145,7 @@ class PostgresDatabase:
             StoreError: another process sits where there is room for one.
         """
         try:
-            self._seat = await connect(self._url)
+            self._seat = await connect(self.url)
             seated = await self._sit_down(self._seat)
         except (OSError, asyncpg.PostgresError) as error:
             raise StoreError(f"Cannot use the PostgreSQL database: {first_line(error)}") from error

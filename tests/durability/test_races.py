@@ -1,0 +1,208 @@
+"""The known races, each played in both orders on PostgreSQL, where transactions really overlap.
+
+The first transaction is held in the middle; the second is seen to stand before its lock; then the first
+goes on. On SQLite there is one writer, and these races are the order of its queue.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from clew.clock import SystemClock
+from clew.core.decide import decide
+from clew.core.decisions import Decision, RunState
+from clew.core.events import CancelRequested, ModelReplied, OutputsSubmitted, Started
+from clew.core.records import Call, Run, Turn
+from clew.core.states import RunStatus
+from clew.http.follower import RunKeys
+from clew.http.handlers.runs import _transition
+from clew.store import messages, runs, steps, threads
+from clew.store.postgres import PostgresDatabase
+from clew.store.statement import Transaction
+from clew.wire.errors import ApiError
+from tests.store.test_postgres import Gate, until_somebody_waits
+from tests.support import store
+from tests.support.store import NOW, PROJECT
+
+pytestmark = pytest.mark.anyio
+
+KEYS = RunKeys(PROJECT, "thread_1", "run_1")
+LATE = NOW + 600_000
+
+Work = Callable[[Transaction], Coroutine[Any, Any, Any]]
+
+
+@pytest.fixture
+async def db(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    db = PostgresDatabase(postgres_url, clock=SystemClock())
+    yield db
+    await db.close()
+
+
+async def _race(db: PostgresDatabase, first: Work, second: Work) -> tuple[Any, Any]:
+    """Run two transactions, the second of which comes while the first is about to commit.
+
+    Return what came of each: its result, or its exception.
+    """
+    gate = Gate()
+
+    async def held(tx: Transaction) -> Any:
+        result = await first(tx)
+        await gate.wait()
+        return result
+
+    one: Awaitable[Any] = asyncio.ensure_future(db.write(held))
+    await gate.reached.wait()
+    two: Awaitable[Any] = asyncio.ensure_future(db.write(second))
+    await until_somebody_waits(db.url)
+    gate.opened.set()
+    came = await asyncio.gather(one, two, return_exceptions=True)
+    return came[0], came[1]
+
+
+async def _at_work(db: PostgresDatabase) -> RunState:
+    """Return a run that a worker owns and is about to complete."""
+
+    async def add(tx: Transaction) -> None:
+        await threads.add(tx, store.thread())
+        await runs.add(tx, store.run(status=RunStatus.IN_PROGRESS, started_at=NOW, starts=1, position=3))
+
+    await db.write(add)
+    owned = await db.write(runs.claim, "run_1", "worker_1", NOW)
+    assert owned is not None
+    return owned
+
+
+async def _parked(db: PostgresDatabase) -> None:
+    """Put a run there that waits for an output."""
+
+    async def add(tx: Transaction) -> None:
+        await threads.add(tx, store.thread())
+        await runs.add(
+            tx,
+            store.run(
+                status=RunStatus.REQUIRES_ACTION, started_at=NOW, starts=1, position=9, expires_at=LATE
+            ),
+        )
+        await steps.add(tx, store.step(calls=[Call(id="call_1", name="look", arguments="{}")], waited=True))
+
+    await db.write(add)
+
+
+def _turn() -> Turn:
+    return Turn(
+        number=1,
+        message_id="msg_1",
+        message_step_id="step_m",
+        tools_step_id="step_t",
+        started_at=NOW,
+        text="Done.",
+        finish_reason="stop",
+    )
+
+
+def _completes(owned: RunState) -> Work:
+    decision: Decision = decide(owned, ModelReplied(_turn()), NOW + 1)
+    return lambda tx: runs.apply(tx, owned, decision, NOW + 1)
+
+
+def _cancels(tx: Transaction) -> Coroutine[Any, Any, Any]:
+    return _transition(tx, KEYS, CancelRequested(), NOW + 1, None)
+
+
+def _submits(now: int) -> Work:
+    event = OutputsSubmitted((("call_1", "a wall"),))
+    return lambda tx: _transition(tx, KEYS, event, now, None)
+
+
+async def _expires(tx: Transaction) -> Any:
+    owned = await runs.claim(tx, "run_1", "worker_1", LATE)
+    assert owned is not None
+    return await runs.apply(tx, owned, decide(owned, Started(), LATE), LATE)
+
+
+async def _run(db: PostgresDatabase) -> Run:
+    run = await db.read(runs.get, *KEYS)
+    assert run is not None
+    return run
+
+
+async def test_a_cancellation_that_comes_after_the_end_is_refused(db: PostgresDatabase) -> None:
+    completed, refused = await _race(db, _completes(await _at_work(db)), _cancels)
+    assert completed.state.run.status == "completed"
+    assert isinstance(refused, ApiError)
+    assert refused.body.message == "Cannot cancel run with status 'completed'."
+    assert (await _run(db)).status == "completed"
+
+
+async def test_an_end_that_comes_after_a_cancellation_is_decided_anew(db: PostgresDatabase) -> None:
+    owned = await _at_work(db)
+    _, changed = await _race(db, _cancels, _completes(owned))
+    assert isinstance(changed, runs.Changed)
+    newest = await db.read(runs.reload, "run_1", owned.run.epoch)
+    decision = decide(newest, ModelReplied(_turn()), NOW + 2)
+    applied = await db.write(runs.apply, newest, decision, NOW + 2)
+    assert applied.state.run.status == "cancelled"
+    (message,) = await db.read(messages.of_run, "run_1")
+    assert message.status == "incomplete"
+
+
+async def test_outputs_that_come_after_the_expiry_are_refused(db: PostgresDatabase) -> None:
+    await _parked(db)
+    _, refused = await _race(db, _expires, _submits(LATE - 1))
+    assert isinstance(refused, ApiError)
+    assert "do not accept tool outputs" in refused.body.message
+    assert (await _run(db)).status == "expired"
+
+
+async def test_a_run_whose_outputs_came_in_time_still_expires_and_keeps_them(db: PostgresDatabase) -> None:
+    await _parked(db)
+    await _race(db, _submits(LATE - 1), _expires)
+    assert (await _run(db)).status == "expired"
+    (step,) = await db.read(steps.of_run, "run_1")
+    assert [call.output for call in step.calls] == ["a wall"]
+
+
+async def test_of_two_submissions_one_wins(db: PostgresDatabase) -> None:
+    await _parked(db)
+    (_, state), refused = await _race(db, _submits(NOW), _submits(NOW))
+    assert state.run.status == "queued"
+    assert isinstance(refused, ApiError)
+    assert 'Runs in status "queued" do not accept' in refused.body.message
+
+
+async def test_of_two_cancellations_one_wins(db: PostgresDatabase) -> None:
+    await _at_work(db)
+    _, refused = await _race(db, _cancels, _cancels)
+    assert isinstance(refused, ApiError)
+    assert refused.body.message == "Cannot cancel run with status 'cancelling'."
+
+
+async def test_a_thread_that_is_deleted_first_takes_the_end_of_its_run_with_it(db: PostgresDatabase) -> None:
+    owned = await _at_work(db)
+    deleted, lost = await _race(db, lambda tx: threads.remove(tx, PROJECT, "thread_1"), _completes(owned))
+    assert deleted is True
+    assert isinstance(lost, runs.ClaimLost)
+
+
+async def test_a_thread_that_is_deleted_afterwards_takes_the_answer_with_it(db: PostgresDatabase) -> None:
+    owned = await _at_work(db)
+    _, deleted = await _race(db, _completes(owned), lambda tx: threads.remove(tx, PROJECT, "thread_1"))
+    assert deleted is True
+    assert await db.read(messages.of_run, "run_1") == []
+
+
+async def test_of_two_runs_on_one_thread_the_second_is_refused(db: PostgresDatabase) -> None:
+    await db.write(threads.add, store.thread())
+
+    async def create(tx: Transaction, number: int) -> bool:
+        _, active = await threads.lock(tx, PROJECT, "thread_1")
+        if active is None:
+            await runs.add(tx, replace(store.run(f"run_{number}"), status=RunStatus.QUEUED))
+        return active is None
+
+    came = await _race(db, lambda tx: create(tx, 1), lambda tx: create(tx, 2))
+    assert came == (True, False)
