@@ -1,196 +1,134 @@
-"""How long a turn takes, and how many a second: thread, message, run, wait, list.
+"""Whole turns: thread, message, run, wait, list; one after another, and many at once."""
 
-    .venv/bin/python bench/turns.py
-
-Starts a clean server on SQLite (synchronous=FULL) and a zero-latency scripted model as processes of
-their own, drives them over real HTTP, and prints a table. References are measured in the same run:
-a durable 4 kB append with fdatasync (what a commit can't beat), and the server's cheapest answer
-(what HTTP can't beat).
-"""
-
-import argparse
 import asyncio
 import json
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiohttp
+from bench.figures import Figure, Times, timed
+from bench.http1 import Connection, Refused
+from bench.processes import KEY, Site, cpu_by_role
 
-KEY = "clew_bench_" + "0" * 32
+_MESSAGE = json.dumps({"role": "user", "content": "Where is the way out of this maze?"}).encode()
+_MOVING = ("queued", "in_progress")
 
-
-class Client:
-    """A light client: one connection pool, JSON by hand."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self._session, self._url = session, url
-
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Send a request; return the JSON of its answer."""
-        async with self._session.request(method, self._url + path, json=body) as response:
-            answer = await response.json(content_type=None)
-            if response.status != 200:
-                raise RuntimeError(f"{method} {path}: {response.status} {answer}")
-            return answer
-
-    async def turn(self, agent_id: str, wait: str = "?wait=30") -> None:
-        """One whole turn; ``wait`` asks the server to hold the read back until the run is over."""
-        thread = (await self.call("POST", "/v1/threads", {}))["id"]
-        await self.call("POST", f"/v1/threads/{thread}/messages", {"role": "user", "content": "Hello"})
-        run = await self.call("POST", f"/v1/threads/{thread}/runs", {"assistant_id": agent_id})
-        while run["status"] in ("queued", "in_progress"):
-            run = await self.call("GET", f"/v1/threads/{thread}/runs/{run['id']}{wait}")
-        if run["status"] != "completed":
-            raise RuntimeError(f"the run ended {run['status']}: {run['last_error']}")
-        messages = await self.call("GET", f"/v1/threads/{thread}/messages")
-        if len(messages["data"]) != 2:
-            raise RuntimeError("completed, but the answer is not in the list yet")
+Turn = Callable[[Connection, bytes], Awaitable[None]]
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used (Linux; 0 elsewhere)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+async def by_polling(connection: Connection, run_body: bytes) -> None:
+    """One turn that asks for the run again and again."""
+    await _turn(connection, run_body, "")
 
 
-def resident_mb(pid: int) -> float:
-    """Return a process's resident memory in MB (Linux; 0 elsewhere)."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+async def by_long_poll(connection: Connection, run_body: bytes) -> None:
+    """One turn that has the server hold the read back until the run is over."""
+    await _turn(connection, run_body, "?wait=30")
 
 
-@asynccontextmanager
-async def processes(
-    data_dir: Path, model_url: str | None = None
-) -> AsyncIterator[tuple[str, subprocess.Popen[bytes], float]]:
-    """Start a server, and a model unless one is given.
-
-    Yields the server's URL, its process, and its seconds to the first answer.
-    """
-    model = None
-    if model_url is None:
-        command = [sys.executable, "-m", "clew.testing.scripted_model", "--port", "0"]
-        model = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert model.stdout is not None
-        model_url = model.stdout.readline().decode().split()[-1]
-    settings = {"CLEW_API_KEY": KEY, "CLEW_MODEL_URL": model_url, "CLEW_DATA_DIR": str(data_dir)}
-    environment = {**os.environ, **settings}
-    server = None
-    try:
-        begun = time.perf_counter()
-        server = subprocess.Popen(
-            [sys.executable, "-m", "clew.cli.main", "serve", "--port", "0"],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-        )
-        info = data_dir / "server.json"
-        while not info.exists():
-            if server.poll() is not None:
-                raise RuntimeError("the server did not start")
-            await asyncio.sleep(0.002)
-        yield json.loads(info.read_text(encoding="utf-8"))["url"], server, time.perf_counter() - begun
-    finally:
-        for process in (server, model):
-            if process is not None:
-                process.terminate()
-                process.wait(10)
+async def by_streaming(connection: Connection, run_body: bytes) -> None:
+    """One turn that reads the run's events."""
+    thread = await _thread(connection)
+    last = b""
+    async for chunk in connection.stream(
+        "POST", f"/v1/threads/{thread}/runs", run_body[:-1] + b',"stream":true}'
+    ):
+        last = chunk
+    if b"event: done" not in last:
+        raise RuntimeError(f"the stream ended with {last[-200:]!r}")
+    await _list(connection, thread)
 
 
-def flush_ms() -> float:
-    """Return the median time of a durable 4 kB append, in milliseconds."""
-    with tempfile.NamedTemporaryFile(dir=Path.cwd()) as file:
-        times = []
-        for _ in range(100):
-            begun = time.perf_counter()
-            os.write(file.fileno(), b"x" * 4096)
-            os.fdatasync(file.fileno())
-            times.append(time.perf_counter() - begun)
-    return statistics.median(times) * 1000
+async def _turn(connection: Connection, run_body: bytes, wait: str) -> None:
+    thread = await _thread(connection)
+    run = json.loads(await connection.call("POST", f"/v1/threads/{thread}/runs", run_body))
+    path = f"/v1/threads/{thread}/runs/{run['id']}{wait}"
+    while run["status"] in _MOVING:
+        run = json.loads(await connection.call("GET", path))
+    if run["status"] != "completed":
+        raise RuntimeError(f"the run ended {run['status']}: {run['last_error']}")
+    await _list(connection, thread)
 
 
-async def sequential(client: Client, agent: str, turns: int, wait: str) -> list[float]:
-    """Return the milliseconds of turns made one after another."""
-    times = []
-    for _ in range(turns):
-        begun = time.perf_counter()
-        await client.turn(agent, wait)
-        times.append((time.perf_counter() - begun) * 1000)
-    return times
+async def _thread(connection: Connection) -> str:
+    thread: str = json.loads(await connection.call("POST", "/v1/threads", b"{}"))["id"]
+    await connection.call("POST", f"/v1/threads/{thread}/messages", _MESSAGE)
+    return thread
 
 
-async def concurrent(client: Client, agent: str, clients: int, seconds: float) -> float:
-    """Return the turns a second of so many clients at once."""
-    done = 0
+async def _list(connection: Connection, thread: str) -> None:
+    messages: Any = json.loads(await connection.call("GET", f"/v1/threads/{thread}/messages"))
+    if len(messages["data"]) != 2:
+        raise RuntimeError("the run is over, but the answer is not in the list yet")
+
+
+async def run_body(connection: Connection, **agent: Any) -> bytes:
+    """Create an agent; return the body that starts a run of it."""
+    made = await connection.json("POST", "/v1/assistants", {"model": "stub", **agent})
+    return json.dumps({"assistant_id": made["id"]}, separators=(",", ":")).encode()
+
+
+WAYS: dict[str, Turn] = {"polling": by_polling, "long-polling": by_long_poll, "streaming": by_streaming}
+
+
+async def sequential(site: Site, turns: int) -> list[Figure]:
+    """One turn after another, each way of waiting, with what each process spends on it."""
+    connection = await Connection.open(site.port, KEY)
+    body = await run_body(connection)
+    figures = []
+    for name, turn in WAYS.items():
+        for _ in range(max(20, turns // 5)):
+            await turn(connection, body)
+        before = cpu_by_role(site)
+        times = await timed(lambda turn=turn: turn(connection, body), turns)  # type: ignore[misc]
+        spent = {role: (used - before[role]) / turns * 1000 for role, used in cpu_by_role(site).items()}
+        figures += _of_turn(name, times, spent)
+    await connection.close()
+    return figures
+
+
+def _of_turn(way: str, times: Times, spent: dict[str, float]) -> list[Figure]:
+    group = f"one turn, {way}"
+    figures = [Figure(group, "p50", times.p50, "ms"), Figure(group, "p99", times.p99, "ms")]
+    return [*figures, *(Figure(group, f"CPU of {role}", used, "ms") for role, used in spent.items())]
+
+
+async def at_once(site: Site, clients: int, seconds: float) -> list[Figure]:
+    """Turns a second of so many clients, and what a turn then costs."""
+    connections = [await Connection.open(site.port, KEY) for _ in range(clients)]
+    body = await run_body(connections[0])
     end = time.perf_counter() + seconds
+    durations: list[float] = []
+    refused = 0
 
-    async def work() -> None:
-        nonlocal done
-        while time.perf_counter() < end:
-            await client.turn(agent)
-            done += 1
+    async def work(connection: Connection) -> None:
+        nonlocal refused
+        while (begun := time.perf_counter()) < end:
+            try:
+                await by_long_poll(connection, body)
+            except Refused as error:
+                if error.status != 429:
+                    raise
+                refused += 1
+                continue
+            durations.append(time.perf_counter() - begun)
 
-    begun = time.perf_counter()
-    await asyncio.gather(*(work() for _ in range(clients)))
-    return done / (time.perf_counter() - begun)
-
-
-async def echo_ms(client: Client, calls: int) -> float:
-    """Return the median time of the server's cheapest authenticated answer, in milliseconds."""
-    times = []
-    for _ in range(calls):
-        begun = time.perf_counter()
-        await client.call("GET", "/v1/models")
-        times.append(time.perf_counter() - begun)
-    return statistics.median(times) * 1000
-
-
-async def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--turns", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 64])
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
-        async with processes(Path(folder)) as (url, server, cold):
-            connector = aiohttp.TCPConnector(limit=0)
-            headers = {"Authorization": f"Bearer {KEY}"}
-            async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-                client = Client(session, url)
-                agent = (await client.call("POST", "/v1/assistants", {"model": "scripted"}))["id"]
-                print(f"cold start to first answer      {cold:8.2f} s")
-                print(f"idle memory                     {resident_mb(server.pid):8.1f} MB")
-                print(f"reference: a disk flush         {flush_ms():8.2f} ms")
-                print(f"reference: the cheapest answer  {await echo_ms(client, 500):8.2f} ms")
-                await sequential(client, agent, 30, "")
-                for how, wait in (("long-polling", "?wait=30"), ("polling at once", "")):
-                    cpu = cpu_seconds(server.pid)
-                    times = sorted(await sequential(client, agent, options.turns, wait))
-                    cpu = (cpu_seconds(server.pid) - cpu) / options.turns * 1000
-                    print(f"one turn, {how:15}       {statistics.median(times):8.2f} ms p50")
-                    print(f"                                {times[int(len(times) * 0.99)]:8.2f} ms p99")
-                    print(f"                                {cpu:8.2f} ms of server CPU")
-                for clients in options.clients:
-                    rate = await concurrent(client, agent, clients, options.seconds)
-                    print(f"turns a second, {clients:3} clients     {rate:8.1f}")
-                print(f"memory after that               {resident_mb(server.pid):8.1f} MB")
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
+    before, begun = cpu_by_role(site), time.perf_counter()
+    await asyncio.gather(*map(work, connections))
+    passed = time.perf_counter() - begun
+    after = cpu_by_role(site)
+    for connection in connections:
+        await connection.close()
+    group, done = f"{clients} clients at once", len(durations)
+    times = Times.of(durations)
+    figures = [
+        Figure(group, "turns", done / passed, "/s"),
+        Figure(group, "p50", times.p50, "ms"),
+        Figure(group, "p99", times.p99, "ms"),
+    ]
+    if refused:
+        figures.append(Figure(group, "refused", refused / passed, "/s"))
+    for role, used in after.items():
+        figures.append(Figure(group, f"CPU of {role}", (used - before[role]) / done * 1000, "ms"))
+    share = (after["client"] - before["client"]) / passed * 100
+    return [*figures, Figure(group, "share of a core for the client", share, "%")]

@@ -57,8 +57,8 @@ def _find() -> Path | None:
 class PostgresServer:
     """A server on loopback, in a directory of its own. It may be restarted, also without warning."""
 
-    def __init__(self, folder: Path) -> None:
-        self._bin, self._folder = binaries(), folder
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self._bin, self._folder, self._durable = binaries(), folder, durable
         self.port = free_port()
         # The server refuses to run as root.
         self._user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
@@ -66,14 +66,20 @@ class PostgresServer:
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
         self._run("initdb", "-D", str(folder / "data"), "-U", "clew", "-A", "trust", "--no-sync")
 
+    @property
+    def pid(self) -> int:
+        """The server's first process, above all others."""
+        return int((self._folder / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+
     def url(self, database: str) -> str:
         """Return a database's URL."""
         return f"postgresql://clew@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         """Start, and return when connections are taken."""
-        # Without fsync: a process that dies loses nothing by it, only a machine would.
-        options = f"-p {self.port} -k '' -c listen_addresses=127.0.0.1 -c max_connections=200 -c fsync=off"
+        # Without fsync a process that dies loses nothing, only a machine would.
+        fsync = "on" if self._durable else "off"
+        options = f"-p {self.port} -k '' -c listen_addresses=127.0.0.1 -c max_connections=200 -c fsync={fsync}"
         self._control("start", "-o", options, "-l", str(self._folder / "log"))
 
     def stop(self, mode: str = "fast") -> None:
@@ -150,10 +156,10 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """Run a server, with a template of Clew's schema."""
+def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """Run a server, with a template of Clew's schema; ``durable`` flushes commits to the disk."""
     with tempfile.TemporaryDirectory(prefix="clew-postgres-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder))
+        server = PostgresServer(Path(folder), durable=durable)
         server.start()
         try:
             server.make_template()

@@ -1,10 +1,8 @@
 """The ASGI application: routes from the table of operations, inside the middleware onion."""
 
 import asyncio
-from collections.abc import Mapping
 
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clew.http.auth import Authentication, Keyring, TokenRoute
@@ -12,6 +10,7 @@ from clew.http.call import Services
 from clew.http.endpoint import Endpoint
 from clew.http.middleware import Errors, RequestId
 from clew.http.operations import OPERATIONS, ROOTS
+from clew.http.routes import Endpoints, Routes
 from clew.store import health
 from clew.wire.errors import ApiError
 
@@ -21,46 +20,40 @@ _STORE_PATIENCE = 2.0
 
 def create_app(services: Services, keyring: Keyring) -> ASGIApp:
     """Return the API as an ASGI application. The onion, from outside in: request id, errors, keys."""
-    operations = Router(_routes(services), redirect_slashes=False, default=_unknown)
-    router = Router(
-        [
-            Route("/healthz", _ByMethod({"GET": _Healthy()})),
-            Route("/readyz", _ByMethod({"GET": _Ready(services)})),
-            Route("/openapi.json", _ByMethod({"GET": _Document()})),
-            Route("/msi/token", _ByMethod({"GET": TokenRoute(keyring, services.clock)})),
-            *(Mount(root, operations) for root in ROOTS),
-        ],
-        redirect_slashes=False,
-        default=_unknown,
-    )
-    return RequestId(Errors(Authentication(router, keyring)), services.ids)
-
-
-def _routes(services: Services) -> list[Route]:
-    by_path: dict[str, dict[str, ASGIApp]] = {}
+    routes = Routes()
+    routes.add("/healthz", {"GET": _Healthy()})
+    routes.add("/readyz", {"GET": _Ready(services)})
+    routes.add("/openapi.json", {"GET": _Document()})
+    routes.add("/msi/token", {"GET": TokenRoute(keyring, services.clock)})
+    by_path: dict[str, Endpoints] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = Endpoint(operation, services)
-    return [Route(path, _ByMethod(endpoints)) for path, endpoints in by_path.items()]
+    for root in ROOTS:
+        for path, endpoints in by_path.items():
+            routes.add(root + path, endpoints)
+    return RequestId(Errors(Authentication(_Router(routes), keyring)), services.ids)
 
 
-class _ByMethod:
-    """The operations of one path."""
+class _Router:
+    """Hands a request to the operation that its method and path name."""
 
-    def __init__(self, endpoints: Mapping[str, ASGIApp]) -> None:
-        self._endpoints = endpoints
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method = scope["method"]
-        endpoint = self._endpoints.get("GET" if method == "HEAD" else method)
+        if scope["type"] != "http":
+            return
+        method, path = scope["method"], scope["path"]
+        found = self._routes.find(path)
+        if found is None:
+            raise ApiError(404, f"Invalid URL ({method} {path})")
+        endpoints, scope["path_params"] = found
+        endpoint = endpoints.get("GET" if method == "HEAD" else method)
         if endpoint is None:
-            allowed = {"allow": ", ".join(self._endpoints)}
-            raise ApiError(405, f"Not allowed to {method} on {scope['path']}.", headers=allowed)
+            raise ApiError(
+                405, f"Not allowed to {method} on {path}.", headers={"allow": ", ".join(endpoints)}
+            )
         await endpoint(scope, receive, send)
-
-
-async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http":
-        raise ApiError(404, f"Invalid URL ({scope['method']} {scope['path']})")
 
 
 class _Healthy:

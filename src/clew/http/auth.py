@@ -4,11 +4,10 @@ Authentication is always on. A key belongs to a project. Keys are kept as SHA-25
 256 random bits, so a plain hash is enough (OWASP ASVS 5.0, 6.5.2).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -45,12 +44,13 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            project = self._authenticate(Headers(scope=scope))
+            headers = scope["clew.headers"] = _by_name(scope["headers"])
+            project = self._authenticate(headers)
             _check_project(scope["path"], project)
             scope["clew.project"] = project
         await self._app(scope, receive, send)
 
-    def _authenticate(self, headers: Headers) -> str:
+    def _authenticate(self, headers: Mapping[str, str]) -> str:
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key:
             key = headers.get("api-key", "")
@@ -63,6 +63,14 @@ class Authentication:
         if project is None:
             raise unauthorized(f"Incorrect API key provided: {_masked(key.strip())}.")
         return project
+
+
+def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by their lower-case names; of one that came several times, the first."""
+    decoded: dict[str, str] = {}
+    for name, value in headers:
+        decoded.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    return decoded
 
 
 def _check_project(path: str, project: str) -> None:

@@ -1,11 +1,12 @@
 """From an operation to an ASGI endpoint: read, decode, call the handler, encode."""
 
 import re
+from collections.abc import Mapping
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from clew.http.call import Call, Services
 from clew.http.operations import Operation
@@ -25,7 +26,7 @@ _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 _encode = msgspec.json.Encoder().encode
-_JSON = "application/json"
+_NO_QUERY: Mapping[str, str] = {}
 
 
 class Endpoint:
@@ -35,26 +36,23 @@ class Endpoint:
         self._operation = operation
         self._services = services
         self._decoder = None if operation.body is None else msgspec.json.Decoder(operation.body)
-        self._headers = {"openai-poll-after-ms": str(POLL_AFTER_MS)} if operation.poll_after else None
+        self._headers = [(b"openai-poll-after-ms", b"%d" % POLL_AFTER_MS)] if operation.poll_after else []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
         call = Call(
             services=self._services,
             operation=self._operation.name,
             project=scope["clew.project"],
-            path=request.path_params,
-            query=request.query_params,
-            headers=request.headers,
-            body=self._decode(await _read(request)) if self._decoder is not None else None,
+            path=scope["path_params"],
+            query=QueryParams(scope["query_string"]) if scope["query_string"] else _NO_QUERY,
+            headers=scope["clew.headers"],
+            body=self._decode(await _read(receive)) if self._decoder is not None else None,
         )
         answer = await self._operation.handler(call)
-        response: ASGIApp
         if isinstance(answer, RunStream):
-            response = answer
+            await answer(scope, receive, send)
         else:
-            response = Response(_encode(answer), media_type=_JSON, headers=self._headers)
-        await response(scope, receive, send)
+            await _send_json(send, _encode(answer), self._headers)
 
     def _decode(self, body: bytes) -> object:
         """Decode a body; no bytes at all count as an empty object."""
@@ -78,12 +76,28 @@ def _nests_deeper(body: bytes, most: int) -> bool:
     return False
 
 
-async def _read(request: Request) -> bytes:
+async def _read(receive: Receive) -> bytes:
+    """Return a request's whole body.
+
+    Raises:
+        ApiError: it is too large.
+        ClientDisconnect: the client left in the middle of it.
+    """
     pieces: list[bytes] = []
-    size = 0
-    async for piece in request.stream():
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece, more = message.get("body", b""), message.get("more_body", False)
         size += len(piece)
         if size > BODY_LIMIT:
             raise ApiError(413, f"The body of your request is larger than {BODY_LIMIT} bytes.")
         pieces.append(piece)
-    return b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _send_json(send: Send, body: bytes, more: list[tuple[bytes, bytes]]) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,6 +22,13 @@ from clew.net.guard import Guard
 from clew.settings import Settings
 from clew.store.database import Database
 from clew.wire import webhooks
+
+_SWITCH_INTERVAL = 0.0002
+"""Seconds that the event loop may keep the interpreter while SQLite's writer waits for it.
+
+Python's default, 5 ms, is longer than a whole turn: under load every commit would wait for it several times.
+Measured with 8 clients: 341 turns a second against 577, p99 100 ms against 18.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +55,7 @@ def run(
         BusError: the bus cannot be reached.
         OSError: the address cannot be listened on.
     """
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     shown = _reachable(host, tls=certificate is not None)
