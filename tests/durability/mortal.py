@@ -45,6 +45,10 @@ class MortalDatabase:
         self._live()
         return result
 
+    async def fetch(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._live()
+        return await self.inner.fetch(function, *args, **kwargs)
+
     async def read(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._live()
         return await self.inner.read(function, *args, **kwargs)

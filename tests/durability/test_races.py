@@ -199,10 +199,11 @@ async def test_of_two_runs_on_one_thread_the_second_is_refused(db: PostgresDatab
     await db.write(threads.add, store.thread())
 
     async def create(tx: Transaction, number: int) -> bool:
-        _, active = await threads.lock(tx, PROJECT, "thread_1")
-        if active is None:
+        lock = await threads.lock(tx, PROJECT, "thread_1")
+        assert lock is not None
+        if lock.active is None:
             await runs.add(tx, replace(store.run(f"run_{number}"), status=RunStatus.QUEUED))
-        return active is None
+        return lock.active is None
 
     came = await _race(db, lambda tx: create(tx, 1), lambda tx: create(tx, 2))
     assert came == (True, False)

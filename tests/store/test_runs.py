@@ -53,10 +53,10 @@ async def test_runs_that_are_over_lock_nothing(place: Place) -> None:
         await db.write(_with_run, store.run("run_1", status=over[0]))
         for number, status in enumerate(over):
             await db.write(runs.add, store.run(f"run_over_{number}", status=status))
-        assert await db.write(threads.lock, PROJECT, "thread_1") == (True, None)
+        assert await db.write(threads.lock, PROJECT, "thread_1") == (None, None)
         await db.write(runs.add, store.run("run_live"))
-        assert await db.write(threads.lock, PROJECT, "thread_1") == (True, "run_live")
-        assert await db.write(threads.lock, "beta", "thread_1") == (False, None)
+        assert await db.write(threads.lock, PROJECT, "thread_1") == ("run_live", None)
+        assert await db.write(threads.lock, "beta", "thread_1") is None
 
 
 async def test_a_worker_that_lost_its_claim_writes_nothing(place: Place) -> None:

@@ -79,7 +79,9 @@ class PostgresServer:
         """Start, and return when connections are taken."""
         # Without fsync a process that dies loses nothing, only a machine would.
         fsync = "on" if self._durable else "off"
-        options = f"-p {self.port} -k '' -c listen_addresses=127.0.0.1 -c max_connections=200 -c fsync={fsync}"
+        options = (
+            f"-p {self.port} -k '' -c listen_addresses=127.0.0.1 -c max_connections=200 -c fsync={fsync}"
+        )
         self._control("start", "-o", options, "-l", str(self._folder / "log"))
 
     def stop(self, mode: str = "fast") -> None:

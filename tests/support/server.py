@@ -154,6 +154,7 @@ class Server:
             run_expiry=self._run_expiry,
             daily_token_budget=self._daily_token_budget,
             outbound=self._outbound.guard if self._outbound is not None else Guard(),
+            announced=engine.announced,
             trouble=engine.trouble,
         )
         app = create_app(services, Keyring({key: project for project, key in KEYS.items()}))

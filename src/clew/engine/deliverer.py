@@ -7,14 +7,13 @@ whatever dies in between. Receivers are served side by side: one that is slow or
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from typing import NamedTuple, TypeAlias
 
-from clew.bus.events import Events
 from clew.clock import Clock
-from clew.core.journal import ENDINGS, Entry, journal
+from clew.core.journal import journal
 from clew.core.records import Run, Step
 from clew.core.states import RunStatus
 from clew.ids import Ids
@@ -143,7 +142,7 @@ class Deliverer:
 
     async def _look(self, now: int) -> int | None:
         """Start what is due and has room; return when the next delivery will be due, if one will."""
-        first, upcoming = await self._db.read(webhooks.next_due, now)
+        first, upcoming = await self._db.fetch(webhooks.next_due, now)
         if first is not None and first <= now:
             waiting = await self._db.scan(webhooks.waiting, now)
             for webhook_seq in sorted(waiting, key=self._turn):
@@ -160,7 +159,7 @@ class Deliverer:
         room = min(_PER_WEBHOOK - len(lane), _AT_ONCE - self._count)
         if room <= 0:
             return
-        found = await self._db.read(webhooks.due, webhook_seq, now, len(lane) + room)
+        found = await self._db.fetch(webhooks.due, webhook_seq, now, len(lane) + room)
         for delivery in [each for each in found if each.seq not in lane][:room]:
             task = asyncio.ensure_future(self._deliver(delivery))
             self._under_way.setdefault(webhook_seq, {})[delivery.seq] = task
@@ -250,17 +249,3 @@ async def _subject(tx: Transaction, delivery: Delivery) -> tuple[Run, Step | Non
         if entry.position == delivery.position and isinstance(entry.subject, Run):
             return entry.subject, entry.waiting
     return None
-
-
-class WakingEvents:
-    """Live events; commits of what webhooks may be told wake the deliverer, whoever made them."""
-
-    def __init__(self, events: Events, wake: Callable[[], None]) -> None:
-        self._events, self._wake = events, wake
-        self.publish, self.left, self.subscribe = events.publish, events.left, events.subscribe
-
-    def committed(self, run_id: str, entries: Sequence[Entry]) -> None:
-        """Hand over the events of a commit."""
-        self._events.committed(run_id, entries)
-        if entries and entries[-1].name in ENDINGS:
-            self._wake()

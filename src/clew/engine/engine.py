@@ -7,7 +7,7 @@ from clew.bus.bus import Bus
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.clock import Clock
-from clew.engine.deliverer import Deliverer, WakingEvents
+from clew.engine.deliverer import Deliverer
 from clew.engine.presence import Presence, SharedPresence, SoleWorker
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
@@ -42,10 +42,15 @@ class Engine:
         self._serving = bus.dispatch
         self.dispatch: Dispatch = bus.dispatch
         self.events: Events = bus.events
-        if deliverer is not None:
-            self.events = WakingEvents(bus.events, deliverer.wake)
         self._worker = Worker(
-            process.id, db, dispatch=bus.dispatch, events=self.events, models=models, clock=clock, ids=ids
+            process.id,
+            db,
+            dispatch=bus.dispatch,
+            events=bus.events,
+            models=models,
+            clock=clock,
+            ids=ids,
+            announced=self.announced,
         )
         self._shared: SharedPresence | None = None
         presence: Presence = SoleWorker(process.id)
@@ -61,6 +66,11 @@ class Engine:
         self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, clock=clock)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+
+    def announced(self) -> None:
+        """Have webhooks told of what has just been put into the outbox."""
+        if self._deliverer is not None:
+            self._deliverer.wake()
 
     def trouble(self) -> str | None:
         """Return why this process should be given no new work now; None if it may."""

@@ -52,8 +52,10 @@ class Worker:
         models: Models,
         clock: Clock,
         ids: Ids,
+        announced: Callable[[], None] = lambda: None,
     ) -> None:
-        self._id = id
+        """Prepare a worker; ``announced`` is called when webhooks are to be told of something."""
+        self._id, self._announced = id, announced
         self._db, self._dispatch, self._events = db, dispatch, events
         self._models, self._clock, self._ids = models, clock, ids
         self._working: dict[str, _Work] = {}
@@ -127,6 +129,8 @@ class Worker:
                 continue
             if applied.released is not None:
                 self._dispatch.advance(applied.released)
+            if applied.announced:
+                self._announced()
             return applied.state, decision
 
     def _publish(self, decision: Decision, recorder: TurnRecorder | None) -> None:

@@ -77,7 +77,7 @@ class _Ready:
     async def _of_store(self) -> str | None:
         try:
             async with asyncio.timeout(_STORE_PATIENCE):
-                await self._services.db.read(health.ping)
+                await self._services.db.fetch(health.ping)
         except Exception:
             return "the store does not answer"
         return None

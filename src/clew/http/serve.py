@@ -146,5 +146,6 @@ def make_services(settings: Settings, house: House, clock: Clock, ids: Ids) -> S
         run_expiry=settings.run_expiry * 1000,
         daily_token_budget=settings.daily_token_budget,
         outbound=Guard(settings.outbound_allow),
+        announced=house.engine.announced,
         trouble=house.engine.trouble,
     )

@@ -1,4 +1,4 @@
-"""The seam between Clew and a database: three ways to run a store function.
+"""The seam between Clew and a database: the ways to run a store function.
 
 A store function is ``async def f(tx, ...)``. It awaits nothing but its transaction, so that SQLite's
 writer thread can drive it without an event loop, and PostgreSQL's driver can await the network.
@@ -33,8 +33,12 @@ class Database(Protocol):
         """
         ...
 
+    async def fetch(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that reads with one statement a bounded number of rows, through an index."""
+        ...
+
     async def read(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function that reads a bounded number of rows through an index."""
+        """Run a function that reads a bounded number of rows through an index, all as of one moment."""
         ...
 
     async def scan(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -5,7 +5,7 @@ run does not lock it. When the active run ends, in the same transaction, message
 up to the next held run, and that run may start.
 """
 
-from sqlalchemy import Table, func, null, select, update
+from sqlalchemy import Table, exists, func, not_, null, or_, select, update
 
 from clew.store.statement import NextSeq, Row, Statement, Transaction, constant, param
 from clew.store.tables import IS_HELD, IS_LIVE, messages, runs
@@ -16,6 +16,18 @@ def _last_place(table: Table) -> Statement:
 
 
 LAST_PLACES = (_last_place(messages), _last_place(runs))
+SELECT_IS_EMPTY = Statement(
+    select(
+        not_(
+            or_(
+                *(
+                    exists().select_from(table).where(table.c.thread_id == param("thread_id"), IS_HELD)
+                    for table in (messages, runs)
+                )
+            )
+        )
+    )
+)
 SELECT_ACTIVE = Statement(select(runs.c.id).where(runs.c.thread_id == param("thread_id"), IS_LIVE))
 SELECT_NEXT_RUN = Statement(
     select(runs.c.id, runs.c.held)
@@ -53,7 +65,8 @@ async def next_place(tx: Transaction, thread_id: str) -> int:
 async def release(tx: Transaction, thread_id: str, now: int) -> str | None:
     """Let in what waits for a thread that is no longer busy; return the id of the run that may start."""
     keys = {"thread_id": thread_id}
-    if await tx.one(SELECT_ACTIVE, keys) is not None:
+    empty = await tx.one(SELECT_IS_EMPTY, keys)
+    if (empty is not None and empty[0]) or await tx.one(SELECT_ACTIVE, keys) is not None:
         return None
     run: Row | None = await tx.one(SELECT_NEXT_RUN, keys)
     for message_id, place in await tx.all(SELECT_HELD_MESSAGES, keys):

@@ -58,14 +58,18 @@ class ThreadFull(Exception):
 
 
 async def add(tx: Transaction, message: Message) -> None:
-    """Store a new message, as the thread's newest.
+    """Store a client's message, as the thread's newest.
 
     Raises:
-        ThreadFull: a client wants to add one message too many. What a run writes is never refused.
+        ThreadFull: it is one message too many.
     """
-    keys = {"thread_id": message.thread_id, "limit": MOST_MESSAGES if message.run_id is None else _NO_LIMIT}
-    if not await tx.run(COUNT_UP, keys):
+    if not await tx.run(COUNT_UP, {"thread_id": message.thread_id, "limit": MOST_MESSAGES}):
         raise ThreadFull
+    await add_uncounted(tx, message)
+
+
+async def add_uncounted(tx: Transaction, message: Message) -> None:
+    """Store a message that is counted elsewhere. What a run writes is never refused."""
     await tx.run(INSERT_MESSAGE, _MESSAGE.params(message))
 
 

@@ -166,7 +166,7 @@ class PostgresDatabase:
             await self._clock.sleep(_PAUSE)
         return True
 
-    # --- the three ways in ---------------------------------------------------------------------
+    # --- the ways in ---------------------------------------------------------------------------
 
     async def write(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``function`` in a transaction of its own; return when it is durably committed.
@@ -200,6 +200,16 @@ class PostgresDatabase:
                 _log.debug("a transaction is run again: %s", error)
             except asyncpg.CharacterNotInRepertoireError:
                 raise Unstorable("a text holds the character NUL, which PostgreSQL cannot keep") from None
+            except _ServerAway as away:
+                await self._wait_for_server(away, deadline)
+
+    async def fetch(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that reads with one statement: such a statement is a transaction of its own."""
+        deadline = self._clock.now() + self._patience
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    return await function(PostgresTransaction(connection), *args, **kwargs)
             except _ServerAway as away:
                 await self._wait_for_server(away, deadline)
 

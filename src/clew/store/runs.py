@@ -69,10 +69,11 @@ SELECT_UNFINISHED = Statement(
 
 
 class Applied(NamedTuple):
-    """What a write has made of a run, and which run of its thread may start now, if any."""
+    """What a write has made of a run, which run of its thread may start now, how many webhooks are told."""
 
     state: RunState
     released: str | None
+    announced: int
 
 
 class Unfinished(NamedTuple):
@@ -188,20 +189,25 @@ async def apply(tx: Transaction, before: RunState, decision: Decision, now: int)
     if not await tx.run(UPDATE_RUN, {**{name: values[name] for name in _CHANGING}, **guard}):
         row = await tx.one(SELECT_BY_ID, {"id": after.id})
         raise Changed if row is not None and _RUN.read(row).epoch == before.run.epoch else ClaimLost
+    written = 0
     for write in decision.writes:
         match write:
             case AddMessage(message):
-                await messages.add(tx, message)
+                await messages.add_uncounted(tx, message)
+                written += 1
             case AddStep(step):
                 await steps.add(tx, step)
             case SaveStep(step):
                 await steps.save(tx, step)
-    await webhooks.announce(tx, before.run, after, now)
+    announced = await webhooks.announce(tx, before.run, after, now)
+    tokens = 0 if after.status.live else after.usage.total_tokens
+    if written or tokens:
+        await threads.count(tx, after.thread_id, messages=written, tokens=tokens)
     released = None
     if not after.status.live:
-        await budgets.count(tx, after.project, after.thread_id, after.usage.total_tokens, now)
         released = await line.release(tx, after.thread_id, now)
-    return Applied(decision.state.at_version(before.run.version + 1), released)
+        await budgets.count(tx, after.project, tokens, now)
+    return Applied(decision.state.at_version(before.run.version + 1), released, announced)
 
 
 async def reload(tx: Transaction, run_id: str, epoch: int) -> RunState:

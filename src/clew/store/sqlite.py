@@ -121,7 +121,7 @@ class SqliteDatabase:
     async def open(self) -> None:
         """The file was locked when this object was made."""
 
-    # --- the three ways in ---------------------------------------------------------------------
+    # --- the ways in ---------------------------------------------------------------------------
 
     async def write(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closed:
@@ -130,6 +130,9 @@ class SqliteDatabase:
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put(_Job(lambda tx: function(tx, *args, **kwargs), loop, future))
         return await future
+
+    async def fetch(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await function(self._read_transaction, *args, **kwargs)
 
     async def read(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         connection = self._reader
@@ -195,6 +198,8 @@ def _commit_group(
     """Run the group in one transaction. If the commit fails, every job of it has failed."""
     try:
         connection.execute("BEGIN IMMEDIATE")
+        if len(group) == 1:
+            return [_run_alone(connection, transaction, group[0])]
         outcomes = [_run_in_savepoint(connection, transaction, job) for job in group]
         connection.execute("COMMIT")
     except BaseException as error:
@@ -206,6 +211,19 @@ def _commit_group(
     return outcomes
 
 
+def _run_alone(connection: sqlite3.Connection, transaction: SqliteTransaction, job: _Job) -> _Outcome:
+    """Run a transaction that has no neighbours: it needs no savepoint."""
+    try:
+        result = _drive(job.make(transaction))
+    except Exception as error:
+        if not connection.in_transaction:
+            raise
+        connection.execute("ROLLBACK")
+        return job, None, _in_our_words(error)
+    connection.execute("COMMIT")
+    return job, result, None
+
+
 def _run_in_savepoint(connection: sqlite3.Connection, transaction: SqliteTransaction, job: _Job) -> _Outcome:
     connection.execute("SAVEPOINT job")
     try:
@@ -215,9 +233,13 @@ def _run_in_savepoint(connection: sqlite3.Connection, transaction: SqliteTransac
             raise
         connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
-        return job, None, Conflict(str(error)) if isinstance(error, sqlite3.IntegrityError) else error
+        return job, None, _in_our_words(error)
     connection.execute("RELEASE job")
     return job, result, None
+
+
+def _in_our_words(error: Exception) -> Exception:
+    return Conflict(str(error)) if isinstance(error, sqlite3.IntegrityError) else error
 
 
 def _drive(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -1,6 +1,7 @@
 """Threads in the store."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from sqlalchemy import delete, insert, select, update
 
@@ -19,9 +20,18 @@ SELECT_THREAD = Statement(select(*_THREAD.columns).where(*_ONE))
 HOLD_THREAD = Statement(select(threads.c.seq).where(*_ONE).with_for_update(key_share=True))
 SELECT_LOCK = Statement(
     select(
-        threads.c.id,
         select(runs.c.id).where(runs.c.thread_id == threads.c.id, IS_LIVE).scalar_subquery(),
+        threads.c.token_budget,
+        threads.c.tokens_used,
     ).where(*_ONE)
+)
+COUNT = Statement(
+    update(threads)
+    .where(threads.c.id == param("thread_id"))
+    .values(
+        message_count=threads.c.message_count + param("messages"),
+        tokens_used=threads.c.tokens_used + param("tokens"),
+    )
 )
 UPDATE_THREAD = Statement(
     update(threads)
@@ -65,11 +75,29 @@ async def hold(tx: Transaction, project: str, thread_id: str) -> None:
     await tx.hold(HOLD_THREAD, {"id": thread_id, "project": project})
 
 
-async def lock(tx: Transaction, project: str, thread_id: str) -> tuple[bool, str | None]:
-    """Hold the thread; return whether the project has it, and the id of the run that locks it, if any."""
+class Lock(NamedTuple):
+    """What stands in the way of a new run or message: the run that is active, and what is left to spend.
+
+    ``tokens_left`` are those of the thread's budget; None for any number.
+    """
+
+    active: str | None
+    tokens_left: int | None
+
+
+async def lock(tx: Transaction, project: str, thread_id: str) -> Lock | None:
+    """Hold the thread and say what locks it; None if the project has no such thread."""
     await hold(tx, project, thread_id)
     row = await tx.one(SELECT_LOCK, {"id": thread_id, "project": project})
-    return (False, None) if row is None else (True, row[1])
+    if row is None:
+        return None
+    active, budget, used = row
+    return Lock(active, None if budget is None else max(0, budget - used))
+
+
+async def count(tx: Transaction, thread_id: str, *, messages: int, tokens: int) -> None:
+    """Count what a run has brought to a thread."""
+    await tx.run(COUNT, {"thread_id": thread_id, "messages": messages, "tokens": tokens})
 
 
 async def save(tx: Transaction, thread: Thread) -> None:

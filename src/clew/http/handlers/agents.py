@@ -29,7 +29,7 @@ async def create(call: Call[CreateAgent]) -> AgentObject:
 async def get(call: Call[None]) -> AgentObject:
     """Read an agent."""
     agent_id = call.path["assistant_id"]
-    agent = await call.services.db.read(agents.get, call.project, agent_id)
+    agent = await call.services.db.fetch(agents.get, call.project, agent_id)
     if agent is None:
         raise not_found("assistant", agent_id)
     return objects.agent(agent)
@@ -61,5 +61,5 @@ async def delete(call: Call[None]) -> Deleted:
 
 async def list_(call: Call[None]) -> ListObject[AgentObject]:
     """List the project's agents."""
-    page = await call.services.db.read(agents.page, call.project, page_request(call))
+    page = await call.services.db.fetch(agents.page, call.project, page_request(call))
     return objects.listed([objects.agent(each) for each in page.items], page.has_more)

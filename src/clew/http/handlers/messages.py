@@ -9,7 +9,6 @@ from clew.http.call import Call, page_request, waits_in_line
 from clew.http.handlers.threads import message_of
 from clew.http.once import once
 from clew.store import line, messages, threads
-from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
 from clew.wire import objects
 from clew.wire.errors import invalid, not_found
@@ -25,20 +24,20 @@ async def create(call: Call[CreateMessage]) -> MessageObject:
 
 
 async def _create(tx: Transaction, message: Message, wait: bool) -> None:
-    exists, active = await threads.lock(tx, message.project, message.thread_id)
-    if not exists:
+    lock = await threads.lock(tx, message.project, message.thread_id)
+    if lock is None:
         raise not_found("thread", message.thread_id)
-    if active is not None and wait:
+    if lock.active is not None and wait:
         message = replace(message, held=await line.next_place(tx, message.thread_id))
-    elif active is not None:
-        raise invalid(f"Can't add messages to {message.thread_id} while a run {active} is active.")
+    elif lock.active is not None:
+        raise invalid(f"Can't add messages to {message.thread_id} while a run {lock.active} is active.")
     await messages.add(tx, message)
 
 
 async def get(call: Call[None]) -> MessageObject:
     """Read a message."""
     thread_id, message_id = call.path["thread_id"], call.path["message_id"]
-    message = await call.services.db.read(messages.get, call.project, thread_id, message_id)
+    message = await call.services.db.fetch(messages.get, call.project, thread_id, message_id)
     if message is None:
         raise not_found("message", message_id)
     return objects.message(message)
@@ -76,15 +75,9 @@ async def delete(call: Call[None]) -> Deleted:
 
 async def list_(call: Call[None]) -> ListObject[MessageObject]:
     """List a thread's messages, newest first; with ``run_id``, those that one run wrote."""
-    page = await call.services.db.read(
-        _list, call.project, call.path["thread_id"], page_request(call), call.query.get("run_id") or None
-    )
-    return objects.listed([objects.message(each) for each in page.items], page.has_more)
-
-
-async def _list(
-    tx: Transaction, project: str, thread_id: str, wanted: PageRequest, run_id: str | None
-) -> Page:
-    if await threads.get(tx, project, thread_id) is None:
+    thread_id, db = call.path["thread_id"], call.services.db
+    run_id = call.query.get("run_id") or None
+    page = await db.fetch(messages.page, call.project, thread_id, page_request(call), run_id)
+    if not page.items and await db.fetch(threads.get, call.project, thread_id) is None:
         raise not_found("thread", thread_id)
-    return await messages.page(tx, project, thread_id, wanted, run_id)
+    return objects.listed([objects.message(each) for each in page.items], page.has_more)

@@ -138,16 +138,16 @@ def _answer(call: Call[Any], receipt: _Receipt) -> RunObject | RunStream:
 async def _insert(tx: Transaction, new: _NewRun) -> RunState:
     if new.thread is not None:
         await threads.add(tx, new.thread)
-    exists, active = await threads.lock(tx, new.project, new.thread_id)
-    if not exists:
+    lock = await threads.lock(tx, new.project, new.thread_id)
+    if lock is None:
         raise not_found("thread", new.thread_id)
     agent = await agents.get(tx, new.project, new.body.assistant_id)
     if agent is None:
         raise not_found("assistant", new.body.assistant_id)
-    if active is not None and not new.wait:
-        raise invalid(f"Thread {new.thread_id} already has an active run {active}.")
-    allowance = await _allowance(tx, new)
-    place = None if active is None else await line.next_place(tx, new.thread_id)
+    if lock.active is not None and not new.wait:
+        raise invalid(f"Thread {new.thread_id} already has an active run {lock.active}.")
+    allowance = await _allowance(tx, new, lock.tokens_left)
+    place = None if lock.active is None else await line.next_place(tx, new.thread_id)
     for message in new.messages:
         await messages.add(tx, replace(message, held=place))
     run = Run(
@@ -168,9 +168,8 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
     return RunState(run)
 
 
-async def _allowance(tx: Transaction, new: _NewRun) -> int | None:
+async def _allowance(tx: Transaction, new: _NewRun, of_thread: int | None) -> int | None:
     """Return what is left of the thread's and the project's token budgets; refuse if nothing is."""
-    of_thread = await budgets.left_of_thread(tx, new.thread_id)
     if of_thread == 0:
         raise invalid(
             f"Thread {new.thread_id} has used up its token budget. "
@@ -224,6 +223,7 @@ async def cancel(call: Call[None]) -> RunObject:
     done = await once(call, ask, lambda result: objects.run(result[0].run), RunObject)
     if done.result is not None and done.result[1]:
         services.events.committed(run_id, done.result[1])
+        services.announced()
     services.dispatch.interrupt(run_id)
     return done.receipt
 
@@ -261,6 +261,8 @@ async def _transition(
 
 
 _MOVING = frozenset((RunStatus.QUEUED, RunStatus.IN_PROGRESS, RunStatus.CANCELLING))
+_WITH_A_STEP = frozenset((RunStatus.REQUIRES_ACTION, RunStatus.CANCELLING))
+"""Statuses in which a step may wait for outputs."""
 
 # --- reading ---------------------------------------------------------------------------------------
 
@@ -269,7 +271,7 @@ async def get(call: Call[None]) -> RunObject:
     """Read a run; with ``wait``, as soon as it needs nobody's patience any more, or after so long."""
     keys = RunKeys(call.project, call.path["thread_id"], call.path["run_id"])
     seconds = patience(call)
-    state = await call.services.db.read(_state, *keys)
+    state = await _look(call, keys)
     if seconds and state.run.status in _MOVING:
         state = await _when_still(call, keys, seconds)
     return objects.run(state.run, state.waiting)
@@ -280,13 +282,23 @@ async def _when_still(call: Call[None], keys: RunKeys, seconds: float) -> RunSta
     news = call.services.events.subscribe(keys.run_id)
     try:
         async with asyncio.timeout(seconds):
-            while (state := await call.services.db.read(_state, *keys)).run.status in _MOVING:
+            while (state := await _look(call, keys)).run.status in _MOVING:
                 await news.wait_for_commit()
         return state
     except TimeoutError:
-        return await call.services.db.read(_state, *keys)
+        return await _look(call, keys)
     finally:
         news.close()
+
+
+async def _look(call: Call[None], keys: RunKeys) -> RunState:
+    """Return a run's state; of most runs that is one row."""
+    run = await call.services.db.fetch(runs.get, *keys)
+    if run is None:
+        raise not_found("run", keys.run_id)
+    if run.status in _WITH_A_STEP:
+        return await call.services.db.read(_state, *keys)
+    return RunState(run)
 
 
 async def _state(tx: Transaction, project: str, thread_id: str, run_id: str) -> RunState:
@@ -303,7 +315,7 @@ LAST_POSITION = 999_999_999_999_999
 async def follow(call: Call[None]) -> RunStream:
     """Stream a run's events, from the one after position ``after`` on, whether it lives or is over."""
     keys = RunKeys(call.project, call.path["thread_id"], call.path["run_id"])
-    await call.services.db.read(_state, *keys)
+    await _look(call, keys)
     return RunStream(call.services, keys, after=_after(call), joined=True)
 
 

@@ -42,7 +42,7 @@ async def create(call: Call[CreateThread]) -> ThreadObject:
 async def get(call: Call[None]) -> ThreadObject:
     """Read a thread."""
     thread_id = call.path["thread_id"]
-    thread = await call.services.db.read(threads.get, call.project, thread_id)
+    thread = await call.services.db.fetch(threads.get, call.project, thread_id)
     if thread is None:
         raise not_found("thread", thread_id)
     return objects.thread(thread)
@@ -83,10 +83,10 @@ async def delete(call: Call[None]) -> Deleted:
 
 
 async def _delete(tx: Transaction, project: str, thread_id: str, now: int) -> Decision | None:
-    exists, run_id = await threads.lock(tx, project, thread_id)
-    if not exists:
+    lock = await threads.lock(tx, project, thread_id)
+    if lock is None:
         raise not_found("thread", thread_id)
-    run = await runs.get(tx, project, thread_id, run_id) if run_id else None
+    run = await runs.get(tx, project, thread_id, lock.active) if lock.active else None
     await threads.remove(tx, project, thread_id)
     return None if run is None else _cancelled(run, now)
 
@@ -103,7 +103,7 @@ async def list_(call: Call[None]) -> ListObject[ThreadObject]:
     Azure has this list; OpenAI's users asked for it since day one.
     """
     wanted, metadata = page_request(call), _metadata_filter(call)
-    read = call.services.db.scan if metadata else call.services.db.read
+    read = call.services.db.scan if metadata else call.services.db.fetch
     page = await read(threads.page, call.project, wanted, metadata)
     return objects.listed([objects.thread(each) for each in page.items], page.has_more)
 

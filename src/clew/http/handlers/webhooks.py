@@ -54,7 +54,7 @@ async def create(call: Call[CreateWebhook]) -> WebhookObject:
 async def get(call: Call[None]) -> WebhookObject:
     """Read a webhook; ``last_error`` says whether it hears what it is told."""
     webhook_id = call.path["webhook_id"]
-    found = await call.services.db.read(webhooks.get, call.project, webhook_id)
+    found = await call.services.db.fetch(webhooks.get, call.project, webhook_id)
     if found is None:
         raise not_found("webhook", webhook_id)
     return webhook(found)
@@ -70,5 +70,5 @@ async def delete(call: Call[None]) -> Deleted:
 
 async def list_(call: Call[None]) -> ListObject[WebhookObject]:
     """List the project's webhooks."""
-    page = await call.services.db.read(webhooks.page, call.project, page_request(call))
+    page = await call.services.db.fetch(webhooks.page, call.project, page_request(call))
     return objects.listed([webhook(each) for each in page.items], page.has_more)
