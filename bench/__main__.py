@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -173,4 +172,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

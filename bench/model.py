@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import socket
-import sys
 from typing import Any
 
 _HEAD = (
@@ -56,6 +55,7 @@ class _Protocol(asyncio.Protocol):
         self._call = _call()
         self._data = b""
         self._transport: Any = None
+        self._replying: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -77,7 +77,7 @@ class _Protocol(asyncio.Protocol):
         if b'"tools":' in body and b'"role":"tool"' not in body:
             self._transport.write(self._call)
         elif self._pace:
-            asyncio.ensure_future(self._reply_slowly())
+            self._replying = asyncio.ensure_future(self._reply_slowly())
         else:
             self._transport.write(self._answer.whole)
 
@@ -112,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -143,7 +143,7 @@ def _family(pid: int) -> list[int]:
     """Return a process and all below it."""
     family = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
+        for child in task.read_text(encoding="ascii").split():
             family += _family(int(child))
     return family
 
@@ -153,7 +153,7 @@ def cpu_seconds(pids: list[int]) -> float:
     total = 0
     for pid in {each for root in pids for each in _family(root)}:
         try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         except OSError:
             continue
         total += int(fields[11]) + int(fields[12])
@@ -167,5 +167,5 @@ def cpu_by_role(site: Site) -> dict[str, float]:
 
 def memory_mb(pid: int) -> float:
     """Return a process's resident memory."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -17,6 +17,7 @@ from clew.engine.engine import Engine
 from clew.http.app import create_app
 from clew.http.auth import Keyring
 from clew.http.call import Services
+from clew.http.corked import CorkedProtocol
 from clew.ids import Ids, RandomIds
 from clew.net.guard import Guard
 from clew.settings import Settings
@@ -67,6 +68,7 @@ def run(
     config = uvicorn.Config(
         create_app(services, Keyring({api_key: settings.project})),
         lifespan="off",
+        http=CorkedProtocol,
         log_config=None,
         access_log=False,
         ssl_certfile=str(certificate[0]) if certificate else None,
