@@ -105,6 +105,11 @@ class Settings(BaseSettings):
     max_active_runs: int = Field(
         1000, ge=1, description="runs that this process works on at once; more wait in line"
     )
+    max_waiting_runs: int = Field(
+        1000,
+        ge=1,
+        description="runs that may wait in that line; while it is full, new ones are refused (429)",
+    )
     outbound_allow: str = Field(
         "",
         description="where webhooks may lead besides the public internet: host:port, addresses, networks, "

@@ -26,6 +26,7 @@ class Handed:
     """A dispatch that remembers to whom runs were handed, and works on them for ever."""
 
     claimant = None
+    full = False
 
     def __init__(self) -> None:
         self.runs: list[str] = []

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from clew.testing.scripted_model import Reply, ScriptedModel
-from tests.support.api import Api, RunHandle, function_tool
+from tests.support.api import Api, RunHandle, error_of, function_tool
 from tests.support.servers import Servers
 
 LOOK = function_tool("look")
@@ -88,3 +88,32 @@ def test_a_run_that_waits_for_a_client_takes_nobodys_place(api: Api, model: Scri
     agent = api.agent(tools=[LOOK])
     api.run(api.thread("parked"), agent).wait_calls()
     api.run(api.thread("another"), agent).wait("completed")
+
+
+@pytest.fixture
+def short_line(servers: Servers) -> Iterator[Api]:
+    """A server that works on one run at a time, and lets two more wait."""
+    with servers.start(max_active_runs=1, max_waiting_runs=2) as api:
+        yield api
+
+
+def test_while_the_line_is_full_new_runs_are_refused_for_a_moment(
+    short_line: Api, model: ScriptedModel, held: Reply
+) -> None:
+    agent = short_line.agent()
+    accepted = [short_line.run(short_line.thread(str(number)), agent) for number in range(3)]
+    thread = short_line.thread("one too many")
+    for path, body in (
+        (f"/threads/{thread}/runs", {"assistant_id": agent}),
+        ("/threads/runs", {"assistant_id": agent}),
+        ("/threads/runs", {"assistant_id": agent, "stream": True}),
+    ):
+        response = short_line.send("POST", path, body)
+        assert response.headers["retry-after"] == "1"
+        error = error_of(response, 429)
+        assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
+    held.wait_paused()
+    held.release()
+    for run in accepted:
+        run.wait("completed")
+    short_line.run(thread, agent).wait("completed")

@@ -44,6 +44,7 @@ class NoWorkers:
     """A dispatch that hands runs to nobody: in this test the rules are the workers."""
 
     claimant = None
+    full = False
 
     def advance(self, run_id: str, claimed: RunState | None = None) -> None: ...
 

@@ -60,6 +60,7 @@ class Server:
         model_timeout: float = 5.0,
         run_expiry: int = 600_000,
         max_active_runs: int = 256,
+        max_waiting_runs: int = 1000,
         works: bool = True,
         outbound: GuardedHttp | None = None,
         daily_token_budget: int | None = None,
@@ -70,7 +71,8 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._model_url, self._model_timeout = model_url, model_timeout
         self._clock, self._ids = clock, ids
-        self._run_expiry, self._max_active_runs, self._works = run_expiry, max_active_runs, works
+        self._run_expiry, self._works = run_expiry, works
+        self._max_active_runs, self._max_waiting_runs = max_active_runs, max_waiting_runs
         self._outbound, self._daily_token_budget = outbound, daily_token_budget
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -138,7 +140,7 @@ class Server:
         engine = Engine(
             db,
             process=process,
-            bus=LocalBus(process.id, self._max_active_runs if self._works else 0),
+            bus=LocalBus(process.id, self._max_active_runs if self._works else 0, self._max_waiting_runs),
             models=models,
             clock=self._clock,
             ids=self._ids,

@@ -76,13 +76,14 @@ class LocalBus:
     Args:
         worker: the id under which this process claims runs.
         limit: how many runs are worked on at once.
+        line: how many more may wait.
     """
 
     shared = False
     up = True
 
-    def __init__(self, worker: str, limit: int) -> None:
-        self.dispatch = LocalDispatch(worker, limit)
+    def __init__(self, worker: str, limit: int, line: int = 1000) -> None:
+        self.dispatch = LocalDispatch(worker, limit, line)
         self.events = LocalEvents()
 
     async def open(self, lost: Callable[[], None]) -> None:

@@ -37,6 +37,11 @@ class Dispatch(Protocol):
         """
         ...
 
+    @property
+    def full(self) -> bool:
+        """Whether so many runs wait for a worker with room that no more should be accepted."""
+        ...
+
     def advance(self, run_id: str, claimed: RunState | None = None) -> None:
         """Have somebody advance the run. ``claimed`` is its state if this process owns it already."""
         ...

@@ -16,11 +16,12 @@ class LocalDispatch:
     Args:
         worker: the id under which this process claims runs.
         limit: how many runs are worked on at once.
+        line: how many more may wait before the dispatch is full.
     """
 
-    def __init__(self, worker: str, limit: int) -> None:
+    def __init__(self, worker: str, limit: int, line: int = 1000) -> None:
         self._worker_id = worker
-        self._limit = limit
+        self._limit, self._line = limit, line
         self._worker: Works | None = None
         self._expect: Callable[[int], None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -37,6 +38,10 @@ class LocalDispatch:
     @property
     def claimant(self) -> str | None:
         return self._worker_id if self.room > 0 else None
+
+    @property
+    def full(self) -> bool:
+        return len(self._waiting) >= self._line
 
     @property
     def room(self) -> int:

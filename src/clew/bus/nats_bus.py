@@ -15,14 +15,15 @@ class NatsBus:
         prefix: begins every subject, so that installations can share a server.
         worker: the id under which this process claims runs.
         limit: how many runs are worked on at once; 0 for a process that only serves.
+        line: how many runs may wait for a worker with room.
     """
 
     shared = True
 
-    def __init__(self, url: str, *, prefix: str, worker: str, limit: int) -> None:
+    def __init__(self, url: str, *, prefix: str, worker: str, limit: int, line: int = 1000) -> None:
         self._worker = worker
         self._link = NatsLink(url, prefix)
-        self.dispatch = NatsDispatch(self._link, worker, limit)
+        self.dispatch = NatsDispatch(self._link, worker, limit, line)
         self.events = NatsEvents(self._link, self.dispatch.works_on)
 
     @property

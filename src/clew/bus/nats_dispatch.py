@@ -11,6 +11,7 @@ Source: NATS JetStream wire API (reference "JetStream wire API", consumer MSG.NE
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -58,10 +59,12 @@ class NatsDispatch:
         link: the connection, opened before :meth:`start`.
         worker: the id under which this process claims runs.
         limit: how many runs are worked on at once; 0 for a process that only serves.
+        line: how many runs may wait in the queue before it is full.
     """
 
-    def __init__(self, link: NatsLink, worker: str, limit: int) -> None:
+    def __init__(self, link: NatsLink, worker: str, limit: int, line: int) -> None:
         self._link = link
+        self._line, self._waiting = line, 0
         self._local = LocalDispatch(worker, limit)
         self._works = limit > 0
         self._stream = f"{link.prefix}-runs"
@@ -73,6 +76,7 @@ class NatsDispatch:
         self._puller: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._ending = asyncio.Event()
 
     def serve(self, worker: Works | None, expect: Callable[[int], None]) -> None:
         """Say who works, if anybody does, and who is to be told of times at which something is due."""
@@ -98,6 +102,7 @@ class NatsDispatch:
             await self._link.listen(self._inbox, self._receive)
             self._local.on_room = self._changed.set
             self._puller = asyncio.ensure_future(self._pull())
+        self._in_background(self._watch_queue())
 
     # --- what the house asks ---------------------------------------------------------------------
 
@@ -109,6 +114,10 @@ class NatsDispatch:
     def active(self) -> int:
         """How many runs this process works on."""
         return self._local.active
+
+    @property
+    def full(self) -> bool:
+        return self._waiting >= self._line and not self._local.room
 
     def advance(self, run_id: str, claimed: RunState | None = None) -> None:
         if claimed is not None or self._local.room:
@@ -176,6 +185,15 @@ class NatsDispatch:
         except (NatsError, TimeoutError) as error:
             _log.warning("run %s: it could not be queued: %s", run_id, type(error).__name__)
 
+    async def _watch_queue(self) -> None:
+        """Know about how many runs wait."""
+        while not self._closing:
+            with suppress(NatsError, TimeoutError):
+                self._waiting = (await self._link.jetstream.stream_info(self._stream)).state.messages
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSE):
+                    await self._ending.wait()
+
     async def _pull(self) -> None:
         """Keep a request for runs standing, for as many as there is room for."""
         while not self._closing:
@@ -236,6 +254,7 @@ class NatsDispatch:
     def begin_to_close(self) -> None:
         """Take no more runs."""
         self._closing = True
+        self._ending.set()
         self._changed.set()
         self._local.begin_to_close()
 

@@ -102,10 +102,16 @@ def open_database(settings: Settings, clock: Clock) -> Database:
 def _make_bus(settings: Settings, process: WorkerRow) -> Bus:
     limit = settings.max_active_runs if process.works else 0
     if settings.bus_url is None:
-        return LocalBus(process.id, limit)
+        return LocalBus(process.id, limit, settings.max_waiting_runs)
     from clew.bus.nats_bus import NatsBus
 
-    return NatsBus(settings.bus_url, prefix=settings.bus_prefix, worker=process.id, limit=limit)
+    return NatsBus(
+        settings.bus_url,
+        prefix=settings.bus_prefix,
+        worker=process.id,
+        limit=limit,
+        line=settings.max_waiting_runs,
+    )
 
 
 def make_models(settings: Settings, clock: Clock) -> Models:

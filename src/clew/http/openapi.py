@@ -64,17 +64,20 @@ _REFUSALS = {
     404: "NotFound",
     405: "MethodNotAllowed",
     413: "BodyTooLarge",
-    429: "BudgetSpent",
+    429: "TooMuch",
     500: "ServerError",
+    503: "DatabaseAway",
 }
 _REASONS = {
     400: "The request is wrong; `param` and `code` say where and how. It has changed nothing.",
     401: "The API key is missing or wrong.",
     404: "There is no such object under this parent, or in this project, or what the body names isn't there.",
     405: "The path has no such method.",
-    429: "The project has used up its tokens for today.",
+    429: "The project has used up its tokens for today, or the server has as many runs in line as it takes; "
+    "then `Retry-After` says when to try again.",
     413: f"The body has more than {BODY_LIMIT} bytes.",
     500: "The server had an error; its log says more, under the request's id.",
+    503: "The server's database does not answer. Nothing was stored; `Retry-After` says when to try again.",
 }
 
 _PATH_IDS = re.compile(r"{(\w+)}")
@@ -204,7 +207,7 @@ def _links(operation: Operation) -> Json:
 
 def _refusals(operation: Operation) -> list[int]:
     """Return the statuses other than 200. Everything can be 404: the Azure root's project may be wrong."""
-    statuses = [401, 404, 500]
+    statuses = [401, 404, 500, 503]
     if operation.reads or operation.method == "POST":
         statuses.append(400)
     if operation.body is not None:

@@ -58,3 +58,9 @@ def not_found(what: str, id: str) -> ApiError:
 def unauthorized(message: str) -> ApiError:
     """Return a 401: the key is missing or wrong."""
     return ApiError(401, message, code="invalid_api_key")
+
+
+def overloaded(message: str) -> ApiError:
+    """Return a 429 that clients answer by asking again after a second."""
+    headers = {"retry-after": "1"}
+    return ApiError(429, message, type="rate_limit_error", code="rate_limit_exceeded", headers=headers)
