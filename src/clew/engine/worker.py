@@ -180,7 +180,8 @@ class Worker:
     async def _request(self, run: Run, model: str, call: CallModel, context: int | None) -> ChatRequest:
         limit = prompt.history_limit(run)
         first = _INLINE_HISTORY if limit is None else min(limit, _INLINE_HISTORY)
-        history, own_steps, own_messages = await self._db.read(_conversation, run, first)
+        look = self._db.read if run.turns else self._db.fetch  # before its first turn, a run has no rows
+        history, own_steps, own_messages = await look(_conversation, run, first)
         if len(history) == first != limit:  # there is more: read it beside the event loop
             history, _, _ = await self._db.scan(_conversation, run, limit)
         return prompt.build(run, model, history, own_steps, own_messages, call, context)

@@ -7,8 +7,9 @@ up to the next held run, and that run may start.
 
 from sqlalchemy import Table, exists, func, not_, null, or_, select, update
 
+from clew.store import threads
 from clew.store.statement import NextSeq, Row, Statement, Transaction, constant, param
-from clew.store.tables import IS_HELD, IS_LIVE, messages, runs
+from clew.store.tables import IS_HELD, messages, runs
 
 
 def _last_place(table: Table) -> Statement:
@@ -28,7 +29,6 @@ SELECT_IS_EMPTY = Statement(
         )
     )
 )
-SELECT_ACTIVE = Statement(select(runs.c.id).where(runs.c.thread_id == param("thread_id"), IS_LIVE))
 SELECT_NEXT_RUN = Statement(
     select(runs.c.id, runs.c.held)
     .where(runs.c.thread_id == param("thread_id"), IS_HELD)
@@ -66,7 +66,7 @@ async def release(tx: Transaction, thread_id: str, now: int) -> str | None:
     """Let in what waits for a thread that is no longer busy; return the id of the run that may start."""
     keys = {"thread_id": thread_id}
     empty = await tx.one(SELECT_IS_EMPTY, keys)
-    if (empty is not None and empty[0]) or await tx.one(SELECT_ACTIVE, keys) is not None:
+    if (empty is not None and empty[0]) or await threads.active_run(tx, thread_id) is not None:
         return None
     run: Row | None = await tx.one(SELECT_NEXT_RUN, keys)
     for message_id, place in await tx.all(SELECT_HELD_MESSAGES, keys):

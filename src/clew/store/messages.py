@@ -29,7 +29,11 @@ HOLD_PARENT = Statement(
 )
 COUNT_UP = Statement(
     update(threads)
-    .where(threads.c.id == param("thread_id"), threads.c.message_count < param("limit"))
+    .where(
+        threads.c.id == param("thread_id"),
+        threads.c.project == param("project"),
+        threads.c.message_count < param("limit"),
+    )
     .values(message_count=threads.c.message_count + constant(1))
 )
 COUNT_DOWN = Statement(
@@ -63,9 +67,17 @@ async def add(tx: Transaction, message: Message) -> None:
     Raises:
         ThreadFull: it is one message too many.
     """
-    if not await tx.run(COUNT_UP, {"thread_id": message.thread_id, "limit": MOST_MESSAGES}):
+    if not await make_room(tx, message.project, message.thread_id):
         raise ThreadFull
     await add_uncounted(tx, message)
+
+
+async def make_room(tx: Transaction, project: str, thread_id: str) -> bool:
+    """Count a client's message that is about to be added, and hold the thread; say whether it may be.
+
+    It may not if the project has no such thread, or if that is full.
+    """
+    return await tx.run(COUNT_UP, {"thread_id": thread_id, "project": project, "limit": MOST_MESSAGES}) > 0
 
 
 async def add_uncounted(tx: Transaction, message: Message) -> None:

@@ -183,31 +183,38 @@ async def apply(tx: Transaction, before: RunState, decision: Decision, now: int)
         Changed: the run is another version than ``before``; decide anew.
     """
     after = decision.state.run
-    await threads.hold(tx, after.project, after.thread_id)
+    await _hold_and_count(tx, decision)
     guard = {"id": after.id, "epoch": before.run.epoch, "version": before.run.version}
     values = _RUN.params(after)
     if not await tx.run(UPDATE_RUN, {**{name: values[name] for name in _CHANGING}, **guard}):
         row = await tx.one(SELECT_BY_ID, {"id": after.id})
         raise Changed if row is not None and _RUN.read(row).epoch == before.run.epoch else ClaimLost
-    written = 0
     for write in decision.writes:
         match write:
             case AddMessage(message):
                 await messages.add_uncounted(tx, message)
-                written += 1
             case AddStep(step):
                 await steps.add(tx, step)
             case SaveStep(step):
                 await steps.save(tx, step)
     announced = await webhooks.announce(tx, before.run, after, now)
-    tokens = 0 if after.status.live else after.usage.total_tokens
-    if written or tokens:
-        await threads.count(tx, after.thread_id, messages=written, tokens=tokens)
     released = None
     if not after.status.live:
         released = await line.release(tx, after.thread_id, now)
-        await budgets.count(tx, after.project, tokens, now)
+        if after.config.token_allowance is not None:
+            await budgets.count(tx, after.project, after.usage.total_tokens, now)
     return Applied(decision.state.at_version(before.run.version + 1), released, announced)
+
+
+async def _hold_and_count(tx: Transaction, decision: Decision) -> None:
+    """Hold the run's thread, by counting what the run brings to it if it brings anything."""
+    run = decision.state.run
+    written = sum(isinstance(write, AddMessage) for write in decision.writes)
+    tokens = 0 if run.status.live else run.usage.total_tokens
+    if written or tokens:
+        await threads.count(tx, run.thread_id, messages=written, tokens=tokens)
+    else:
+        await threads.hold(tx, run.project, run.thread_id)
 
 
 async def reload(tx: Transaction, run_id: str, epoch: int) -> RunState:

@@ -25,6 +25,7 @@ SELECT_LOCK = Statement(
         threads.c.tokens_used,
     ).where(*_ONE)
 )
+SELECT_ACTIVE = Statement(select(runs.c.id).where(runs.c.thread_id == param("thread_id"), IS_LIVE))
 COUNT = Statement(
     update(threads)
     .where(threads.c.id == param("thread_id"))
@@ -95,8 +96,14 @@ async def lock(tx: Transaction, project: str, thread_id: str) -> Lock | None:
     return Lock(active, None if budget is None else max(0, budget - used))
 
 
+async def active_run(tx: Transaction, thread_id: str) -> str | None:
+    """Return the id of the run that locks a thread, if any."""
+    row = await tx.one(SELECT_ACTIVE, {"thread_id": thread_id})
+    return None if row is None else str(row[0])
+
+
 async def count(tx: Transaction, thread_id: str, *, messages: int, tokens: int) -> None:
-    """Count what a run has brought to a thread."""
+    """Count what a run has brought to a thread, and hold it."""
     await tx.run(COUNT, {"thread_id": thread_id, "messages": messages, "tokens": tokens})
 
 
