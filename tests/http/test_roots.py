@@ -55,6 +55,8 @@ def journey(api: Api, model: ScriptedModel) -> dict[str, Json]:
         call(name)
     for name in ("list_agents", "list_threads", "list_messages", "list_runs", "list_models"):
         call(name)
+    summary = api.get("/metrics/summary")
+    call.answers["get_metrics_summary"] = {name: type(value).__name__ for name, value in summary.items()}
     call("create_webhook", learn="webhook_id")
     for name in ("list_webhooks", "get_webhook", "delete_webhook"):
         call(name)

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from clew.store.database import StoreError
-from clew.store.schema import HEAD, MIGRATIONS, prepare_sqlite
+from clew.store.schema import HEAD, MIGRATIONS, alembic_config, prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
 from clew.store.tables import metadata
 from tests.support.database import dump
@@ -161,3 +161,51 @@ def test_servers_that_start_at_the_same_time_on_a_new_file_do_not_trip_over_each
         each.stdin.flush()
     complaints = [each.communicate()[1] for each in starting]
     assert [each.returncode for each in starting] == [0] * 4, complaints
+
+
+def test_runs_that_ended_with_an_older_clew_are_counted(tmp_path: Path) -> None:
+    from alembic import command
+
+    path = tmp_path / "clew.db"
+    config = alembic_config()
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    rows = sqlite3.connect(path)
+    rows.execute(
+        "INSERT INTO threads (id, project, created_at, metadata, tool_resources, tokens_used) "
+        "VALUES ('t', 'p', 1, '{}', '{}', 0)"
+    )
+    for number, (status, ended, error) in enumerate(
+        [
+            ("completed", "completed_at", None),
+            ("failed", "failed_at", '{"code":"server_error","message":"It broke."}'),
+            ("cancelled", "cancelled_at", None),
+            ("expired", None, None),
+            ("in_progress", None, None),
+        ]
+    ):
+        columns = (
+            "id, project, created_at, thread_id, assistant_id, expires_at, config, status, usage, turns, "
+        )
+        columns += "metadata, epoch, version, position, starts, last_error" + (f", {ended}" if ended else "")
+        values = [f"r{number}", "p", 1000, "t", "a", 9000, '{"model":"m"}', status, '{"prompt_tokens":5}', 1]
+        values += ["{}", 1, 1, 1, 1, error, *([4000] if ended else [])]
+        marks = ", ".join("?" * len(values))
+        rows.execute(f"INSERT INTO runs ({columns}) VALUES ({marks})", values)
+    rows.commit()
+    rows.close()
+    prepare_sqlite(path)
+    rows = sqlite3.connect(path)
+    counted = rows.execute(
+        "SELECT status, ended_at, code, model, total_ms, prompt_tokens FROM runs"
+    ).fetchall()
+    rows.close()
+    assert counted == [
+        ("completed", 4000, None, "m", 3000, 5),
+        ("failed", 4000, "server_error", "m", 3000, 5),
+        ("cancelled", 4000, "cancelled", "m", 3000, 5),
+        ("expired", 9000, "expired", "m", 8000, 5),
+        ("in_progress", None, None, None, None, None),
+    ]

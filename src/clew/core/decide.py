@@ -74,7 +74,11 @@ def _started(state: RunState, _: Started, now: int) -> Decision:
     if run.status == RunStatus.IN_PROGRESS:  # taken over from a worker that died
         return _next_turn(state, now)
     started = replace(
-        run, status=move(run.status, RunStatus.IN_PROGRESS), started_at=now, starts=run.starts + 1
+        run,
+        status=move(run.status, RunStatus.IN_PROGRESS),
+        started_at=now,
+        begun_at=now if run.begun_at is None else run.begun_at,
+        starts=run.starts + 1,
     )
     begun = Decision(RunState(started), publish=(Publish("run.in_progress", started),))
     return begun.then(_next_turn(begun.state, now))

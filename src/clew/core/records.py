@@ -157,6 +157,10 @@ class Run(Struct, frozen=True, kw_only=True):
     """Its place in the line of a busy thread; None once it may start."""
     worker: str | None = None
     """Who claimed it last; None if nobody has."""
+    begun_at: int | None = None
+    """When it first went to work; ``started_at`` is when it last did."""
+    spoke_at: int | None = None
+    """When the first word of an answer came."""
 
 
 class Call(Struct, frozen=True, kw_only=True):

@@ -7,8 +7,11 @@ from clew.core.states import StepStatus
 
 
 def counted(run: Run, turn: Turn) -> Run:
-    """Return the run with the turn's tokens booked."""
-    return replace(run, usage=run.usage + turn.usage, turns=run.turns + 1)
+    """Return the run with the turn's tokens booked, and the moment of its first word."""
+    spoke_at = run.spoke_at
+    if spoke_at is None and turn.begun:
+        spoke_at = turn.first_token_at or turn.started_at
+    return replace(run, usage=run.usage + turn.usage, turns=run.turns + 1, spoke_at=spoke_at)
 
 
 def message(run: Run, turn: Turn, now: int) -> Message:

@@ -9,11 +9,13 @@ from typing import Any
 
 from clew.core.records import Json
 from clew.http.call import LONGEST_WAIT
+from clew.http.handlers.metrics import LATEST
 from clew.http.handlers.runs import LAST_POSITION
 from clew.http.once import LONGEST_KEY
 
 _PATH = re.compile(r"{(\w+)(?::path)?}")
 _POSITION: Json = {"type": "integer", "minimum": 0, "maximum": LAST_POSITION, "default": 0}
+_MOMENT: Json = {"type": "integer", "minimum": 0, "maximum": LATEST}
 _KEY: Json = {"type": "string", "maxLength": LONGEST_KEY}
 
 
@@ -68,6 +70,14 @@ PARAMETERS: dict[str, Json] = {
         "Clew's own: seconds for which the answer may be held back while the run is queued, in progress or "
         "cancelling. It comes at once when the run is over or waits for tool outputs.",
         {"type": "number", "minimum": 0, "maximum": int(LONGEST_WAIT), "default": 0},
+    ),
+    "since": _query(
+        "since",
+        "Only runs that ended then or later: seconds since 1970. By default a day before `until`.",
+        _MOMENT,
+    ),
+    "until": _query(
+        "until", "Only runs that ended then or before: seconds since 1970. By default now.", _MOMENT
     ),
     "after_event": _query(
         "after", "The `id` of the last event that was seen: the stream goes on behind it.", _POSITION

@@ -17,7 +17,7 @@ from clew.core.states import MessageStatus, RunStatus, StepStatus
 from clew.http import openapi_shapes as shapes
 from clew.http.operations import OPERATIONS, Operation
 from clew.http.streams import RunStream
-from clew.wire import errors, objects, requests
+from clew.wire import errors, metrics, objects, requests
 
 Schemas: TypeAlias = dict[str, Json]
 
@@ -122,7 +122,7 @@ def schemas() -> Schemas:
     """Return every schema of the document, by name."""
     bodies = [operation.body for operation in OPERATIONS if operation.body is not None]
     closer = [kind for fields in _CLOSER.values() for kind in fields.values()]
-    answers = [kind for module in (objects, errors, shapes) for kind in _structs(module)]
+    answers = [kind for module in (objects, metrics, errors, shapes) for kind in _structs(module)]
     types = list(dict.fromkeys([*bodies, *answers]))
     derived, components = msgspec.json.schema_components([*types, *closer], ref_template=_REF)
     exact = iter(derived[len(types) :])

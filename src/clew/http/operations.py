@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from clew.http.handlers import agents, messages, models, runs, steps, threads, webhooks
+from clew.http.handlers import agents, messages, metrics, models, runs, steps, threads, webhooks
 from clew.wire import requests
 
 ROOTS = ("/v1", "/openai/v1", "/openai", "/api/projects/{project}")
@@ -88,6 +88,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("list_webhooks", "GET", "/webhooks", webhooks.list_, reads=_PAGE),
     Operation("get_webhook", "GET", _WEBHOOK, webhooks.get),
     Operation("delete_webhook", "DELETE", _WEBHOOK, webhooks.delete),
+    Operation("get_metrics_summary", "GET", "/metrics/summary", metrics.summary, reads=("since", "until")),
     Operation("list_models", "GET", "/models", models.list_),
     Operation("get_model", "GET", "/models/{model:path}", models.get),
 )

@@ -8,8 +8,8 @@ from sqlalchemy import func, insert, null, select, update
 from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveStep
 from clew.core.journal import JUMP
 from clew.core.records import Run
-from clew.core.states import RunStatus
-from clew.store import budgets, line, messages, pages, steps, threads, webhooks
+from clew.core.states import RunStatus, StepStatus
+from clew.store import budgets, line, messages, metrics, pages, steps, threads, webhooks
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
 from clew.store.tables import IS_LIVE, runs, takeovers, workers
@@ -31,6 +31,8 @@ _CHANGING = (
     "starts",
     "held",
     "worker",
+    "begun_at",
+    "spoke_at",
 )
 
 INSERT_RUN = Statement(insert(runs), columns=_RUN.names)
@@ -197,9 +199,12 @@ async def apply(tx: Transaction, before: RunState, decision: Decision, now: int)
                 await steps.add(tx, step)
             case SaveStep(step):
                 await steps.save(tx, step)
+        if not isinstance(write, AddMessage) and write.step.status != StepStatus.IN_PROGRESS:
+            await metrics.end_calls(tx, write.step, now)
     announced = await webhooks.announce(tx, before.run, after, now)
     released = None
     if not after.status.live:
+        await metrics.end_run(tx, after, now)
         released = await line.release(tx, after.thread_id, now)
         if after.config.token_allowance is not None:
             await budgets.count(tx, after.project, after.usage.total_tokens, now)

@@ -31,6 +31,10 @@ IS_LIVE = text("held IS NULL AND status IN ({})".format(", ".join(f"'{status}'" 
 """The condition of the partial indexes. Queries use the same words, or SQLite won't take the index."""
 
 
+HAS_ENDED = text("ended_at IS NOT NULL")
+"""The condition of the index of runs that are over."""
+
+
 class Object(Text):
     """A text column that holds a JSON value."""
 
@@ -149,7 +153,36 @@ runs = Table(
     Column("starts", Integer, nullable=False),
     Column("held", Integer),
     Column("worker", Text),
+    Column("begun_at", BigInteger),
+    Column("spoke_at", BigInteger),
+    # What the runs that are over are counted by, written when a run ends.
+    Column("ended_at", BigInteger),
+    Column("code", Text),
+    Column("model", Text),
+    Column("queue_ms", Integer),
+    Column("first_token_ms", Integer),
+    Column("total_ms", BigInteger),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("cached_tokens", Integer),
     Index("runs_by_thread", "thread_id", "seq"),
+    # Holds all that is counted, so that the rows themselves need not be read.
+    Index(
+        "ended_runs",
+        "project",
+        "ended_at",
+        "status",
+        "code",
+        "model",
+        "queue_ms",
+        "first_token_ms",
+        "total_ms",
+        "prompt_tokens",
+        "completion_tokens",
+        "cached_tokens",
+        sqlite_where=HAS_ENDED,
+        postgresql_where=HAS_ENDED,
+    ),
     # The thread lock: the database itself refuses a second live run.
     Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
     Index("held_runs", "thread_id", "held", sqlite_where=IS_HELD, postgresql_where=IS_HELD),
@@ -181,6 +214,21 @@ steps = Table(
     Column("metadata", Object, nullable=False),
     Index("steps_by_run", "run_id", "seq"),
     Index("steps_by_thread", "thread_id", "seq"),
+)
+
+# The tool calls of steps that are over, to be counted.
+tool_calls = Table(
+    "tool_calls",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("project", Text, nullable=False),
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("ended_at", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("ms", BigInteger, nullable=False),
+    Index("tool_calls_by_end", "project", "ended_at", "name", "outcome", "ms"),
+    Index("tool_calls_by_run", "run_id"),
 )
 
 # Runs that went on with another worker, or with the same one once more, than the one that had begun a turn.

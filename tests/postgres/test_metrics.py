@@ -1,0 +1,3 @@
+"""The tests of tests/http/test_metrics.py, on PostgreSQL."""
+
+from tests.http.test_metrics import *  # noqa: F403
