@@ -1,14 +1,16 @@
 """A checker of histories: holds what clients were told against what is there in the end.
 
 It knows the promises and the wire, and nothing of how the server keeps them. Every complaint is a
-sentence; no complaint means that nothing was lost and nothing doubled.
+sentence; no complaint means that nothing was lost and nothing doubled. Clients ask until they are
+answered, so in the end whatever is there has been acknowledged to somebody, too.
 """
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from tests.support.api import TERMINAL, Json
+from tests.durability.told import check_part, check_stream
+from tests.support.api import TERMINAL, Json, text
 from tests.support.sse import Frame
 
 # Which statuses a client may see after which, however many it misses in between.
@@ -18,41 +20,60 @@ _NEXT = {
     "requires_action": {"queued", "cancelling", "expired"},
     "cancelling": {"cancelled"},
 }
-_ENDS_OF_RUNS = {f"thread.run.{status}" for status in TERMINAL}
-_UNCOMMITTED = {"created", "in_progress", "delta"}
-"""Last words of the events that may be told before their commit, and be replaced after a crash."""
+_ACTIVE = {"in_progress", "requires_action", "cancelling"}
+_STAMPS = ("completed_at", "failed_at", "cancelled_at", "expired_at")
 
 Outputs: TypeAlias = dict[str, str]
+
+
+class Listed(NamedTuple):
+    """What was listed when a run was seen to be over: its thread's messages, its steps; oldest first."""
+
+    messages: list[Json]
+    steps: list[Json]
 
 
 class Log:
     """What one client was told by the server, in the order in which it was told."""
 
     def __init__(self) -> None:
+        self.acknowledged = 0
+        """Writes that were answered."""
         self.messages: dict[str, list[tuple[str, str]]] = {}
         """Acknowledged messages by thread: id and text."""
+        self.metadata: dict[str, Json] = {}
+        """The metadata that each thread was given last."""
+        self.gone: set[str] = set()
+        """Threads and messages that were deleted."""
         self.runs: dict[str, str] = {}
         """Acknowledged runs, with their threads."""
+        self.answers: dict[str, list[str]] = {}
+        """What each run must have written if it completes."""
         self.outputs: dict[str, list[Outputs]] = {}
         """Acknowledged tool outputs by run, a submission each."""
         self.cancelled: set[str] = set()
         """Runs whose cancellation was acknowledged."""
         self.seen: dict[str, list[Json]] = {}
         """Runs as they were read, in order."""
+        self.lists: dict[str, list[list[Json]]] = {}
+        """Threads' runs as they were listed."""
+        self.ends: dict[str, Listed] = {}
+        """What was listed as soon as a run was seen to be over."""
         self.streams: dict[str, list[list[Frame]]] = {}
         """What each reader of a run was told, over all its connections."""
-
-    @property
-    def acknowledged(self) -> int:
-        """How many writes were acknowledged."""
-        said = sum(map(len, self.messages.values())) + sum(map(len, self.outputs.values()))
-        return len(self.messages) + len(self.runs) + len(self.cancelled) + said
+        self.parts: dict[str, list[list[Frame]]] = {}
+        """What was told of a run by streams without positions: those that answer a POST."""
 
 
 class Final(NamedTuple):
-    """A thread as it is in the end: its messages and runs, oldest first; of each run, steps and events."""
+    """A thread as it is in the end: its messages and runs, oldest first; of each run, steps and events.
 
+    ``newest_first`` are the ids of its messages once more, read by other pages.
+    """
+
+    thread: Json
     messages: list[Json]
+    newest_first: list[str]
     runs: list[Json]
     steps: dict[str, list[Json]]
     events: dict[str, list[Frame]]
@@ -62,60 +83,107 @@ def check(log: Log, threads: dict[str, Final]) -> list[str]:
     """Return every way in which a client's log and the threads it used don't agree."""
     complaints: list[str] = []
     for thread_id in log.messages:
-        if thread_id not in threads:
+        final = threads.get(thread_id)
+        if thread_id in log.gone:
+            if final is not None:
+                complaints.append(f"{thread_id}: its deletion was acknowledged, and it is there")
+        elif final is None:
             complaints.append(f"{thread_id}: the thread was acknowledged and is not there")
-            continue
-        final = threads[thread_id]
-        complaints += [f"{thread_id}: {problem}" for problem in _check_thread(log, thread_id, final)]
-        for run in final.runs:
-            complaints += [f"{run['id']}: {problem}" for problem in _check_run(log, run, final)]
+        else:
+            complaints += [f"{thread_id}: {problem}" for problem in _check_thread(log, thread_id, final)]
+            for run in final.runs:
+                complaints += [f"{run['id']}: {problem}" for problem in _check_run(log, run, final)]
     return complaints
 
 
+# --- threads -------------------------------------------------------------------------------------
+
+
 def _check_thread(log: Log, thread_id: str, final: Final) -> Iterator[str]:
+    if (given := log.metadata.get(thread_id, {})) != final.thread["metadata"]:
+        yield f"its metadata was acknowledged to be {given}, and is {final.thread['metadata']}"
+    yield from _check_messages(log, log.messages[thread_id], final)
+    there = [run["id"] for run in final.runs]
+    acknowledged = [run_id for run_id, of_thread in log.runs.items() if of_thread == thread_id]
+    for run_id in acknowledged:
+        if run_id not in there:
+            yield f"the run {run_id} was acknowledged and is not there"
+    for run_id in there:
+        if run_id not in acknowledged:
+            yield f"the run {run_id} is there, and nobody was told of it"
+    yield from _check_one_at_a_time(final.runs)
+    for runs in log.lists.get(thread_id, []):
+        active = [run["id"] for run in runs if run["status"] in _ACTIVE]
+        if len(active) > 1:
+            yield f"{' and '.join(active)} were active at the same moment"
+
+
+def _check_messages(log: Log, acknowledged: list[tuple[str, str]], final: Final) -> Iterator[str]:
     ids = [message["id"] for message in final.messages]
     if len(ids) != len(set(ids)):
         yield "a message is there twice"
-    there = {message["id"]: _text(message) for message in final.messages}
-    acknowledged = log.messages[thread_id]
-    for message_id, text in acknowledged:
+    if final.newest_first != ids[::-1]:
+        yield "its messages are not the same by small pages and by large ones"
+    there = {message["id"]: text(message) for message in final.messages}
+    for message_id, said in acknowledged:
         if message_id not in there:
-            yield f"the message {message_id} was acknowledged and is not there"
-        elif there[message_id] != text:
-            yield f"the message {message_id} says {there[message_id]!r}, not {text!r}"
+            if message_id not in log.gone:
+                yield f"the message {message_id} was acknowledged and is not there"
+        elif message_id in log.gone:
+            yield f"the message {message_id} was deleted and is there"
+        elif there[message_id] != said:
+            yield f"the message {message_id} says {there[message_id]!r}, not {said!r}"
     order = [message_id for message_id in ids if message_id in dict(acknowledged)]
     if order != [message_id for message_id, _ in acknowledged if message_id in there]:
         yield "messages are in another order than they were acknowledged in"
-    texts = [_text(message) for message in final.messages if message["role"] == "user"]
-    if len(texts) != len(set(texts)):
+    of_users = [message for message in final.messages if message["role"] == "user"]
+    if len(of_users) != len({text(message) for message in of_users}):
         yield "a message that was sent once is there twice"
-    known = {run["id"] for run in final.runs}
-    for run_id, of_thread in log.runs.items():
-        if of_thread == thread_id and run_id not in known:
-            yield f"the run {run_id} was acknowledged and is not there"
-    yield from _check_one_at_a_time(final.runs)
+    for message in of_users:
+        if message["id"] not in dict(acknowledged):
+            yield f"the message {message['id']} is there, and nobody was told of it"
 
 
 def _check_one_at_a_time(runs: list[Json]) -> Iterator[str]:
     for before, after in itertools.pairwise(runs):
-        ended = before["completed_at"] or before["cancelled_at"] or before["failed_at"]
-        if before["status"] in TERMINAL and ended is not None and ended > after["created_at"]:
-            yield f"{after['id']} was created while {before['id']} was active"
+        if before["created_at"] > after["created_at"]:
+            yield f"{after['id']} was created before {before['id']} and is listed after it"
         if before["status"] not in TERMINAL:
             yield f"{after['id']} was created though {before['id']} is active"
+        ended, begun = _ended_at(before), after["started_at"]
+        if ended is not None and begun is not None and ended > begun:
+            yield f"{after['id']} was started while {before['id']} was active"
+
+
+def _ended_at(run: Json) -> int | None:
+    """Return when a run ended, as far as it says so: an expired one does not."""
+    return next((run[stamp] for stamp in _STAMPS if run.get(stamp) is not None), None)
+
+
+# --- runs ----------------------------------------------------------------------------------------
 
 
 def _check_run(log: Log, run: Json, final: Final) -> Iterator[str]:
-    steps, events = final.steps[run["id"]], final.events[run["id"]]
+    run_id = run["id"]
+    steps, events = final.steps[run_id], final.events[run_id]
+    written = _written(final.messages, run_id)
     if run["status"] not in TERMINAL:
         yield f"it has not ended: {run['status']}"
-    if run["id"] in log.cancelled and run["status"] != "cancelled":
+    if run_id in log.cancelled and run["status"] != "cancelled":
         yield f"its cancellation was acknowledged, and it ended {run['status']}"
-    yield from _check_seen(log.seen.get(run["id"], []), run)
-    yield from _check_steps(run, steps, final.messages)
-    yield from _check_outputs(log.outputs.get(run["id"], []), steps)
-    for told in log.streams.get(run["id"], []):
-        yield from _check_stream(told, events)
+    said = [text(message) for message in written]
+    if run["status"] == "completed" and said != log.answers.get(run_id, said):
+        yield f"it completed and said {said}, not {log.answers[run_id]}"
+    yield from _check_seen(log.seen.get(run_id, []), run)
+    yield from _check_steps(run, steps, written)
+    yield from _check_times(run, steps)
+    yield from _check_outputs(log.outputs.get(run_id, []), steps)
+    if run_id in log.ends:
+        yield from _check_end(log.ends[run_id], run_id, final, log.gone)
+    for told in log.streams.get(run_id, []):
+        yield from check_stream(told, events)
+    for told in log.parts.get(run_id, []):
+        yield from check_part(told, events)
 
 
 def _check_seen(seen: list[Json], final: Json) -> Iterator[str]:
@@ -138,15 +206,17 @@ def _may_follow(before: str, after: str) -> bool:
     return after in reached
 
 
-def _check_steps(run: Json, steps: list[Json], messages: list[Json]) -> Iterator[str]:
-    written = [message["id"] for message in messages if message["run_id"] == run["id"]]
+def _check_steps(run: Json, steps: list[Json], written: list[Json]) -> Iterator[str]:
     told_of = [
         step["step_details"]["message_creation"]["message_id"]
         for step in steps
         if step["type"] == "message_creation"
     ]
-    if written != told_of:
+    if [message["id"] for message in written] != told_of:
         yield f"it wrote {len(written)} messages and has {len(told_of)} steps for messages"
+    calls = [call["id"] for step in steps for call in _calls(step)]
+    if len(calls) != len(set(calls)):
+        yield "a call of it is there twice"
     booked = sum(step["usage"]["total_tokens"] for step in steps if step["usage"])
     used = run["usage"]["total_tokens"] if run["usage"] else 0
     if booked != used:
@@ -155,74 +225,51 @@ def _check_steps(run: Json, steps: list[Json], messages: list[Json]) -> Iterator
         yield "a step of it has not ended"
 
 
+def _calls(step: Json) -> list[Json]:
+    calls: list[Json] = step["step_details"].get("tool_calls", [])
+    return calls
+
+
+def _check_times(run: Json, steps: list[Json]) -> Iterator[str]:
+    """Time goes forward, from the run's creation to its end. It starts anew after each wait."""
+    created, ended = run["created_at"], _ended_at(run)
+    begun = [step["created_at"] for step in steps]
+    over = [_ended_at(step) for step in steps]
+    each = list(zip(begun, over, strict=True))
+    for times in (
+        (created, *begun, ended),
+        (created, *over, ended),
+        (created, run["started_at"], ended),
+        *each,
+    ):
+        known = [time for time in times if time is not None]
+        if known != sorted(known):
+            yield f"its times go back: {known}"
+            return
+
+
 def _check_outputs(acknowledged: list[Outputs], steps: list[Json]) -> Iterator[str]:
-    there = {
-        call["id"]: call["function"]["output"]
-        for step in steps
-        if step["type"] == "tool_calls"
-        for call in step["step_details"]["tool_calls"]
-    }
+    there = {call["id"]: call["function"]["output"] for step in steps for call in _calls(step)}
     for outputs in acknowledged:
         for call_id, output in outputs.items():
             if (kept := there.get(call_id)) != output:
                 yield f"the output {output!r} of {call_id} was acknowledged, and {kept!r} is there"
+    known = {call_id for outputs in acknowledged for call_id in outputs}
+    for call_id, kept in there.items():
+        if kept is not None and call_id not in known:
+            yield f"the output {kept!r} of {call_id} is there, and nobody was told so"
 
 
-# --- streams -------------------------------------------------------------------------------------
+def _check_end(listed: Listed, run_id: str, final: Final, gone: set[str]) -> Iterator[str]:
+    """Whoever sees that a run is over can list all that it has brought."""
+    if listed.steps != final.steps[run_id]:
+        yield "its steps were not all there when it was over, or changed afterwards"
+    kept = [message for message in listed.messages if message["id"] not in gone]
+    if kept != final.messages[: len(kept)]:
+        yield "messages were missing from a list, or changed afterwards"
+    if _written(kept, run_id) != _written(final.messages, run_id):
+        yield "what it wrote was not all there when it was over"
 
 
-def _check_stream(told: list[Frame], events: list[Frame]) -> Iterator[str]:
-    """Hold what a reader was told against the journal, as far as the reader got."""
-    numbers = [_number(frame) for frame in told if frame.id is not None]
-    if numbers != sorted(set(numbers)):
-        yield "a reader was told events out of order, or twice"
-    if not numbers:
-        return
-    lasting = {_number(frame): frame for frame in events if frame.id is not None and _commits(frame)}
-    heard = {_number(frame): frame.event for frame in told if frame.id is not None and _commits(frame)}
-    for number, frame in lasting.items():
-        if number <= numbers[-1] and heard.get(number) != frame.event:
-            yield f"a reader got as far as {numbers[-1]} and missed {frame.event} at {number}"
-    for number, name in heard.items():
-        if number not in lasting:
-            yield f"a reader was told {name} at {number}, which has not happened"
-    yield from _check_texts(told)
-
-
-def _number(frame: Frame) -> int:
-    assert frame.id is not None
-    return frame.id
-
-
-def _commits(frame: Frame) -> bool:
-    """Whether an event is told only after its commit."""
-    kind, _, last = frame.event.removeprefix("thread.").rpartition(".")
-    return kind == "run" or last not in _UNCOMMITTED
-
-
-def _check_texts(told: list[Frame]) -> Iterator[str]:
-    """The pieces since a message was last begun are the text that it ends with."""
-    pieces: dict[str, str] = {}
-    for frame in told:
-        match frame.event:
-            case "thread.message.created":
-                pieces[frame.data["id"]] = ""
-            case "thread.message.delta":
-                pieces[frame.data["id"]] = pieces.get(frame.data["id"], "") + _delta(frame.data)
-            case "thread.message.completed" | "thread.message.incomplete":
-                said = pieces.get(frame.data["id"])
-                if said is not None and said != _text(frame.data):
-                    yield f"a reader heard {said!r} of the message {_text(frame.data)!r}"
-
-
-def _delta(data: Any) -> str:
-    return "".join(part["text"]["value"] for part in data["delta"]["content"] if part["type"] == "text")
-
-
-def _text(message: Json) -> str:
-    return "".join(part["text"]["value"] for part in message["content"] if part["type"] == "text")
-
-
-def ended(frames: list[Frame]) -> bool:
-    """Whether a stream has told of its run's end."""
-    return any(frame.event in _ENDS_OF_RUNS for frame in frames)
+def _written(messages: list[Json], run_id: str) -> list[Json]:
+    return [message for message in messages if message["run_id"] == run_id]

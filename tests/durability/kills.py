@@ -105,10 +105,7 @@ def _finish(clients: list[Client]) -> None:
     for client in clients:
         client.stop()
     for client in clients:
-        client.join(_PATIENCE)
-        if client.error is not None:
-            raise client.error
-        assert not client.is_alive(), f"{client.name} waits for a run that does not end"
+        client.wait_stopped(_PATIENCE)
 
 
 def _examine(site: Site, clients: list[Client], faults: Counter[str], recoveries: list[float]) -> Report:

@@ -1,25 +1,26 @@
 """Clients that keep a server busy, through kills and restarts, and write down what they were told.
 
-What they send is chosen by a seed. A request that broke off is sent again with the same Idempotency-Key
-until it is answered; a stream that broke off is joined again after the last event that was seen.
+What they do is chosen by a seed. A request that broke off is sent again with the same Idempotency-Key
+until it is answered; a stream that broke off, or that was left, is joined again after what was read.
 """
 
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-import httpx2
 
 from clew.testing.replies import Reply, call
 from clew.testing.scripted_model import Request
-from tests.durability.history import Log, Outputs, ended
+from tests.durability.history import Listed, Log, Outputs
+from tests.durability.requests import Requests
 from tests.support.api import TERMINAL, Json, function_tool
-from tests.support.sse import Frame, parse
+from tests.support.sse import Frame
 
 TOOLS = [function_tool("look"), function_tool("listen")]
-_KINDS = ("plain", "plain", "tools", "slow", "fail", "cancel")
-_BROKEN = (httpx2.HTTPError,)
+_KINDS = ("plain", "plain", "tools", "tools", "slow", "slow", "fail", "cancel", "twice", "line", "streamed")
+_SELDOM = ("expire", "delete")
+_WORDS = tuple(f"wörd{number}🧶 " for number in range(30))
 _PAUSE = 0.01
 
 
@@ -28,19 +29,33 @@ def answer(request: Request) -> Reply:
     kind = request.last_user_text.partition(" ")[0]
     done = len(request.tool_outputs)
     match kind:
-        case "tools" if done == 0:  # two calls, then one more, then the answer
+        case "tools" | "twice" | "line" | "expire" if done == 0:  # two calls, then one more, then the answer
             return Reply((call("look", {"at": "left"}), call("listen", {})))
-        case "tools" if done == 2:
+        case "tools" | "twice" | "line" if done == 2:
             return Reply(("Let me see. ", call("look", {"at": "right"})))
-        case "slow" | "cancel":
-            return Reply(tuple(f"word{number} " for number in range(30)), pace=0.002)
+        case "slow" | "cancel" | "streamed" | "delete":
+            return Reply(_WORDS, pace=0.002)
         case "fail":
             return Reply((), finish_reason="content_filter")
-    return Reply((f"You said: {request.last_user_text}",))
+    return Reply((_echo(request.last_user_text),))
 
 
-class Client(threading.Thread):
-    """One client: conversation after conversation, until it is told to stop.
+def _answers(said: str) -> list[str]:
+    """Return what a run must have written if it completes."""
+    match said.partition(" ")[0]:
+        case "tools" | "twice" | "line":
+            return ["Let me see. ", _echo(said)]
+        case "slow" | "cancel" | "streamed" | "delete":
+            return ["".join(_WORDS)]
+    return [_echo(said)]
+
+
+def _echo(said: str) -> str:
+    return f"You said: {said}"
+
+
+class Client:
+    """One client: conversation after conversation, in a thread of its own, until it is told to stop.
 
     Args:
         urls: gives the servers that there are now; one of them is asked.
@@ -50,134 +65,219 @@ class Client(threading.Thread):
     def __init__(
         self, number: int, key: str, urls: Callable[[], list[str]], tell: Callable[[], None], seed: int
     ) -> None:
-        super().__init__(name=f"client-{number}", daemon=True)
         self.log = Log()
         self.error: BaseException | None = None
-        self._number, self._urls, self._tell = number, urls, tell
+        self._number, self._tell = number, tell
         self._chance = random.Random(f"{seed}/{number}")
-        self._http = httpx2.Client(timeout=20, headers={"Authorization": f"Bearer {key}"})
+        self._requests = Requests(key, urls, self._chance, self._acknowledged)
+        self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix=f"client-{number}-beside")
         self._enough, self._never = threading.Event(), threading.Event()
         self._count = 0
-        self.cuts = 0
+
+    @property
+    def cuts(self) -> int:
         """How often a stream was joined again."""
+        return self._requests.cuts
+
+    def start(self) -> None:
+        self._thread.start()
 
     def stop(self) -> None:
         """Begin no other turn."""
         self._enough.set()
 
-    def run(self) -> None:
+    def wait_stopped(self, seconds: float) -> None:
+        """Return when the last turn is over.
+
+        Raises:
+            BaseException: what the client has met and should not meet.
+            AssertionError: it waits for a run that does not end.
+        """
+        self._thread.join(seconds)
+        if self.error is not None:
+            raise self.error
+        assert not self._thread.is_alive(), f"client {self._number} waits for a run that does not end"
+
+    def _run(self) -> None:
         try:
-            agent = self._send("POST", "/assistants", {"model": "scripted", "tools": TOOLS})["id"]
+            agent = self._requests.post("/assistants", {"model": "scripted", "tools": TOOLS})["id"]
             while not self._enough.is_set():
                 self._converse(agent)
         except BaseException as error:
             self.error = error
         finally:
-            self._http.close()
+            self._beside.shutdown()
+            self._requests.close()
+
+    def _acknowledged(self) -> None:
+        self.log.acknowledged += 1
+        self._tell()
 
     # --- a conversation --------------------------------------------------------------------------
 
     def _converse(self, agent: str) -> None:
-        thread = self._send("POST", "/threads", {})["id"]
+        thread = self._requests.post("/threads", {})["id"]
         self.log.messages[thread] = []
         for _ in range(self._chance.randint(1, 3)):
-            if self._enough.is_set():
+            if self._enough.is_set() or thread in self.log.gone:
                 return
             self._turn(agent, thread)
+            self._tidy(thread)
 
     def _turn(self, agent: str, thread: str) -> None:
-        self._count += 1
-        kind = self._chance.choice(_KINDS)
-        text = f"{kind} {self._number}-{self._count}"
-        body = {"role": "user", "content": text}
-        message = self._send("POST", f"/threads/{thread}/messages", body)["id"]
-        self.log.messages[thread].append((message, text))
-        run = self._send("POST", f"/threads/{thread}/runs", {"assistant_id": agent})
-        self.log.runs[run["id"]] = thread
-        self._see(run)
-        path = f"/threads/{thread}/runs/{run['id']}"
-        if kind == "cancel":
-            self._cancel(path, run["id"])
-        if self._chance.random() < 0.6:
-            self._follow(path, run["id"])
-        self._poll(path)
+        kind = self._chance.choice(_SELDOM if self._chance.random() < 0.04 else _KINDS)
+        said = self._say(thread, kind)
+        match kind:
+            case "streamed":
+                self._poll(self._streamed(agent, thread, said))
+            case "twice":
+                self._twice(agent, thread, said)
+            case "line":
+                self._in_line(agent, thread, said)
+            case _:
+                path = self._start(agent, thread, said, expires_in=1 if kind == "expire" else None)
+                if kind == "cancel":
+                    self._cancel(path)
+                elif kind == "delete":
+                    self._delete(path)
+                    return
+                self._see_to_the_end(path, answers=kind != "expire")
 
-    def _poll(self, path: str) -> None:
+    def _see_to_the_end(self, path: str, *, answers: bool = True) -> None:
+        """Follow a run over its events, or only poll it, until it is over."""
+        told: list[Frame] | None = None
+        if self._chance.random() < 0.6:
+            told = self.log.streams.setdefault(_id(path), [[]])[0]
+            self._requests.follow(path, told)
+        self._poll(path, told, answers=answers)
+
+    def _poll(self, path: str, told: list[Frame] | None = None, *, answers: bool = True) -> None:
         while True:
-            run = self._send("GET", path)
-            self._see(run)
+            run = self._see(self._requests.get(path))
             if run["status"] in TERMINAL:
-                return
-            if run["status"] == "requires_action":
+                break
+            if run["status"] == "requires_action" and answers:
                 self._submit(path, run)
+                if told is not None:
+                    self._requests.follow(path, told)
             else:
                 self._never.wait(_PAUSE)
+        if told is not None:
+            self._requests.follow(path, told)
+        thread = path.split("/")[2]
+        messages = self._requests.whole(f"/threads/{thread}/messages", self._chance.randint(1, 9))
+        self.log.ends[_id(path)] = Listed(messages, self._requests.whole(f"{path}/steps", 2))
 
-    def _see(self, run: Json) -> None:
+    def _see(self, run: Json) -> Json:
         self.log.seen.setdefault(run["id"], []).append(run)
+        return run
 
-    def _cancel(self, path: str, run_id: str) -> None:
+    # --- what it does ----------------------------------------------------------------------------
+
+    def _say(self, thread: str, kind: str, *, line: bool = False) -> str:
+        self._count += 1
+        said = f"{kind} {self._number}-{self._count}"
+        body = {"role": "user", "content": said}
+        message = self._requests.post(f"/threads/{thread}/messages", body, line=line)["id"]
+        self.log.messages[thread].append((message, said))
+        return said
+
+    def _start(
+        self, agent: str, thread: str, said: str, *, line: bool = False, expires_in: int | None = None
+    ) -> str:
+        body = {"assistant_id": agent, "expires_in": expires_in}
+        run = self._requests.post(f"/threads/{thread}/runs", body, line=line)
+        return self._started(self._see(run), said)
+
+    def _started(self, run: Json, said: str) -> str:
+        self.log.runs[run["id"]] = run["thread_id"]
+        self.log.answers[run["id"]] = _answers(said)
+        return f"/threads/{run['thread_id']}/runs/{run['id']}"
+
+    def _streamed(self, agent: str, thread: str, said: str) -> str:
+        """Start a run whose stream is the answer, cut off somewhere."""
+        body = {"assistant_id": agent, "stream": True}
+        told = self._requests.streamed(f"/threads/{thread}/runs", body)
+        run = next(frame.data for frame in told if frame.event == "thread.run.created")
+        self._acknowledged()
+        self.log.parts[run["id"]] = [told]
+        return self._started(run, said)
+
+    def _twice(self, agent: str, thread: str, said: str) -> None:
+        """Start two runs at one moment: the first waits for outputs, so the other must be refused."""
+        body = {"assistant_id": agent}
+        path = f"/threads/{thread}/runs"
+        both = self._both(
+            lambda: self._requests.post(path, body, refusable=True),
+            lambda: self._requests.post(path, body, refusable=True),
+        )
+        paths = [self._started(run, said) for run in both if run is not None]
+        self.log.lists.setdefault(thread, []).append(self._requests.whole(path, 5))
+        for each in paths:
+            self._see_to_the_end(each)
+
+    def _in_line(self, agent: str, thread: str, said: str) -> None:
+        """Have a message and a run wait in line until the active run is over."""
+        first = self._start(agent, thread, said)
+        said = self._say(thread, "plain", line=True)
+        second = self._start(agent, thread, said, line=True)
+        self.log.lists.setdefault(thread, []).append(self._requests.whole(f"/threads/{thread}/runs", 5))
+        self._see_to_the_end(first)
+        self._see_to_the_end(second)
+
+    def _both(self, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
+        """Do two things at one moment."""
+        beside = self._beside.submit(other)
+        return one(), beside.result()
+
+    def _cancel(self, path: str) -> None:
         self._never.wait(self._chance.random() * 0.05)
-        if self._send("POST", f"{path}/cancel", refusable=True) is not None:
-            self.log.cancelled.add(run_id)
+        if self._requests.post(f"{path}/cancel", None, refusable=True) is not None:
+            self.log.cancelled.add(_id(path))
 
     def _submit(self, path: str, run: Json) -> None:
+        """Answer a run's calls, at times by two submissions at one moment, of which one must be refused."""
+        hands = ("left", "right") if self._chance.random() < 0.3 else ("left",)
+        submissions = [self._outputs(run, hand) for hand in hands]
+
+        def submit(outputs: Outputs) -> Any:
+            listed = [{"tool_call_id": call_id, "output": output} for call_id, output in outputs.items()]
+            body = {"tool_outputs": listed}
+            return self._requests.post(f"{path}/submit_tool_outputs", body, refusable=True)
+
+        if len(submissions) == 2:
+            answered = self._both(lambda: submit(submissions[0]), lambda: submit(submissions[1]))
+        else:
+            answered = (submit(submissions[0]), None)
+        for outputs, given in zip(submissions, answered, strict=False):
+            if given is not None:
+                self.log.outputs.setdefault(run["id"], []).append(outputs)
+
+    def _outputs(self, run: Json, hand: str) -> Outputs:
         calls = run["required_action"]["submit_tool_outputs"]["tool_calls"]
-        outputs: Outputs = {each["id"]: f"{each['id']} by {self._number}" for each in calls}
-        listed = [{"tool_call_id": call_id, "output": output} for call_id, output in outputs.items()]
-        body = {"tool_outputs": listed}
-        if self._send("POST", f"{path}/submit_tool_outputs", body, refusable=True) is not None:
-            self.log.outputs.setdefault(run["id"], []).append(outputs)
+        return {each["id"]: f"{each['id']} by {self._number}, {hand} hand" for each in calls}
 
-    # --- requests --------------------------------------------------------------------------------
+    def _delete(self, path: str) -> None:
+        """Delete a thread while its run is under way."""
+        thread = path.split("/")[2]
+        self._requests.delete(f"/threads/{thread}")
+        self.log.gone.add(thread)
 
-    def _send(self, method: str, path: str, json: Any = None, *, refusable: bool = False) -> Any:
-        """Send a request until it is answered; return the answer, or None if it may be and is refused."""
-        headers = {"Idempotency-Key": f"{self._number}-{self._chance.getrandbits(64):x}"}
-        while True:
-            try:
-                response = self._http.request(method, f"{self._url()}/v1{path}", json=json, headers=headers)
-            except _BROKEN:
-                self._never.wait(_PAUSE)
-                continue
-            if response.status_code >= 500:  # the database is away
-                self._never.wait(_PAUSE)
-                continue
-            if response.status_code == 400 and refusable:
-                return None
-            assert response.status_code == 200, f"{method} {path}: {response.status_code} {response.text}"
-            if method == "POST":
-                self._tell()
-            return response.json()
+    def _tidy(self, thread: str) -> None:
+        """Change a thread that is at rest, and delete a message, at times."""
+        if thread in self.log.gone:
+            return
+        if self._chance.random() < 0.2:
+            metadata = {"count": str(self._count)}
+            self._requests.post(f"/threads/{thread}", {"metadata": metadata})
+            self.log.metadata[thread] = metadata
+        if self._chance.random() < 0.1:
+            message, _ = self._chance.choice(self.log.messages[thread])
+            if message not in self.log.gone:
+                self._requests.delete(f"/threads/{thread}/messages/{message}")
+                self.log.gone.add(message)
 
-    def _url(self) -> str:
-        return self._chance.choice(self._urls())
 
-    def _follow(self, path: str, run_id: str) -> None:
-        """Read a run's events until it ends or waits, joining again wherever the stream breaks off."""
-        told: list[Frame] = []
-        self.log.streams.setdefault(run_id, []).append(told)
-        while not ended(told) and not (told and told[-1].event == "thread.run.requires_action"):
-            after = told[-1].id if told else 0
-            try:
-                self._read(f"{self._url()}/v1{path}/events?after={after}", told)
-            except (*_BROKEN, AssertionError):
-                self._never.wait(_PAUSE)
-            self.cuts += 1
-
-    def _read(self, url: str, told: list[Frame]) -> None:
-        leave_after = self._chance.randint(1, 40)
-        rest = ""
-        with self._http.stream("GET", url) as response:
-            assert response.status_code == 200
-            for chunk in response.iter_text():
-                rest += chunk
-                while "\n\n" in rest:
-                    block, rest = rest.split("\n\n", 1)
-                    frame = parse(block)
-                    if frame.event == "done":
-                        return
-                    told.append(frame)
-                    leave_after -= 1
-                    if frame.event == "thread.run.requires_action" or leave_after == 0:
-                        return
+def _id(path: str) -> str:
+    return path.rpartition("/")[2]

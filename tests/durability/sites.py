@@ -38,16 +38,18 @@ class Site(ABC):
     def final(self, http: httpx2.Client, thread_id: str) -> Final | None:
         """Return a thread as it is now, or None if it is not there."""
         api = Api(http, self.urls()[0], self.key)
-        if api.send("GET", f"/threads/{thread_id}").status_code == 404:
+        thread = api.send("GET", f"/threads/{thread_id}")
+        if thread.status_code == 404:
             return None
         messages, runs = _all(api, f"/threads/{thread_id}/messages"), _all(api, f"/threads/{thread_id}/runs")
+        newest_first = [each["id"] for each in api.get(f"/threads/{thread_id}/messages", limit=100)["data"]]
         paths = {run["id"]: f"/threads/{thread_id}/runs/{run['id']}" for run in runs}
         steps = {run_id: _all(api, f"{path}/steps") for run_id, path in paths.items()}
         events = {}
         for run_id, path in paths.items():
             with api.stream("GET", f"{path}/events") as told:
-                events[run_id] = list(told)
-        return Final(messages, runs, steps, events)
+                events[run_id] = [frame for frame in told if frame.event != "done"]
+        return Final(thread.json(), messages, newest_first, runs, steps, events)
 
 
 def _all(api: Api, path: str) -> list[Json]:

@@ -1,7 +1,8 @@
-"""The known races, each played in both orders on PostgreSQL, where transactions really overlap.
+"""The known races, each played in both orders, on both stores.
 
-The first transaction is held in the middle; the second is seen to stand before its lock; then the first
-goes on. On SQLite there is one writer, and these races are the order of its queue.
+On PostgreSQL transactions really overlap: the first is held in the middle, the second is seen to stand
+before its lock, then the first goes on. On SQLite both wait for the one writer and share a commit, where
+the second must see what the first has done, and take nothing of it along when it fails.
 """
 
 import asyncio
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from clew.clock import SystemClock
 from clew.core.decide import decide
 from clew.core.decisions import Decision, RunState
 from clew.core.events import CancelRequested, ModelReplied, OutputsSubmitted, Started
@@ -20,12 +20,15 @@ from clew.core.states import RunStatus
 from clew.http.follower import RunKeys
 from clew.http.handlers.runs import _transition
 from clew.store import messages, runs, steps, threads
+from clew.store.database import Database
 from clew.store.postgres import PostgresDatabase
 from clew.store.statement import Transaction
 from clew.wire.errors import ApiError
 from tests.store.test_postgres import Gate, until_somebody_waits
+from tests.store.test_sqlite import Held
 from tests.support import store
-from tests.support.store import NOW, PROJECT
+from tests.support.database import Place
+from tests.support.store import NOW, PROJECT, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -36,17 +39,26 @@ Work = Callable[[Transaction], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture
-async def db(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
-    db = PostgresDatabase(postgres_url, clock=SystemClock())
-    yield db
-    await db.close()
+async def db(place: Place) -> AsyncIterator[Database]:
+    async with opened(place) as db:
+        yield db
 
 
-async def _race(db: PostgresDatabase, first: Work, second: Work) -> tuple[Any, Any]:
+async def _race(db: Database, first: Work, second: Work) -> tuple[Any, Any]:
     """Run two transactions, the second of which comes while the first is about to commit.
 
     Return what came of each: its result, or its exception.
     """
+    if isinstance(db, PostgresDatabase):
+        return await _overlapping(db, first, second)
+    async with Held(db):
+        both = asyncio.gather(db.write(first), db.write(second), return_exceptions=True)
+        await asyncio.sleep(0)
+    came = await both
+    return came[0], came[1]
+
+
+async def _overlapping(db: PostgresDatabase, first: Work, second: Work) -> tuple[Any, Any]:
     gate = Gate()
 
     async def held(tx: Transaction) -> Any:
@@ -63,7 +75,7 @@ async def _race(db: PostgresDatabase, first: Work, second: Work) -> tuple[Any, A
     return came[0], came[1]
 
 
-async def _at_work(db: PostgresDatabase) -> RunState:
+async def _at_work(db: Database) -> RunState:
     """Return a run that a worker owns and is about to complete."""
 
     async def add(tx: Transaction) -> None:
@@ -76,7 +88,7 @@ async def _at_work(db: PostgresDatabase) -> RunState:
     return owned
 
 
-async def _parked(db: PostgresDatabase) -> None:
+async def _parked(db: Database) -> None:
     """Put a run there that waits for an output."""
 
     async def add(tx: Transaction) -> None:
@@ -118,19 +130,23 @@ def _submits(now: int) -> Work:
     return lambda tx: _transition(tx, KEYS, event, now, None)
 
 
+def _claims(worker: str) -> Work:
+    return lambda tx: runs.claim(tx, "run_1", worker, NOW + 1)
+
+
 async def _expires(tx: Transaction) -> Any:
     owned = await runs.claim(tx, "run_1", "worker_1", LATE)
     assert owned is not None
     return await runs.apply(tx, owned, decide(owned, Started(), LATE), LATE)
 
 
-async def _run(db: PostgresDatabase) -> Run:
+async def _run(db: Database) -> Run:
     run = await db.read(runs.get, *KEYS)
     assert run is not None
     return run
 
 
-async def test_a_cancellation_that_comes_after_the_end_is_refused(db: PostgresDatabase) -> None:
+async def test_a_cancellation_that_comes_after_the_end_is_refused(db: Database) -> None:
     completed, refused = await _race(db, _completes(await _at_work(db)), _cancels)
     assert completed.state.run.status == "completed"
     assert isinstance(refused, ApiError)
@@ -138,7 +154,7 @@ async def test_a_cancellation_that_comes_after_the_end_is_refused(db: PostgresDa
     assert (await _run(db)).status == "completed"
 
 
-async def test_an_end_that_comes_after_a_cancellation_is_decided_anew(db: PostgresDatabase) -> None:
+async def test_an_end_that_comes_after_a_cancellation_is_decided_anew(db: Database) -> None:
     owned = await _at_work(db)
     _, changed = await _race(db, _cancels, _completes(owned))
     assert isinstance(changed, runs.Changed)
@@ -150,7 +166,32 @@ async def test_an_end_that_comes_after_a_cancellation_is_decided_anew(db: Postgr
     assert message.status == "incomplete"
 
 
-async def test_outputs_that_come_after_the_expiry_are_refused(db: PostgresDatabase) -> None:
+async def test_an_end_that_comes_after_a_takeover_is_not_written(db: Database) -> None:
+    owned = await _at_work(db)
+    taken, lost = await _race(db, _claims("worker_2"), _completes(owned))
+    assert isinstance(lost, runs.ClaimLost)
+    run = await _run(db)
+    assert (run.status, run.worker, run.epoch) == ("in_progress", "worker_2", taken.run.epoch)
+    assert await db.read(messages.of_run, "run_1") == []
+    assert await db.read(steps.of_run, "run_1") == []
+
+
+async def test_a_run_that_has_just_ended_is_not_taken_over(db: Database) -> None:
+    _, taken = await _race(db, _completes(await _at_work(db)), _claims("worker_2"))
+    assert taken is None
+    assert (await _run(db)).status == "completed"
+
+
+async def test_of_two_takeovers_the_later_one_owns_the_run(db: Database) -> None:
+    await _at_work(db)
+    second, third = await _race(db, _claims("worker_2"), _claims("worker_3"))
+    assert third.run.epoch == second.run.epoch + 1
+    _, lost = await _race(db, _completes(third), _completes(second))
+    assert isinstance(lost, runs.ClaimLost)
+    assert len(await db.read(messages.of_run, "run_1")) == 1
+
+
+async def test_outputs_that_come_after_the_expiry_are_refused(db: Database) -> None:
     await _parked(db)
     _, refused = await _race(db, _expires, _submits(LATE - 1))
     assert isinstance(refused, ApiError)
@@ -158,7 +199,7 @@ async def test_outputs_that_come_after_the_expiry_are_refused(db: PostgresDataba
     assert (await _run(db)).status == "expired"
 
 
-async def test_a_run_whose_outputs_came_in_time_still_expires_and_keeps_them(db: PostgresDatabase) -> None:
+async def test_a_run_whose_outputs_came_in_time_still_expires_and_keeps_them(db: Database) -> None:
     await _parked(db)
     await _race(db, _submits(LATE - 1), _expires)
     assert (await _run(db)).status == "expired"
@@ -166,7 +207,7 @@ async def test_a_run_whose_outputs_came_in_time_still_expires_and_keeps_them(db:
     assert [call.output for call in step.calls] == ["a wall"]
 
 
-async def test_of_two_submissions_one_wins(db: PostgresDatabase) -> None:
+async def test_of_two_submissions_one_wins(db: Database) -> None:
     await _parked(db)
     (_, state), refused = await _race(db, _submits(NOW), _submits(NOW))
     assert state.run.status == "queued"
@@ -174,28 +215,28 @@ async def test_of_two_submissions_one_wins(db: PostgresDatabase) -> None:
     assert 'Runs in status "queued" do not accept' in refused.body.message
 
 
-async def test_of_two_cancellations_one_wins(db: PostgresDatabase) -> None:
+async def test_of_two_cancellations_one_wins(db: Database) -> None:
     await _at_work(db)
     _, refused = await _race(db, _cancels, _cancels)
     assert isinstance(refused, ApiError)
     assert refused.body.message == "Cannot cancel run with status 'cancelling'."
 
 
-async def test_a_thread_that_is_deleted_first_takes_the_end_of_its_run_with_it(db: PostgresDatabase) -> None:
+async def test_a_thread_that_is_deleted_first_takes_the_end_of_its_run_with_it(db: Database) -> None:
     owned = await _at_work(db)
     deleted, lost = await _race(db, lambda tx: threads.remove(tx, PROJECT, "thread_1"), _completes(owned))
     assert deleted is True
     assert isinstance(lost, runs.ClaimLost)
 
 
-async def test_a_thread_that_is_deleted_afterwards_takes_the_answer_with_it(db: PostgresDatabase) -> None:
+async def test_a_thread_that_is_deleted_afterwards_takes_the_answer_with_it(db: Database) -> None:
     owned = await _at_work(db)
     _, deleted = await _race(db, _completes(owned), lambda tx: threads.remove(tx, PROJECT, "thread_1"))
     assert deleted is True
     assert await db.read(messages.of_run, "run_1") == []
 
 
-async def test_of_two_runs_on_one_thread_the_second_is_refused(db: PostgresDatabase) -> None:
+async def test_of_two_runs_on_one_thread_the_second_is_refused(db: Database) -> None:
     await db.write(threads.add, store.thread())
 
     async def create(tx: Transaction, number: int) -> bool:
