@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 import httpx2
@@ -24,6 +25,7 @@ from tests.durability.sites import Site, many_processes, one_process
 
 _CLIENTS = 6
 _PATIENCE = 60.0
+_TELL_EVERY = 25
 
 
 class Report(NamedTuple):
@@ -80,8 +82,11 @@ class _Progress:
         assert arrived, f"no {more} acknowledgements within {_PATIENCE:g} s"
 
 
-def hurt(site: Site, *, kills: int, seed: int) -> Report:
-    """Let clients work, and hurt the site so many times; return what came of it."""
+def hurt(site: Site, *, kills: int, seed: int, tell: Callable[[str], None] = lambda line: None) -> Report:
+    """Let clients work, and hurt the site so many times; return what came of it.
+
+    ``tell`` hears now and then how far it has got.
+    """
     chance, progress = random.Random(f"moments/{seed}"), _Progress()
     clients = [Client(number, site.key, site.urls, progress.add, seed) for number in range(_CLIENTS)]
     for client in clients:
@@ -97,6 +102,9 @@ def hurt(site: Site, *, kills: int, seed: int) -> Report:
         progress.wait_for_more(1, clients)
         recoveries.append(time.perf_counter() - begun)
         faults[name] += 1
+        if (number + 1) % _TELL_EVERY == 0:
+            acknowledged = sum(client.log.acknowledged for client in clients)
+            tell(f"{number + 1} of {kills} faults, {acknowledged} acknowledged writes")
     _finish(clients)
     return _examine(site, clients, faults, recoveries)
 
@@ -144,14 +152,18 @@ def main() -> None:
                 running_nats() as nats,
                 many_processes(model, postgres, nats, options.seed) as site,
             ):
-                report = hurt(site, kills=options.kills, seed=options.seed)
+                report = hurt(site, kills=options.kills, seed=options.seed, tell=_say)
         else:
             with one_process(model) as one:
-                report = hurt(one, kills=options.kills, seed=options.seed)
+                report = hurt(one, kills=options.kills, seed=options.seed, tell=_say)
     print(report)
     for complaint in report.complaints:
         print(f"  {complaint}")
     sys.exit(bool(report.complaints))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tests.support.cluster import KEY, Cluster, Process, cluster
 from tests.support.database import dump
 from tests.support.nats import NatsServer
 from tests.support.postgres import PostgresServer
+from tests.support.wait import until
 
 
 class Site(ABC):
@@ -114,6 +115,7 @@ class ManyProcesses(Site):
             "a worker is killed": self._kill_worker,
             "a server is killed": self._kill_server,
             "a worker is replaced": self._replace_worker,
+            "a worker stands still": self._freeze_worker,
             "all connections are cut": self._cut,
             "the database crashes": self._postgres.crash_and_restart,
             "the bus is killed": self._kill_bus,
@@ -137,6 +139,28 @@ class ManyProcesses(Site):
         self._workers.append(self._together.worker())
         worker.ask_to_end()
         worker.wait_ended()
+
+    def _freeze_worker(self) -> None:
+        """Stop a worker in the middle of its runs until others have them, then let it go on."""
+        worker = self._chance.choice(self._workers)
+
+        def frozen_at_work() -> bool:
+            if self._runs_of(worker) == 0:
+                return False
+            worker.freeze()
+            if self._runs_of(worker) == 0:  # it has just ended them
+                worker.thaw()
+                return False
+            return True
+
+        until(frozen_at_work)
+        until(lambda: self._runs_of(worker) == 0)
+        worker.thaw()
+
+    def _runs_of(self, worker: Process) -> int:
+        query = """SELECT count(*) FROM runs JOIN workers ON workers.id = runs.worker
+            WHERE workers.pid = $1 AND runs.status = 'in_progress'"""
+        return int(self._postgres.query(query, worker.pid, database=self._together.database)[0][0])
 
     def _cut(self) -> None:
         self._postgres.cut_connections(self._together.database)

@@ -64,7 +64,8 @@ def _has_everything(log: Log) -> bool:
     happened = (log.outputs, log.cancelled, log.metadata, log.lists, log.parts)
     messages_gone = any(each.startswith("msg") for each in log.gone)
     threads_gone = any(each.startswith("thread") for each in log.gone)
-    return all(happened) and messages_gone and threads_gone and len(log.runs) > 25
+    has_middle = any(len(told) > 4 for readers in log.parts.values() for told in readers)
+    return all(happened) and has_middle and messages_gone and threads_gone and len(log.runs) > 25
 
 
 @pytest.fixture

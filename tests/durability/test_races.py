@@ -135,6 +135,7 @@ def _claims(worker: str) -> Work:
 
 
 async def _expires(tx: Transaction) -> Any:
+    await threads.hold(tx, PROJECT, "thread_1")
     owned = await runs.claim(tx, "run_1", "worker_1", LATE)
     assert owned is not None
     return await runs.apply(tx, owned, decide(owned, Started(), LATE), LATE)
@@ -180,6 +181,20 @@ async def test_a_run_that_has_just_ended_is_not_taken_over(db: Database) -> None
     _, taken = await _race(db, _completes(await _at_work(db)), _claims("worker_2"))
     assert taken is None
     assert (await _run(db)).status == "completed"
+
+
+async def test_a_cancellation_during_a_takeover_is_heard_by_the_new_owner(db: Database) -> None:
+    await _at_work(db)
+    taken, (_, asked) = await _race(db, _claims("worker_2"), _cancels)
+    assert (asked.run.status, asked.run.worker) == ("cancelling", "worker_2")
+    assert asked.run.epoch == taken.run.epoch
+
+
+async def test_a_takeover_during_a_cancellation_ends_the_run(db: Database) -> None:
+    await _at_work(db)
+    _, taken = await _race(db, _cancels, _claims("worker_2"))
+    assert (taken.run.status, taken.run.worker) == ("cancelling", "worker_2")
+    assert decide(taken, Started(), NOW + 2).state.run.status == "cancelled"
 
 
 async def test_of_two_takeovers_the_later_one_owns_the_run(db: Database) -> None:

@@ -362,6 +362,28 @@ async def test_a_connection_that_is_cut_costs_nobody_anything(
     assert (len(rows["threads"]), len(rows["messages"])) == (2, 1)
 
 
+async def test_a_process_that_stands_still_in_a_transaction_holds_nobody_up_for_long(
+    db: PostgresDatabase, postgres_url: str
+) -> None:
+    await db.write(_with_live_run)
+    gate = Gate()
+
+    async def stand_still(tx: Transaction) -> RunState | None:
+        claimed = await runs.claim(tx, "run_1", "worker_1", NOW)
+        await gate.wait()
+        return claimed
+
+    standing = asyncio.ensure_future(db.write(stand_still))
+    await gate.reached.wait()
+    async with opened(postgres_url) as other, asyncio.timeout(5):
+        taken = await other.write(runs.claim, "run_1", "worker_2", NOW)
+    assert taken is not None
+    gate.opened.set()
+    again = await standing
+    assert again is not None
+    assert again.run.epoch == taken.run.epoch + 1, "what it did before it stood still does not count"
+
+
 async def test_a_server_that_is_away_for_long_is_said_to_be_so() -> None:
     with running_postgres() as server:
         db = PostgresDatabase(server.new_database("away"), clock=SystemClock(), patience=150)

@@ -66,6 +66,14 @@ class Process:
             self._process.kill()
             self._process.wait(10)
 
+    def freeze(self) -> None:
+        """Stop it in the middle of whatever it does, as a machine does that is out of memory."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on as if nothing had happened."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def ask_to_end(self) -> None:
         """Send SIGTERM."""
         os.kill(self.pid, signal.SIGTERM)

@@ -70,6 +70,9 @@ _SEAT = 0x636C6578
 _SEAT_PATIENCE = 3_000
 """Milliseconds for which that lock is waited for."""
 
+_IDLE = "3000"
+"""Milliseconds after which a transaction whose process stands still is ended, for its rows' sake."""
+
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _log = logging.getLogger(__name__)
@@ -271,8 +274,12 @@ async def _commit(
         with suppress(Exception):  # where the connection is broken, nothing is left to roll back
             await connection.execute("ROLLBACK")
         raise
+    if connection.is_closed():
+        raise _ServerAway("the connection broke before the commit")
     try:
         await connection.execute("COMMIT")
+    except asyncpg.IdleInTransactionSessionTimeoutError as error:
+        raise _ServerAway("the process stood still for too long") from error
     except Exception as error:
         if _is_away(error):
             raise CommitUnknown("The connection broke while something was being stored.") from error
@@ -339,7 +346,11 @@ async def connect(url: str, **options: Any) -> Connection:
         OSError: nobody answers there.
         asyncpg.PostgresError: the server turns us away.
     """
-    server_settings = {"application_name": "clew", "jit": "off"}
+    server_settings = {
+        "application_name": "clew",
+        "jit": "off",
+        "idle_in_transaction_session_timeout": _IDLE,
+    }
     return await asyncpg.connect(
         url, command_timeout=_COMMAND_TIMEOUT, timeout=10, server_settings=server_settings, **options
     )

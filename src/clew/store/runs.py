@@ -118,6 +118,11 @@ async def save_metadata(tx: Transaction, run: Run) -> None:
     await tx.run(UPDATE_METADATA, {**keys, "new_metadata": _RUN.params(run)["metadata"]})
 
 
+async def hold(tx: Transaction, run_id: str) -> None:
+    """Let no other transaction change the run until this one ends. A thread is held before its runs."""
+    await tx.hold(HOLD_RUN, {"id": run_id})
+
+
 async def state(tx: Transaction, run: Run) -> RunState:
     """Return all that a decision about the run needs."""
     waits = run.status in (RunStatus.REQUIRES_ACTION, RunStatus.CANCELLING)
@@ -129,7 +134,7 @@ async def claim(tx: Transaction, run_id: str, worker: str, now: int) -> RunState
 
     Whoever is handed a run claims it unconditionally: the former owner's writes die on the epoch.
     """
-    await tx.hold(HOLD_RUN, {"id": run_id})
+    await hold(tx, run_id)
     row = await tx.one(SELECT_BY_ID, {"id": run_id})
     if row is None or not _has_work(run := _RUN.read(row), now):
         return None

@@ -244,6 +244,7 @@ async def _transition(
 ) -> tuple[Decision, RunState]:
     """Decide on what a client asks for, and write it; claim the run for a worker that can go on with it."""
     await threads.hold(tx, keys.project, keys.thread_id)
+    await runs.hold(tx, keys.run_id)
     run = await runs.get(tx, *keys)
     if run is None:
         raise not_found("run", keys.run_id)
