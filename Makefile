@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 KILLS ?= 500
 
-.PHONY: demo test chaos check setup lock build clean
+.PHONY: demo test chaos check bench bench-quick bench-check bench-cluster bench-peers setup lock build clean
 
 demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, history
 	@$(BIN)/clew demo
@@ -20,6 +20,21 @@ check: .venv/ready  ## style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: .venv/ready  ## the whole table of speeds, about 6 minutes; ARGS="--json FILE" keeps it
+	$(BIN)/python -m bench $(ARGS)
+
+bench-quick: .venv/ready  ## the same in a minute or two, less exactly
+	$(BIN)/python -m bench --quick $(ARGS)
+
+bench-check: .venv/ready  ## what a turn costs, counted: fails where it has grown; ARGS=--record accepts it
+	$(BIN)/python -m bench.costs $(ARGS)
+
+bench-cluster: .venv/ready  ## take-over times, and turns a second with 1, 2 and 4 workers
+	$(BIN)/python -m bench.cluster $(ARGS)
+
+bench-peers: .venv/ready  ## other servers beside Clew, each installed from the package index
+	$(BIN)/python -m bench.peers $(ARGS)
 
 setup: .venv/ready  ## .venv with everything that developers need
 

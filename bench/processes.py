@@ -49,13 +49,12 @@ class Site(NamedTuple):
 def model(words: int = 5, pace: float = 0.0) -> Iterator[tuple[str, int]]:
     """Run a model; give its URL and its process."""
     command = [sys.executable, "-m", "bench.model", "--words", str(words), "--pace", str(pace)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().strip(), process.pid
-    finally:
-        process.kill()
-        process.wait()
+        try:
+            yield process.stdout.readline().strip(), process.pid
+        finally:
+            process.kill()
 
 
 @contextmanager
@@ -66,11 +65,13 @@ def site(
     *,
     workers: int = 0,
     data_dir: Path | None = None,
+    program: str = "clew.cli.main",
     **more: str,
 ) -> Iterator[Site]:
     """Run a server on a clean store, with so many workers beside it on PostgreSQL.
 
-    ``data_dir`` may hold a database already; ``more`` are further settings.
+    ``data_dir`` may hold a database already; ``program`` is the module that is started; ``more`` are
+    further settings.
     """
     with ExitStack() as stack:
         folder = data_dir or Path(stack.enter_context(_scratch()))
@@ -84,7 +85,7 @@ def site(
             roles["database"], roles["bus"] = [postgres.pid], [nats.pid]
         begun = time.perf_counter()
         arguments = ["serve", "--port", "0", *(["--no-worker"] if workers else [])]
-        server = stack.enter_context(_clew(arguments, folder, settings))
+        server = stack.enter_context(_clew(arguments, folder, settings, program))
         port = _port_of(server, folder)
         cold = time.perf_counter() - begun
         roles["server"] = [server.pid]
@@ -103,12 +104,12 @@ def _scratch() -> Iterator[str]:
 
 @contextmanager
 def _clew(
-    arguments: list[str], folder: Path, settings: dict[str, str]
+    arguments: list[str], folder: Path, settings: dict[str, str], program: str = "clew.cli.main"
 ) -> Iterator["subprocess.Popen[bytes]"]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CLEW_")}
     folder.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "clew.cli.main", *arguments],
+        [sys.executable, "-m", program, *arguments],
         env={**clean, **settings, "CLEW_DATA_DIR": str(folder)},
         stdout=subprocess.DEVNULL,
     )

@@ -18,7 +18,7 @@ from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Transaction
 
-_APPEND = json.dumps({"role": "user", "content": "x" * 400}).encode()
+APPEND = json.dumps({"role": "user", "content": "x" * 400}).encode()
 
 
 def seeded_thread(length: int) -> str:
@@ -68,10 +68,10 @@ async def rates(site: Site, seconds: float) -> list[Figure]:
     run = json.loads(await connection.call("POST", f"/v1/threads/{thread}/runs", body))
     await connection.call("GET", f"/v1/threads/{thread}/runs/{run['id']}?wait=30")
     for _ in range(30):
-        await connection.call("POST", f"/v1/threads/{thread}/messages", _APPEND)
+        await connection.call("POST", f"/v1/threads/{thread}/messages", APPEND)
     paths = {
         "polls": ("GET", f"/v1/threads/{thread}/runs/{run['id']}", b""),
-        "appends": ("POST", f"/v1/threads/{thread}/messages", _APPEND),
+        "appends": ("POST", f"/v1/threads/{thread}/messages", APPEND),
         "lists of 20": ("GET", f"/v1/threads/{thread}/messages", b""),
     }
     figures = []
@@ -111,10 +111,10 @@ async def by_length(site: Site, lengths: list[int], times: int) -> list[Figure]:
         path = f"/v1/threads/{seeded_thread(length)}"
         middle = f"msg_{length:012d}{length // 2:012d}"
         return {
-            "append": lambda: connection.call("POST", f"{path}/messages", _APPEND),
+            "append": lambda: connection.call("POST", f"{path}/messages", APPEND),
             "newest 20": lambda: connection.call("GET", f"{path}/messages"),
             "20 in the middle": lambda: connection.call("GET", f"{path}/messages?after={middle}"),
-            "turn": lambda: _turn(connection, path, body),
+            "turn": lambda: turn(connection, path, body),
         }
 
     figures = []
@@ -134,7 +134,7 @@ async def by_length(site: Site, lengths: list[int], times: int) -> list[Figure]:
     return figures
 
 
-async def _turn(connection: Connection, path: str, body: bytes) -> None:
+async def turn(connection: Connection, path: str, body: bytes) -> None:
     run = json.loads(await connection.call("POST", f"{path}/runs", body))
     while run["status"] in ("queued", "in_progress"):
         run = json.loads(await connection.call("GET", f"{path}/runs/{run['id']}?wait=30"))
