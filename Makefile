@@ -52,7 +52,7 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-h
 
 lock:  ## refresh the locks (needs uv; ARGS=--upgrade takes the newest versions)
 	$(LOCK) pyproject.toml -o requirements/run.lock
-	$(LOCK) pyproject.toml --extra examples --extra toolkit --group dev -o requirements/dev.lock
+	$(LOCK) pyproject.toml --extra examples --group dev -o requirements/dev.lock
 	$(LOCK) requirements/clients.in --overrides requirements/clients.overrides -o requirements/clients.lock
 
 build: .venv/ready  ## the wheel, in dist/

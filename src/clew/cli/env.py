@@ -10,8 +10,9 @@ import click
 import msgspec
 
 from clew.cli import certificates, keys, server_file
+from clew.cli.connection import check_url
 from clew.cli.options import load_settings, setting
-from clew.cli.problems import NOT_FOUND, USAGE, Problem
+from clew.cli.problems import NOT_FOUND, Problem
 from clew.cli.serve import model_to_ask_for
 from clew.settings import Settings
 
@@ -117,10 +118,8 @@ def client_variables(settings: Settings, info: server_file.ServerInfo, key: str)
 
 def _server(settings: Settings, url: str | None) -> server_file.ServerInfo:
     if url is not None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Problem(f"--url: {url!r} is not a URL such as http://127.0.0.1:8787", USAGE)
-        return _expected(settings, url.rstrip("/"), parts.scheme == "https")
+        check_url(url)
+        return _expected(settings, url.rstrip("/"), urlsplit(url).scheme == "https")
     info = server_file.read(settings.data_dir)
     if info is not None:
         return info

@@ -19,6 +19,16 @@ from clew.cli.problems import FAILED, INTERRUPTED, NOT_FOUND, TIMED_OUT, USAGE, 
 __all__ = ["FAILED", "INTERRUPTED", "NOT_FOUND", "TIMED_OUT", "USAGE", "Commands", "Problem", "cli"]
 
 _COMMANDS = {
+    "ask": ("clew.cli.ask", "Ask a question and print the answer."),
+    "chat": ("clew.cli.chat", "Talk with an agent, in this terminal."),
+    "agents": ("clew.cli.agents", "List, show, create and delete agents."),
+    "threads": ("clew.cli.threads", "List, show, create and delete threads."),
+    "messages": ("clew.cli.messages", "List, show, create and delete messages of a thread."),
+    "runs": ("clew.cli.runs", "List, show, create, cancel and watch runs."),
+    "steps": ("clew.cli.steps", "List and show the steps of a run."),
+    "stats": ("clew.cli.stats", "Show what runs took: times, tokens, tool calls, errors."),
+    "export": ("clew.cli.transfer", "Write a thread to a file, or all of them."),
+    "import": ("clew.cli.transfer", "Create threads from exported ones."),
     "demo": ("clew.demo", "Show the lesson, end to end, on a server of its own."),
     "serve": ("clew.cli.serve", "Serve threads and runs."),
     "worker": ("clew.cli.worker", "Work on the runs of servers that share a database."),
@@ -33,6 +43,7 @@ _COMMANDS = {
 _EXAMPLES = """\b
 Examples:
   clew demo                                           see it work
+  clew ask "What is a thread?"                        once a server runs
   clew serve                                          an embedded model answers
   clew serve --model-url http://localhost:11434/v1    your own model answers
   clew serve --tls                                    https, which Azure's SDK insists on
@@ -50,7 +61,8 @@ class Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _ = _COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(module), cmd_name)
+        name = "import_" if cmd_name == "import" else cmd_name
+        command: click.Command = getattr(import_module(module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -330,6 +330,20 @@ class Service:
 
     # --- requests ---
 
+    async def arequest(
+        self, method: str, *path: str, query: Query | None = None, body: Json | None = None
+    ) -> Json:
+        """Send any request of this API, and return its JSON as the service gave it.
+
+        Args:
+            method: ``GET``, ``POST`` or ``DELETE``.
+            path: its parts below the root, such as ``"threads", thread_id, "messages"``.
+        """
+        answer = await self._send(method, "".join(f"/{_id(part)}" for part in path), query, body)
+        return decode(answer, dict[str, Any])
+
+    request = blocking(arequest)
+
     async def _get(self, path: str, record: type[T], query: Query | None = None) -> T:
         return decode(await self._send("GET", path, query), record)
 

@@ -1,20 +1,26 @@
 """Collects what runs took: as they happen, or from what a service remembers."""
 
+from __future__ import annotations
+
 import csv
 import io
 from collections import deque
 from collections.abc import Iterable
 
 import anyio
+import msgspec
 
-from clew.toolkit._blocking import blocking
+from clew.clock import SystemClock
+from clew.toolkit._blocking import blocking, run
 from clew.toolkit.connect import AnyClient, connect
+from clew.toolkit.errors import NotFound
 from clew.toolkit.monitor.events import RunResult
 from clew.toolkit.performance.report import Report, report_of
 from clew.toolkit.performance.samples import Sample, live_sample, past_sample
 from clew.toolkit.service import Service
 
 _PARALLEL = 4
+_DAY = 24 * 3600
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 _COLUMNS = (
@@ -86,6 +92,47 @@ class PerformanceMonitor:
         return len(found)
 
     collect = blocking(acollect)
+
+    @classmethod
+    async def asummary(
+        cls, client: AnyClient, *, since: int | None = None, until: int | None = None
+    ) -> Report:
+        """Return the numbers of the runs that ended within a time, in one request where there is one.
+
+        Clew counts for itself, fast and to the millisecond. From other services all threads, runs and
+        steps are read, and times are whole seconds.
+
+        Args:
+            client: anything :func:`clew.toolkit.connect` takes.
+            since, until: seconds since the epoch; by default the last day before ``until``, and now.
+        """
+        service = connect(client)
+        query = {name: each for name, each in (("since", since), ("until", until)) if each is not None}
+        try:
+            counted = await service.arequest("GET", "metrics", "summary", query=query)
+        except NotFound:
+            pass
+        else:
+            return msgspec.convert(counted, Report)
+        until = SystemClock().now() // 1000 if until is None else until
+        since = until - _DAY if since is None else since
+        performance = cls()
+        await performance.acollect(service)
+        return performance.within(since, until).report()
+
+    @classmethod
+    def summary(cls, client: AnyClient, *, since: int | None = None, until: int | None = None) -> Report:
+        """Return the waiting form of :meth:`asummary`."""
+        return run(cls.asummary(client, since=since, until=until))
+
+    def within(self, since: int, until: int) -> PerformanceMonitor:
+        """Return a monitor of those runs that ended within a time; seconds since the epoch.
+
+        A run whose end isn't known counts by its beginning.
+        """
+        part = PerformanceMonitor()
+        part._samples.extend(each for each in self._samples if since <= each.last_known <= until)
+        return part
 
     def report(self) -> Report:
         """Return the numbers over all runs so far."""

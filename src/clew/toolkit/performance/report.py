@@ -80,7 +80,7 @@ class Report(Struct, frozen=True, kw_only=True):
         parts = [self._times(), self._models()]
         if self.tools:
             parts.append(self._tools())
-        return Group(self._headline(), *parts, self.plot())
+        return Group(self._headline(), *parts, *([self.plot()] if self.totals else []))
 
     def plot(self, *, width: int = 60) -> Text:
         """Return a histogram of the whole times, as wide as ``width`` characters at most."""

@@ -54,6 +54,11 @@ class Sample(Struct, frozen=True, kw_only=True):
     calls: tuple[ToolUse, ...] = ()
 
     @property
+    def last_known(self) -> float:
+        """Return when it ended, or when it was created where that isn't known; seconds since the epoch."""
+        return self.created_at + (self.total or 0.0)
+
+    @property
     def tokens(self) -> int:
         """Return all the tokens it took."""
         return self.prompt_tokens + self.completion_tokens

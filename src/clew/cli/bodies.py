@@ -1,0 +1,69 @@
+"""Bodies of requests from options: fields, metadata, and a file for everything else."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+
+import click
+
+from clew.cli.problems import USAGE, Problem
+
+Json = dict[str, Any]
+
+
+def body_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``--metadata`` and ``--fields``, as ``metadata`` and ``fields``."""
+    command = click.option(
+        "--fields",
+        type=click.File(encoding="utf-8"),
+        metavar="FILE",
+        help="a JSON object with further fields, as the API takes them; - reads it from stdin",
+    )(command)
+    return click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="can be given several times")(
+        command
+    )
+
+
+def body(fields: TextIO | None, metadata: Sequence[str], **known: Any) -> Json:
+    """Return the body: the file's fields, and those that options say.
+
+    Raises:
+        Problem: the file is no JSON object, or metadata no pair.
+    """
+    found: Json = {} if fields is None else _read(fields)
+    found |= {name: value for name, value in known.items() if value is not None}
+    if metadata:
+        found["metadata"] = dict(map(_pair, metadata))
+    return found
+
+
+def _read(file: TextIO) -> Json:
+    try:
+        found = json.loads(file.read())
+    except ValueError as error:
+        raise Problem(f"--fields: {file.name} is no JSON: {error}", USAGE) from None
+    if not isinstance(found, dict):
+        raise Problem(f"--fields: {file.name} is no JSON object", USAGE)
+    return found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise Problem(f"--metadata: {text!r} is not KEY=VALUE", USAGE)
+    return key, value
+
+
+def text_of(argument: str) -> str:
+    """Return a text that was given as an argument; - stands for what comes on stdin.
+
+    Raises:
+        Problem: there is nothing in it.
+    """
+    text = argument
+    if argument == "-":
+        with click.open_file("-", encoding="utf-8") as stdin:
+            text = stdin.read()
+    if not text.strip():
+        raise Problem("the message is empty", USAGE)
+    return text

@@ -1,0 +1,62 @@
+"""``clew chat``."""
+
+import contextlib
+import sys
+
+import click
+
+from clew.cli.remote import Remote, on_server
+from clew.cli.talk import Answerer, answering, own_tools, talk_options, thread_to_go_on_with
+from clew.toolkit.conversation.manager import ConversationManager
+from clew.toolkit.tools.executor import ProposedCall, ToolExecutor
+from clew.toolkit.tools.text import clean
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  clew chat
+  clew chat --instructions "You are a patient teacher of Portuguese."
+  clew chat --last                       go on where you stopped
+  clew chat --approve                    ask me before each tool call
+
+\b
+In the chat, /help lists what you can do; Ctrl-C stops an answer, Ctrl-D leaves.
+"""
+)
+@talk_options
+@click.option("--tools/--no-tools", default=True, show_default=True, help="a calculator and a clock")
+@click.option("--approve", is_flag=True, help="ask before each call of a tool")
+@on_server
+def chat(
+    remote: Remote,
+    agent_id: str | None,
+    model: str | None,
+    instructions: str | None,
+    thread_id: str | None,
+    last: bool,
+    timeout: float,
+    tools: bool,
+    approve: bool,
+) -> int:
+    """Talk with an agent. The thread stays, so that you can go on another day."""
+    from clew.cli.chat_session import ChatSession
+
+    thread = thread_to_go_on_with(remote, thread_id, last)
+    executor = own_tools(_ask_first if approve else None) if tools else ToolExecutor()
+    if sys.stdin.isatty():
+        with contextlib.suppress(ImportError):  # Windows has none
+            import readline  # noqa: F401 - gives input() the keys of a shell
+    with answering(remote, Answerer(agent_id, model, instructions), executor) as agent:
+
+        def begin(on_thread: str | None) -> ConversationManager:
+            return ConversationManager(
+                remote.service, agent, thread_id=on_thread, tools=executor, timeout=timeout
+            )
+
+        return ChatSession(begin, thread, executor).talk()
+
+
+def _ask_first(call: ProposedCall) -> bool:
+    arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
+    return click.confirm(clean(f"Run {call.name}({arguments})?"), err=True)

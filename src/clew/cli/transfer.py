@@ -1,0 +1,135 @@
+"""``clew export`` and ``clew import``."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from clew.cli import output
+from clew.cli.problems import USAGE, Problem
+from clew.cli.remote import Remote, code_of, in_words, on_server
+from clew.toolkit.conversation.manager import ConversationManager
+from clew.toolkit.conversation.transcript import Format, render
+from clew.toolkit.errors import ToolkitError
+
+_ENDINGS: dict[str, Format] = {".json": "json", ".jsonl": "jsonl", ".md": "markdown"}
+_NOBODY = "nobody"
+"""Exporting and importing start no run, so no agent is asked for."""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  clew export thread_... chat.md            to read
+  clew export thread_... chat.jsonl         everything, with checksums, to import elsewhere
+  clew export thread_... --format json      to stdout
+  clew export --all backup/                 every thread, a file each
+"""
+)
+@click.argument("thread_id", metavar="[THREAD]", required=False)
+@click.argument("path", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "form",
+    "--format",
+    type=click.Choice(["json", "jsonl", "markdown"]),
+    help="by default what FILE ends in says: .json (the lesson's shape), .jsonl (everything), .md",
+)
+@click.option("--with-runs", is_flag=True, help="with runs and steps (jsonl only)")
+@click.option("--all", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="every thread")
+@on_server
+def export(
+    remote: Remote,
+    thread_id: str | None,
+    path: Path | None,
+    form: Format | None,
+    with_runs: bool,
+    folder: Path | None,
+) -> None:
+    """Write a thread to a file, or to stdout."""
+    if (thread_id is None) == (folder is None):
+        raise Problem("say which thread, or --all FOLDER", USAGE)
+    if folder is not None:
+        _export_all(remote, folder, form or "jsonl", with_runs)
+        return
+    chosen = form or _form_of(path)
+    if with_runs and chosen != "jsonl":
+        raise Problem("--with-runs: only jsonl has room for them", USAGE)
+    text = _rendered(remote, str(thread_id), chosen, with_runs)
+    if path is None:
+        click.echo(text, nl=False)
+    else:
+        _write(path, text)
+
+
+def _form_of(path: Path | None) -> Format:
+    if path is None:
+        return "markdown"
+    if path.suffix.lower() not in _ENDINGS:
+        raise Problem(f"{path.name}: let it end in {', '.join(_ENDINGS)}, or give --format", USAGE)
+    return _ENDINGS[path.suffix.lower()]
+
+
+def _rendered(remote: Remote, thread_id: str, form: Format, with_runs: bool) -> str:
+    conversation = ConversationManager(remote.service, _NOBODY, thread_id=thread_id)
+    return render(conversation.transcript(with_runs=with_runs), form)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    part.replace(path)
+
+
+def _export_all(remote: Remote, folder: Path, form: Format, with_runs: bool) -> None:
+    ending = next(each for each, of in _ENDINGS.items() if of == form)
+    folder.mkdir(parents=True, exist_ok=True)
+    threads = remote.service.all_threads()
+    with _progress("exported", len(threads)) as step:
+        for thread in threads:
+            _write(folder / f"{Path(thread.id).name}{ending}", _rendered(remote, thread.id, form, with_runs))
+            step()
+    output.say(f"{len(threads)} threads in {folder}")
+
+
+@click.command(
+    "import",
+    epilog="""\b
+Examples:
+  clew import chat.jsonl                    prints the new thread's id
+  clew import backup/*.jsonl                file and new id, a line each
+  clew import --url https://new.example.com chat.json
+
+\b
+Each file becomes a new thread, compared with the file afterwards: whole, or not there at all.
+""",
+)
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@on_server
+def import_(remote: Remote, paths: Sequence[Path]) -> None:
+    """Create threads from exported ones (.json, .jsonl)."""
+    refused: list[ToolkitError] = []
+    with _progress("imported", len(paths)) as step:
+        for path in paths:
+            try:
+                restored = ConversationManager.restore(remote.service, _NOBODY, path)
+                click.echo(f"{path}\t{restored.thread_id}" if len(paths) > 1 else restored.thread_id)
+            except ToolkitError as error:
+                refused.append(error)
+                output.say(f"Error: {path}: {in_words(error)}")
+            step()
+    if refused:
+        raise Problem(f"{len(refused)} of {len(paths)} files were not imported", code_of(refused[0]))
+
+
+@contextmanager
+def _progress(done: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show how far it has got, where somebody looks at a terminal and there is more than one."""
+    columns = (TextColumn(done), BarColumn(), MofNCompleteColumn())
+    progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=total < 2)
+    with progress:
+        task = progress.add_task(done, total=total)
+        yield lambda: progress.advance(task)
