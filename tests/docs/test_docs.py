@@ -12,11 +12,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from pydantic_core import PydanticUndefined
 
+from clew.cli.main import cli
 from clew.core.states import MOVES
-from clew.settings import Settings
+from clew.settings import Settings, default_data_dir
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
 
@@ -48,7 +50,30 @@ def moves_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-GENERATED = {"settings.md": ("settings", settings_table), "runs.md": ("moves", moves_table)}
+def command_help() -> str:
+    """Return docs/cli.md's help texts: of every command, and of every command of a group."""
+    return "\n".join(
+        _help_of(cli, "clew", click.Context(cli, info_name="clew", **cli.context_settings), level=2)
+    )
+
+
+def _help_of(command: click.Command, name: str, context: click.Context, level: int) -> Iterator[str]:
+    context.terminal_width = 100
+    text = command.get_help(context).replace(str(default_data_dir()), "~/.local/share/clew")
+    yield f"{'#' * level} {name}\n\n```\n{text}\n```\n"
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            below = command.get_command(context, each)
+            assert below is not None
+            inner = click.Context(below, info_name=each, parent=context)
+            yield from _help_of(below, f"{name} {each}", inner, level + 1)
+
+
+GENERATED = {
+    "settings.md": ("settings", settings_table),
+    "runs.md": ("moves", moves_table),
+    "cli.md": ("help", command_help),
+}
 
 
 def generated(page: Path) -> str:

@@ -35,10 +35,11 @@ from clew.core.decisions import RunState
 
 _CONSUMER = "workers"
 _MOST_AT_ONCE = 100
-_EXPIRY = 5.0
-"""Seconds after which a standing request for runs is made anew."""
+_EXPIRY = 2.0
+"""Seconds after which a standing request for runs is made anew. The request of a process that stands still
+goes on to be answered for so long, and what it is handed then waits for ``_ACK_WAIT`` besides."""
 
-_ACK_WAIT = 5.0
+_ACK_WAIT = 2.0
 """Seconds in which whoever is handed a run must have claimed it, or it is handed to another."""
 
 _PUBLISH_PATIENCE = 2.0

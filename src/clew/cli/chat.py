@@ -18,15 +18,15 @@ Examples:
   clew chat
   clew chat --instructions "You are a patient teacher of Portuguese."
   clew chat --last                       go on where you stopped
-  clew chat --approve                    ask me before each tool call
+  clew chat --tools --approve            ask me before each tool call
 
 \b
 In the chat, /help lists what you can do; Ctrl-C stops an answer, Ctrl-D leaves.
 """
 )
 @talk_options
-@click.option("--tools/--no-tools", default=True, show_default=True, help="a calculator and a clock")
-@click.option("--approve", is_flag=True, help="ask before each call of a tool")
+@click.option("--tools/--no-tools", default=False, help="let it use a calculator and a clock")
+@click.option("--approve", is_flag=True, help="ask me before each call of these tools")
 @on_server
 def chat(
     remote: Remote,
@@ -43,7 +43,7 @@ def chat(
     from clew.cli.chat_session import ChatSession
 
     thread = thread_to_go_on_with(remote, thread_id, last)
-    executor = own_tools(_ask_first if approve else None) if tools else ToolExecutor()
+    executor = own_tools(_ask_first if approve else None) if tools or approve else ToolExecutor()
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has none
             import readline  # noqa: F401 - gives input() the keys of a shell

@@ -17,7 +17,7 @@ from clew.toolkit.tools.executor import ToolExecutor
 from clew.toolkit.tools.text import clean
 
 _SHOWN = 10
-_PROMPT = "> "
+_PROMPT, _MORE = "> ", ". "
 
 
 class _Command(NamedTuple):
@@ -68,6 +68,7 @@ class ChatSession:
             if not line.endswith("\\"):
                 return "\n".join([*lines, line])
             lines.append(line[:-1])
+            prompt = prompt and _MORE
 
     def _take(self, line: str) -> bool | None:
         """Do what a line asks for; False leaves."""
@@ -121,7 +122,7 @@ class ChatSession:
         """Print the last messages."""
         count = int(last) if last else _SHOWN
         for message in self._conversation.history(last=max(1, count)):
-            click.echo(f"{click.style(message.role, bold=True)}: {clean(message.text)}")
+            click.echo(f"{message.role}: {clean(message.text)}")
 
     def tools(self, _: str) -> None:
         """List the tools."""
@@ -129,7 +130,7 @@ class ChatSession:
             function = definition["function"]
             click.echo(f"  {function['name']}".ljust(20) + str(function["description"]))
         if not self._tools.definitions:
-            click.echo("  none (start without --no-tools)")
+            click.echo("  none (start it with --tools)")
 
     def export(self, path: str) -> None:
         """Write the conversation to a file."""

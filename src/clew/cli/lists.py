@@ -32,9 +32,7 @@ class Column(NamedTuple):
 
 
 _OPTIONS = (
-    click.option(
-        "--limit", type=click.IntRange(1, _LONGEST), default=20, show_default=True, help="how many"
-    ),
+    click.option("--limit", type=click.IntRange(1, _LONGEST), default=20, show_default=True, help="how many"),
     click.option(
         "--order", type=click.Choice(["asc", "desc"]), default="desc", show_default=True, help="by age"
     ),

@@ -127,9 +127,7 @@ def cancel(remote: Remote, thread_id: str, run_id: str, as_json: bool) -> None:
 @runs.command()
 @click.argument("thread_id", metavar="[THREAD]", required=False)
 @click.argument("run_id", metavar="[RUN]", required=False)
-@click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="for one run"
-)
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="for one run")
 @click.option("--plain", is_flag=True, help="lines, also where there is a terminal")
 @on_server
 def watch(

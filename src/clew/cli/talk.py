@@ -1,5 +1,7 @@
 """What ``clew ask`` and ``clew chat`` share: who answers, on which thread, and text as it is written."""
 
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -94,10 +96,27 @@ def answering(remote: Remote, who: Answerer, tools: ToolExecutor) -> Iterator[st
     made = remote.service.create_agent(
         model, name="clew", tools=tools.definitions, metadata=_MADE_BY, **given
     )
+    with _leaving_properly():
+        try:
+            yield made.id
+        finally:
+            remote.service.delete_agent(made.id)
+
+
+@contextmanager
+def _leaving_properly() -> Iterator[None]:
+    """Have the signals that end a process, as a closed terminal sends one, run what is due at its end."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    signals = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}  # Windows has no SIGHUP
+    before = {each: signal.signal(each, leave) for each in signals}
     try:
-        yield made.id
+        yield
     finally:
-        remote.service.delete_agent(made.id)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def own_tools(approve: Approve | None = None) -> ToolExecutor:

@@ -56,6 +56,9 @@ class WatchApp(App[None]):
         self.set_interval(EVERY, self.look)
         self.look()
 
+    async def on_unmount(self) -> None:
+        await self._service.aclose()
+
     @property
     def _table(self) -> "DataTable[Text]":
         return self.query_one(DataTable)
@@ -66,20 +69,34 @@ class WatchApp(App[None]):
         row = self._table.cursor_row
         return runs[row] if 0 <= row < len(runs) else None
 
-    @work(exclusive=True)
+    @work(exclusive=True, group="runs")
     async def look(self) -> None:
-        """Read the runs, and the chosen one's steps and messages."""
+        """Read the runs, then what the chosen one has done."""
         try:
-            found = await newest_runs(self._service, self._only_thread)
-            self._fill(found)
-            self.query_one("#details", Static).update(await self._details())
+            self._fill(await newest_runs(self._service, self._only_thread))
         except ToolkitError as error:
-            self.query_one("#details", Static).update(Text(in_words(error), style="red"))
+            self._say(Text(in_words(error), style="red"))
+        else:
+            self.look_closer()
+
+    @work(exclusive=True, group="chosen")
+    async def look_closer(self) -> None:
+        """Read the steps and messages of the chosen run."""
+        try:
+            self._say(await self._details())
+        except ToolkitError as error:
+            self._say(Text(in_words(error), style="red"))
+
+    def _say(self, what: RenderableType) -> None:
+        self.query_one("#details", Static).update(what)
 
     def _fill(self, found: list[Run]) -> None:
-        """Show the runs, with the cursor on the run where it was."""
+        """Show the runs. The cursor stays on its run; nothing moves where nothing has changed."""
+        shown = {run.id: line_of(run) for run in self._runs.values()}
         chosen = self._chosen
         self._runs = {run.id: run for run in found}
+        if shown == {run.id: line_of(run) for run in found}:
+            return
         self._table.clear()
         for run in found:
             self._table.add_row(*map(status_text, line_of(run)), key=run.id)
@@ -95,7 +112,7 @@ class WatchApp(App[None]):
         return Group(_headline(run), *map(_step, steps.data), *map(_message, messages.data))
 
     def on_data_table_row_highlighted(self) -> None:
-        self.look()
+        self.look_closer()
 
     def action_refresh(self) -> None:
         """Look at once."""

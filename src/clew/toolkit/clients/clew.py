@@ -114,4 +114,4 @@ def _errors(*, streaming: bool = False) -> Iterator[None]:
         if streaming:
             raise StreamLost(f"The stream broke off: {what}") from error
         sent = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
-        raise ConnectionFailed(f"No answer from the service: {what}", sent=sent) from error
+        raise ConnectionFailed(f"No answer from the service: {what}.", sent=sent) from error

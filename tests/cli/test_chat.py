@@ -1,0 +1,144 @@
+"""``clew chat`` in a real terminal, and fed from a file."""
+
+import re
+from pathlib import Path
+
+from clew.testing.scripted_model import ScriptedModel, call
+from clew.toolkit import Service
+from tests.cli.conftest import Clew, Terminal
+from tests.support.wait import until
+
+
+def test_a_chat_remembers_and_leaves_its_thread_behind(
+    terminal: Terminal, model: ScriptedModel, service: Service
+) -> None:
+    chat = terminal("chat", "--instructions", "Be brief.")
+    chat.expect("/help says what else")
+    chat.expect("> ")
+    model.reply("Nice name.")
+    chat.sendline("My boat is called Argo.")
+    chat.expect("Nice name.")
+    model.reply("Argo.")
+    chat.sendline("What is my boat \\")
+    chat.sendline("called?")
+    chat.expect(r"Argo\.")
+    assert model.requests[-1].messages[-1]["content"] == "What is my boat \ncalled?"
+    chat.expect("> ")
+    chat.sendeof()
+    chat.expect(r"Go on with: clew chat --thread (thread_\w+)")
+    assert isinstance(chat.match, re.Match)
+    thread = chat.match.group(1)
+    chat.wait()
+    assert chat.exitstatus == 0
+    assert [message.text for message in service.all_messages(thread)][-1] == "Argo."
+    assert service.list_agents().data == ()
+
+    again = terminal("chat", "--thread", thread)
+    again.expect("assistant: Argo.")
+    model.reply("Still Argo.")
+    again.sendline("Sure?")
+    again.expect("Still Argo.")
+    again.sendline("/quit")
+    again.wait()
+    assert again.exitstatus == 0
+
+
+def test_ctrl_c_stops_the_answer_and_at_the_prompt_twice_it_leaves(
+    terminal: Terminal, model: ScriptedModel, service: Service
+) -> None:
+    chat = terminal("chat")
+    chat.expect("> ")
+    held = model.hold("Once upon a time", "there was")
+    chat.sendline("Tell me a story")
+    chat.expect("Once upon a time")
+    chat.sendintr()
+    chat.expect(r"\(stopped\)")
+    held.release()
+    thread = service.list_threads(limit=1).data[0]
+    assert service.list_runs(thread.id).data[0].status == "cancelled"
+    model.reply("Still here.")
+    chat.sendline("Are you there?")
+    chat.expect("Still here.")
+    chat.expect("> ")
+    chat.sendintr()
+    chat.expect("Ctrl-C again leaves")
+    chat.sendintr()
+    chat.wait()
+    assert chat.exitstatus == 130
+    assert service.list_agents().data == ()
+
+
+def test_tools_are_asked_for_before_they_are_called(terminal: Terminal, model: ScriptedModel) -> None:
+    chat = terminal("chat", "--approve")
+    chat.expect("> ")
+    model.calls(call("calculate", {"expression": "6 * 7"}))
+    model.reply("It is 42.")
+    chat.sendline("What is 6 * 7?")
+    chat.expect(r"Run calculate\(expression='6 \* 7'\)\? \[y/N\]:")
+    chat.sendline("y")
+    chat.expect("-> 42")
+    chat.expect("It is 42.")
+    model.calls(call("calculate", {"expression": "6 * 8"}))
+    model.reply("I may not.")
+    chat.sendline("And 6 * 8?")
+    chat.expect(r"\[y/N\]:")
+    chat.sendline("n")
+    chat.expect("I may not.")
+    assert "refused" in str(model.requests[-1].messages[-1]["content"])
+
+
+def test_the_commands(clew: Clew, model: ScriptedModel, tmp_path: Path) -> None:
+    model.reply("Nice name.")
+    written = tmp_path / "chat.md"
+    lines = [
+        "/help",
+        "/history",
+        "My boat is called Argo.",
+        "/tools",
+        "/search argo",
+        "/search nothing-of-the-kind",
+        "/summary",
+        f"/export {written}",
+        "/export",
+        "/export chat.exe",
+        "/history 1",
+        "/history x",
+        "/nope",
+        "/new",
+        "/history",
+        "",
+        "/quit",
+        "never sent",
+    ]
+    result = clew("chat", "--tools", stdin="\n".join(lines))
+    for said in (
+        "leave (Ctrl-D does too)",
+        "calculate",
+        "current_time",
+        "user: My boat is called Argo.",
+        "  nothing",
+        "2 messages (1 by user, 1 by assistant)",
+        f"wrote {written}",
+        "assistant: Nice name.",
+        "left thread_",
+    ):
+        assert said in result.stdout
+    for said in ("say where: /export chat.md", "say the form", "There is no /nope"):
+        assert said in result.stderr
+    assert "> My boat is called Argo." in written.read_text(encoding="utf-8")
+
+
+def test_what_fails_is_said_and_the_chat_goes_on(clew: Clew, model: ScriptedModel) -> None:
+    model.fail(401)
+    model.reply("Better.")
+    result = clew("chat", stdin="Hello\nHello again\n")
+    assert "Error: The run" in result.stderr
+    assert result.stdout.endswith("Better.\n")
+
+
+def test_a_terminal_that_is_closed_leaves_no_agent_behind(terminal: Terminal, service: Service) -> None:
+    chat = terminal("chat")
+    chat.expect("> ")
+    assert len(service.list_agents().data) == 1
+    chat.close()
+    until(lambda: service.list_agents().data == ())
