@@ -217,7 +217,7 @@ def test_the_example_of_the_documentation(
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     example = re.search(r"^```\n(agent=.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert example is not None
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # noqa: TID251
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     model.reply("Left.")
     done = subprocess.run(["bash", "-euc", example[1]], capture_output=True, text=True, check=True)
     assert re.search(r"user +Where is the way out\?\n.*assistant +Left\.\n", done.stdout)
