@@ -114,7 +114,8 @@ async def by_length(site: Site, lengths: list[int], times: int) -> list[Figure]:
             "append": lambda: connection.call("POST", f"{path}/messages", APPEND),
             "newest 20": lambda: connection.call("GET", f"{path}/messages"),
             "20 in the middle": lambda: connection.call("GET", f"{path}/messages?after={middle}"),
-            "turn": lambda: turn(connection, path, body),
+            "turn with the last 10": lambda: turn(connection, path, body),
+            "turn with all": lambda: turn(connection, path, agent),
         }
 
     figures = []

@@ -25,7 +25,7 @@ def _said(text: str, role: Any = "user") -> Message:
 
 
 def _build(run: Run, *history: Message, call: CallModel = UNLIMITED, context: int | None = None) -> Any:
-    return prompt.build(run, "scripted", history, [], [], call, context)
+    return prompt.build(run, "scripted", [prompt.said(each) for each in history], [], [], call, context)
 
 
 def _contents(run: Run, *history: Message, **more: Any) -> list[Any]:
@@ -84,7 +84,7 @@ def test_a_runs_own_turns_follow_the_thread_with_each_call_answered() -> None:
     ]
     own = replace(_said("Let me see.", "assistant"), id="msg_own", run_id="run_1")
     run = replace(_run(), turns=2, usage=Usage(prompt_tokens=5))
-    request = prompt.build(run, "scripted", [_said("Go.")], steps, [own], UNLIMITED, None)
+    request = prompt.build(run, "scripted", [prompt.said(_said("Go."))], steps, [own], UNLIMITED, None)
     told = list(request.messages)
     assert [message["role"] for message in told] == [
         "user",

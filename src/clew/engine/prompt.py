@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,6 +22,14 @@ _MOST_MESSAGES = 2**31
 _encode = msgspec.json.Encoder().encode
 
 
+class Said(NamedTuple):
+    """A message of a thread as a model is told it, with what it takes of the prompt."""
+
+    chat: Json
+    tokens: int
+    run_id: str | None
+
+
 class DoesNotFit(Exception):
     """Not even the newest message fits the tokens that are left."""
 
@@ -28,7 +37,7 @@ class DoesNotFit(Exception):
 def build(
     run: Run,
     model: str,
-    history: Sequence[Message],
+    history: Sequence[Said],
     own_steps: Sequence[Step],
     own_messages: Sequence[Message],
     call: CallModel,
@@ -45,10 +54,10 @@ def build(
     config = run.config
     head = [{"role": "system", "content": config.instructions}] if config.instructions else []
     tail = _own_turns(own_steps, own_messages)
-    told = [_chat_message(message) for message in history]
     limit = _limit(call.prompt_tokens_left, context_tokens)
     if limit is not None:
-        told = _drop_middle(told, limit - _tokens(head) - _tokens(tail) - _tokens(config.functions()))
+        history = _drop_middle(history, limit - _tokens(head) - _tokens(tail) - _tokens(config.functions()))
+    told = [each.chat for each in history]
     tools = config.functions() if config.tool_choice != "none" else []
     return ChatRequest(
         model=model,
@@ -63,6 +72,12 @@ def build(
         reasoning_effort=config.reasoning_effort,
         idempotency_key=f"{run.id}/{run.turns + 1}/{run.epoch}",
     )
+
+
+def said(message: Message) -> Said:
+    """Return a message as a model is told it."""
+    chat = _chat_message(message)
+    return Said(chat, _tokens([chat]), message.run_id)
 
 
 def history_limit(run: Run) -> int | None:
@@ -88,18 +103,18 @@ def _tokens(items: Sequence[Json]) -> int:
     return sum(len(_encode(item)) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE for item in items)
 
 
-def _drop_middle(messages: list[Json], limit: int) -> list[Json]:
+def _drop_middle(messages: Sequence[Said], limit: int) -> Sequence[Said]:
     """Keep the newest and the oldest messages that fit, dropping from the middle of the thread.
 
     The newest message and the newest by the user are never dropped.
     """
-    costs = [_tokens([message]) for message in messages]
+    costs = [message.tokens for message in messages]
     if sum(costs) <= limit:
         return messages
     if not messages:
         raise DoesNotFit
     newest = len(messages) - 1
-    asked = next((index for index in range(newest, -1, -1) if messages[index]["role"] == "user"), newest)
+    asked = next((index for index in range(newest, -1, -1) if messages[index].chat["role"] == "user"), newest)
     kept = {newest, asked}
     left = limit - sum(costs[index] for index in kept)
     if left < 0:

@@ -14,6 +14,7 @@ from clew.core.events import Event, ModelFailed, ModelReplied, ModelStopped, Pro
 from clew.core.journal import trimmed
 from clew.core.records import Failure, Message, Run, Step
 from clew.engine import prompt
+from clew.engine.histories import Histories
 from clew.engine.recorder import TurnRecorder
 from clew.ids import Ids
 from clew.model.catalogue import Models
@@ -21,9 +22,6 @@ from clew.model.chat import ChatRequest, ModelError
 from clew.store import messages, runs, steps
 from clew.store.database import CommitUnknown, Database
 from clew.store.statement import Transaction
-
-_INLINE_HISTORY = 20
-"""Up to so many messages are read at once; longer histories are read beside the event loop."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +56,7 @@ class Worker:
         self._id, self._announced = id, announced
         self._db, self._dispatch, self._events = db, dispatch, events
         self._models, self._clock, self._ids = models, clock, ids
+        self._histories = Histories(db)
         self._working: dict[str, _Work] = {}
 
     def interrupt(self, run_id: str) -> bool:
@@ -178,23 +177,14 @@ class Worker:
         return ModelReplied(recorder.turn())
 
     async def _request(self, run: Run, model: str, call: CallModel, context: int | None) -> ChatRequest:
-        limit = prompt.history_limit(run)
-        first = _INLINE_HISTORY if limit is None else min(limit, _INLINE_HISTORY)
-        look = self._db.read if run.turns else self._db.fetch  # before its first turn, a run has no rows
-        history, own_steps, own_messages = await look(_conversation, run, first)
-        if len(history) == first != limit:  # there is more: read it beside the event loop
-            history, _, _ = await self._db.scan(_conversation, run, limit)
+        history = await self._histories.before(run.thread_id, run.id, prompt.history_limit(run))
+        own_steps, own_messages = await self._db.read(_own_turns, run.id) if run.turns else ([], [])
         return prompt.build(run, model, history, own_steps, own_messages, call, context)
 
 
-async def _conversation(
-    tx: Transaction, run: Run, limit: int | None
-) -> tuple[list[Message], list[Step], list[Message]]:
-    """Return the thread before the run, and the run's own steps and messages so far."""
-    history = await messages.newest(tx, run.thread_id, limit, except_run=run.id)
-    if run.turns == 0:
-        return history, [], []
-    return history, await steps.of_run(tx, run.id), await messages.of_run(tx, run.id)
+async def _own_turns(tx: Transaction, run_id: str) -> tuple[list[Step], list[Message]]:
+    """Return a run's own steps and messages so far."""
+    return await steps.of_run(tx, run_id), await messages.of_run(tx, run_id)
 
 
 def _unavailable(run: Run) -> Failure | None:

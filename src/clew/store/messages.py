@@ -1,6 +1,8 @@
 """Messages in the store."""
 
-from sqlalchemy import delete, insert, or_, select, update
+from typing import NamedTuple
+
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from clew.core.records import Message
 from clew.store import pages
@@ -19,6 +21,8 @@ _ONE = (
     messages.c.thread_id == param("thread_id"),
     messages.c.project == param("project"),
 )
+
+_HELD = messages.alias()
 
 INSERT_MESSAGE = Statement(insert(messages), columns=_MESSAGE.names)
 SELECT_MESSAGE = Statement(select(*_MESSAGE.columns).where(*_ONE))
@@ -49,6 +53,28 @@ SELECT_NEWEST = Statement(
         or_(messages.c.run_id.is_(None), messages.c.run_id != param("except_run")),
     )
     .order_by(messages.c.seq.desc())
+    .limit(param("limit"))
+    .offset(constant(0))
+)
+# With every row comes how many messages of the thread can be seen: all of one moment.
+SELECT_SINCE = Statement(
+    select(
+        select(threads.c.message_count)
+        .where(threads.c.id == param("thread_id"))
+        .scalar_subquery()
+        .op("-")(
+            select(func.count())
+            .select_from(_HELD)
+            .where(_HELD.c.thread_id == param("thread_id"), _HELD.c.held.is_not(None))
+            .scalar_subquery()
+        ),
+        messages.c.seq,
+        *_MESSAGE.columns,
+    )
+    .where(
+        messages.c.thread_id == param("thread_id"), messages.c.held.is_(None), messages.c.seq >= param("seq")
+    )
+    .order_by(messages.c.seq)
     .limit(param("limit"))
     .offset(constant(0))
 )
@@ -122,6 +148,27 @@ async def newest(tx: Transaction, thread_id: str, limit: int | None, *, except_r
     most = _NO_LIMIT if limit is None else limit
     rows = await tx.all(SELECT_NEWEST, {"thread_id": thread_id, "limit": most, "except_run": except_run})
     return [_MESSAGE.read(row) for row in reversed(rows)]
+
+
+class Numbered(NamedTuple):
+    """Messages of a thread, oldest first, as of one moment.
+
+    Attributes:
+        visible: how many messages the thread showed at that moment, but for a constant.
+        seqs: the place of each message in the store. The newest one's may be given again once it is deleted.
+    """
+
+    visible: int
+    seqs: list[int]
+    messages: list[Message]
+
+
+async def since(tx: Transaction, thread_id: str, seq: int, limit: int | None) -> Numbered:
+    """Return a thread's messages from a place on, up to ``limit`` of them."""
+    most = _NO_LIMIT if limit is None else limit
+    rows = await tx.all(SELECT_SINCE, {"thread_id": thread_id, "seq": seq, "limit": most})
+    visible = rows[0][0] if rows else 0
+    return Numbered(visible, [row[1] for row in rows], [_MESSAGE.read(row[2:]) for row in rows])
 
 
 async def of_run(tx: Transaction, run_id: str) -> list[Message]:
