@@ -27,6 +27,7 @@ LENGTH = 1_000
 """Messages in the thread that is called a long one."""
 
 _ROUNDS, _TIMES, _WARM_UP = 12, 5, 20
+_MOST_WRITES, _ENOUGH = 100, 700 * 4096
 _GROWTH = {"calls": 0.03, "statements": 0.04, "commits": 0.0, "bytes": 0.15}
 """By how much each count may exceed the recorded one: what differs from one measurement to the next."""
 
@@ -101,11 +102,14 @@ async def _least(running: Site, work: Callable[[], Awaitable[object]]) -> dict[s
 
 
 async def _bytes(running: Site, work: Callable[[], Awaitable[object]]) -> float:
-    """Return by how much SQLite's log grows for each repetition. It begins anew after 1,000 pages."""
+    """Return by how much SQLite's log grows for each repetition; it begins anew after 1,000 pages."""
     with closing(sqlite3.connect(running.data_dir / "clew.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    await _repeat(work, _TIMES * 4)
-    return (running.data_dir / "clew.db-wal").stat().st_size / (_TIMES * 4)
+    log, times = running.data_dir / "clew.db-wal", 0
+    while times < _MOST_WRITES and log.stat().st_size < _ENOUGH:
+        await _repeat(work, _TIMES)
+        times += _TIMES
+    return log.stat().st_size / times
 
 
 # --- recorded and now ------------------------------------------------------------------------------
