@@ -57,6 +57,10 @@ class MortalDatabase:
         self._live()
         return await self.inner.scan(function, *args, **kwargs)
 
+    async def fence(self, name: str) -> None:
+        self._live()
+        await self.inner.fence(name)
+
     async def close(self) -> None:
         await self.inner.close()
 

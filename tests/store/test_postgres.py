@@ -384,6 +384,29 @@ async def test_a_process_that_stands_still_in_a_transaction_holds_nobody_up_for_
     assert again.run.epoch == taken.run.epoch + 1, "what it did before it stood still does not count"
 
 
+async def test_a_process_that_stopped_within_a_statement_is_fenced_off(postgres_url: str) -> None:
+    db = PostgresDatabase(postgres_url, clock=SystemClock(), name="worker_1")
+    await db.write(_with_live_run)
+    gate = Gate()
+
+    async def stop(tx: Any) -> None:
+        await runs.claim(tx, "run_1", "worker_1", NOW)
+        await tx._connection.prepare("SELECT 42")  # and never executed: to PostgreSQL that is not idle
+        await gate.wait()
+
+    stopped = asyncio.ensure_future(db.write(stop))
+    await gate.reached.wait()
+    async with opened(postgres_url) as other, asyncio.timeout(5):
+        claiming = asyncio.ensure_future(other.write(runs.claim, "run_1", "worker_2", NOW))
+        while not claiming.done():
+            await other.fence("worker_1")
+            await asyncio.wait((claiming,), timeout=0.05)
+        assert await claiming is not None
+    gate.opened.set()
+    await stopped
+    await db.close()
+
+
 async def test_a_server_that_is_away_for_long_is_said_to_be_so() -> None:
     with running_postgres() as server:
         db = PostgresDatabase(server.new_database("away"), clock=SystemClock(), patience=150)

@@ -40,9 +40,9 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, clock: Clock, i
     Raises:
         StoreError: the database cannot be opened.
     """
-    db = open_database(settings, clock)
-    models = make_models(settings, clock)
     process = this_process(ids, clock, works=works)
+    db = open_database(settings, clock, process.id)
+    models = make_models(settings, clock)
     deliverer = Deliverer(
         db,
         http=GuardedHttp(Guard(settings.outbound_allow)),
@@ -77,8 +77,8 @@ def this_process(ids: Ids, clock: Clock, *, works: bool) -> WorkerRow:
     )
 
 
-def open_database(settings: Settings, clock: Clock) -> Database:
-    """Make the database ready for this version, and open it.
+def open_database(settings: Settings, clock: Clock, name: str) -> Database:
+    """Make the database ready for this version, and open it under a name of this process.
 
     Raises:
         StoreError: it cannot be used; the message says why.
@@ -94,6 +94,7 @@ def open_database(settings: Settings, clock: Clock) -> Database:
     return PostgresDatabase(
         settings.database_url,
         clock=clock,
+        name=name,
         connections=settings.database_connections,
         alone=settings.bus_url is None,
     )

@@ -127,6 +127,8 @@ class SharedPresence:
         newly = [worker for worker, (_, looks) in self._seen.items() if looks == _LOOKS]
         if newly or before.keys() - self._seen.keys():
             _log.info("workers that have gone: %s", ", ".join(newly) or "one that said so")
+            for worker in newly:
+                await self._db.fence(worker)
             self._on_gone()
 
     async def end(self) -> None:

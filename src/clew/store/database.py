@@ -45,6 +45,10 @@ class Database(Protocol):
         """Run a function that may read many rows, without holding up anything else."""
         ...
 
+    async def fence(self, name: str) -> None:
+        """Have another process that counts as gone hold nothing any more."""
+        ...
+
     async def close(self) -> None:
         """Finish what was accepted, then close."""
         ...

@@ -73,6 +73,10 @@ _SEAT_PATIENCE = 3_000
 _IDLE = "3000"
 """Milliseconds after which a transaction whose process stands still is ended, for its rows' sake."""
 
+_FENCE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = $1
+      AND state <> 'idle' AND xact_start < clock_timestamp() - interval '1 second'"""
+
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _log = logging.getLogger(__name__)
@@ -120,6 +124,7 @@ class PostgresDatabase:
     Args:
         url: ``postgresql://user@host/database``; what it leaves out, PGPASSWORD and its like say.
         connections: how many there are at most.
+        name: who this process is, to those who may have to :meth:`fence` it off.
         patience: milliseconds for which a server that is away is waited for.
         alone: whether this process is the only one on the database.
     """
@@ -129,12 +134,13 @@ class PostgresDatabase:
         url: str,
         *,
         clock: Clock,
+        name: str = "",
         connections: int = 16,
         patience: int = _PATIENCE,
         alone: bool = True,
     ) -> None:
         self.url, self._alone = url, alone
-        self._pool = _Pool(url, connections)
+        self._pool = _Pool(url, connections, _application(name))
         self._seat: Connection | None = None
         self._clock, self._patience = clock, patience
         self._scans = asyncio.Semaphore(_SCANS)
@@ -235,6 +241,18 @@ class PostgresDatabase:
         async with self._scans:
             return await self.read(function, *args, **kwargs)
 
+    async def fence(self, name: str) -> None:
+        """End what another process has had open for more than a second: it stands still, or is very slow.
+
+        PostgreSQL itself does not always notice: a process that stops between two messages of one
+        statement holds its locks for ever.
+        """
+        connection = await connect(self.url)  # those of the pool may all wait for just these locks
+        try:
+            await connection.execute(_FENCE, _application(name))
+        finally:
+            await connection.close()
+
     async def _wait_for_server(self, away: _ServerAway, deadline: int) -> None:
         """Pause before the next attempt.
 
@@ -290,8 +308,8 @@ async def _commit(
 class _Pool:
     """Connections, the warmest first. One that breaks is replaced when it is next needed."""
 
-    def __init__(self, url: str, size: int) -> None:
-        self._url = url
+    def __init__(self, url: str, size: int, application: str) -> None:
+        self._url, self._application = url, application
         self._room = asyncio.Semaphore(size)
         self._free: list[Connection] = []
         self._closed = False
@@ -331,7 +349,9 @@ class _Pool:
             connection = self._free.pop()
             if not connection.is_closed():
                 return connection
-        return await connect(self._url, statement_cache_size=_STATEMENTS, max_cached_statement_lifetime=0)
+        return await connect(
+            self._url, self._application, statement_cache_size=_STATEMENTS, max_cached_statement_lifetime=0
+        )
 
     async def close(self) -> None:
         self._closed = True
@@ -339,7 +359,11 @@ class _Pool:
             await self._free.pop().close(timeout=5)
 
 
-async def connect(url: str, **options: Any) -> Connection:
+def _application(name: str) -> str:
+    return f"clew {name}".strip()
+
+
+async def connect(url: str, application: str = "clew", **options: Any) -> Connection:
     """Open a connection of Clew's own kind.
 
     Raises:
@@ -347,7 +371,7 @@ async def connect(url: str, **options: Any) -> Connection:
         asyncpg.PostgresError: the server turns us away.
     """
     server_settings = {
-        "application_name": "clew",
+        "application_name": application,
         "jit": "off",
         "idle_in_transaction_session_timeout": _IDLE,
     }

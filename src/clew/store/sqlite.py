@@ -153,6 +153,9 @@ class SqliteDatabase:
 
         return await asyncio.get_running_loop().run_in_executor(self._scanners, run)
 
+    async def fence(self, name: str) -> None:
+        """There is no other process."""
+
     def _scanner(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
