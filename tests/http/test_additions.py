@@ -315,3 +315,33 @@ def test_an_answer_that_was_broken_off_counts(api: Api, model: ScriptedModel) ->
     assert usage["completion_tokens"] >= 5
     assert usage["prompt_tokens"] >= 5
     assert api.get(f"/threads/{thread['id']}")["tokens_used"] == usage["total_tokens"]
+
+
+# --- deleting what nobody uses ---------------------------------------------------------------------
+
+
+def test_a_thread_is_deleted_only_if_nothing_has_happened_in_it(
+    api: Api, model: ScriptedModel, clock: ManualClock
+) -> None:
+    thread, agent = api.thread("one"), api.agent()
+    before = clock.now() // 1000
+
+    def refused() -> bool:
+        path = f"/threads/{thread}?unchanged_since={before}"
+        return api.refused(412, "DELETE", path)["code"] == "precondition_failed"
+
+    held = model.hold("Just a moment")
+    run = api.run(thread, agent)
+    assert refused(), "a run is live"
+    clock.advance(1000)
+    held.release()
+    run.wait("completed")
+    assert refused(), "it ended later"
+    before += 1
+    clock.advance(1000)
+    api.post(f"/threads/{thread}/messages", {"role": "user", "content": "two"})
+    assert refused(), "something was said later"
+    assert len(api.texts(thread)) == 3
+    before += 1
+    assert api.delete(f"/threads/{thread}?unchanged_since={before}")["deleted"] is True
+    api.refused(404, "DELETE", f"/threads/{thread}?unchanged_since={before}")

@@ -29,6 +29,7 @@ _COMMANDS = {
     "stats": ("clew.cli.stats", "Show what runs took: times, tokens, tool calls, errors."),
     "export": ("clew.cli.transfer", "Write a thread to a file, or all of them."),
     "import": ("clew.cli.transfer", "Create threads from exported ones."),
+    "prune": ("clew.cli.prune", "Delete threads that have been idle for long, into an archive."),
     "demo": ("clew.demo", "Show the lesson, end to end, on a server of its own."),
     "serve": ("clew.cli.serve", "Serve threads and runs."),
     "worker": ("clew.cli.worker", "Work on the runs of servers that share a database."),

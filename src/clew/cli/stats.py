@@ -1,21 +1,17 @@
 """``clew stats``."""
 
-import re
 from collections.abc import Sequence
-from datetime import datetime
 
 import click
 
 from clew.cli.lists import json_option
+from clew.cli.moments import moment
 from clew.cli.output import show
 from clew.cli.problems import USAGE, Problem
 from clew.cli.remote import Remote, on_server
 from clew.clock import SystemClock
 from clew.toolkit.performance.monitor import PerformanceMonitor
 from clew.toolkit.performance.report import Report
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_AGE = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 
 
 @click.command(
@@ -56,8 +52,8 @@ def stats(
     if thread_ids and (since or until):
         raise Problem("--thread reads all of a thread's runs: leave --since and --until out", USAGE)
     now = SystemClock().now() // 1000
-    begin = _moment(since or "24h", "--since", now)
-    end = now if until is None else _moment(until, "--until", now)
+    begin = moment(since or "24h", "--since", now)
+    end = now if until is None else moment(until, "--until", now)
     if not (thread_ids or as_csv or plot):
         _print(PerformanceMonitor.summary(remote.service, since=begin, until=end), as_json)
         return
@@ -76,16 +72,3 @@ def _print(report: Report, as_json: bool) -> None:
         click.echo(report.to_json(), nl=False)
     else:
         show(report)
-
-
-def _moment(text: str, option: str, now: int) -> int:
-    """Return a moment in seconds since the epoch, from an age or a date."""
-    age = _AGE.fullmatch(text)
-    if age is not None:
-        return max(0, now - int(age[1]) * _SECONDS[age[2]])
-    try:
-        return max(0, int(datetime.fromisoformat(text).timestamp()))
-    except (ValueError, OverflowError):
-        raise Problem(
-            f"{option}: {text!r} is no age such as 24h and no date such as 2026-11-26", USAGE
-        ) from None

@@ -57,11 +57,11 @@ def export(
     chosen = form or _form_of(path)
     if with_runs and chosen != "jsonl":
         raise Problem("--with-runs: only jsonl has room for them", USAGE)
-    text = _rendered(remote, str(thread_id), chosen, with_runs)
+    text = rendered(remote, str(thread_id), chosen, with_runs)
     if path is None:
         click.echo(text, nl=False)
     else:
-        _write(path, text)
+        write_whole(path, text)
 
 
 def _form_of(path: Path | None) -> Format:
@@ -72,12 +72,12 @@ def _form_of(path: Path | None) -> Format:
     return _ENDINGS[path.suffix.lower()]
 
 
-def _rendered(remote: Remote, thread_id: str, form: Format, with_runs: bool) -> str:
+def rendered(remote: Remote, thread_id: str, form: Format, with_runs: bool) -> str:
     conversation = ConversationManager(remote.service, _NOBODY, thread_id=thread_id)
     return render(conversation.transcript(with_runs=with_runs), form)
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file as a whole or not at all."""
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8", newline="\n")
@@ -88,9 +88,11 @@ def _export_all(remote: Remote, folder: Path, form: Format, with_runs: bool) -> 
     ending = next(each for each, of in _ENDINGS.items() if of == form)
     folder.mkdir(parents=True, exist_ok=True)
     threads = remote.service.all_threads()
-    with _progress("exported", len(threads)) as step:
+    with progress_bar("exported", len(threads)) as step:
         for thread in threads:
-            _write(folder / f"{Path(thread.id).name}{ending}", _rendered(remote, thread.id, form, with_runs))
+            write_whole(
+                folder / f"{Path(thread.id).name}{ending}", rendered(remote, thread.id, form, with_runs)
+            )
             step()
     output.say(f"{len(threads)} threads in {folder}")
 
@@ -112,7 +114,7 @@ Each file becomes a new thread, compared with the file afterwards: whole, or not
 def import_(remote: Remote, paths: Sequence[Path]) -> None:
     """Create threads from exported ones (.json, .jsonl)."""
     refused: list[ToolkitError] = []
-    with _progress("imported", len(paths)) as step:
+    with progress_bar("imported", len(paths)) as step:
         for path in paths:
             try:
                 restored = ConversationManager.restore(remote.service, _NOBODY, path)
@@ -126,7 +128,7 @@ def import_(remote: Remote, paths: Sequence[Path]) -> None:
 
 
 @contextmanager
-def _progress(done: str, total: int) -> Iterator[Callable[[], None]]:
+def progress_bar(done: str, total: int) -> Iterator[Callable[[], None]]:
     """Show how far it has got, where somebody looks at a terminal and there is more than one."""
     columns = (TextColumn(done), BarColumn(), MofNCompleteColumn())
     progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=total < 2)

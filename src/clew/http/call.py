@@ -17,6 +17,9 @@ from clew.wire.errors import invalid
 from clew.wire.explain import bad_choice, check_range
 
 B = TypeVar("B")
+LATEST = 10**11
+"""Seconds since the epoch: further than any clock goes."""
+
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,3})?")
 

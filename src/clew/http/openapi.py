@@ -63,6 +63,7 @@ _REFUSALS = {
     401: "Unauthorized",
     404: "NotFound",
     405: "MethodNotAllowed",
+    412: "Changed",
     413: "BodyTooLarge",
     429: "TooMuch",
     500: "ServerError",
@@ -73,6 +74,7 @@ _REASONS = {
     401: "The API key is missing or wrong.",
     404: "There is no such object under this parent, or in this project, or what the body names isn't there.",
     405: "The path has no such method.",
+    412: "The object has changed since the moment that the request names. It is as it was.",
     429: "The project has used up its tokens for today, or the server has as many runs in line as it takes; "
     "then `Retry-After` says when to try again.",
     413: f"The body has more than {BODY_LIMIT} bytes.",
@@ -214,6 +216,8 @@ def _refusals(operation: Operation) -> list[int]:
         statuses.append(413)
     if operation.body is not None and issubclass(operation.body, RunOptions):
         statuses.append(429)
+    if "unchanged_since" in operation.reads:
+        statuses.append(412)
     return sorted(statuses)
 
 

@@ -8,8 +8,7 @@ import re
 from typing import Any
 
 from clew.core.records import Json
-from clew.http.call import LONGEST_WAIT
-from clew.http.handlers.metrics import LATEST
+from clew.http.call import LATEST, LONGEST_WAIT
 from clew.http.handlers.runs import LAST_POSITION
 from clew.http.once import LONGEST_KEY
 
@@ -78,6 +77,12 @@ PARAMETERS: dict[str, Json] = {
     ),
     "until": _query(
         "until", "Only runs that ended then or before: seconds since 1970. By default now.", _MOMENT
+    ),
+    "unchanged_since": _query(
+        "unchanged_since",
+        "Clew's own: delete only if nothing was said, begun or ended in the thread after this moment "
+        "(seconds since 1970); otherwise the answer is 412.",
+        _MOMENT,
     ),
     "after_event": _query(
         "after", "The `id` of the last event that was seen: the stream goes on behind it.", _POSITION

@@ -58,7 +58,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation("get_thread", "GET", _THREAD, threads.get),
     Operation("update_thread", "POST", _THREAD, threads.update, requests.UpdateThread),
-    Operation("delete_thread", "DELETE", _THREAD, threads.delete),
+    Operation("delete_thread", "DELETE", _THREAD, threads.delete, reads=("unchanged_since",)),
     Operation(
         "create_message", "POST", _THREAD + "/messages", messages.create, requests.CreateMessage, reads=_LINE
     ),

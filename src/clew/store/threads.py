@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, update
 from clew.core.records import Thread
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, param
+from clew.store.statement import Mapper, Statement, Transaction, constant, param
 from clew.store.tables import IS_LIVE, messages, runs, steps, thread_tags, threads
 
 _THREAD = Mapper(threads, Thread)
@@ -47,6 +47,20 @@ INSERT_TAG = Statement(
     )
 )
 DELETE_TAGS = Statement(delete(thread_tags).where(thread_tags.c.thread_seq == _SEQ))
+SELECT_NEWEST_MESSAGE = Statement(
+    select(messages.c.created_at)
+    .where(messages.c.thread_id == param("thread_id"))
+    .order_by(messages.c.seq.desc())
+    .limit(constant(1))
+    .offset(constant(0))
+)
+SELECT_NEWEST_RUN = Statement(
+    select(runs.c.created_at, runs.c.ended_at)
+    .where(runs.c.thread_id == param("thread_id"))
+    .order_by(runs.c.seq.desc())
+    .limit(constant(1))
+    .offset(constant(0))
+)
 DELETE_CHILDREN = [
     Statement(delete(table).where(table.c.thread_id == param("thread_id")))
     for table in (steps, messages, runs)
@@ -122,6 +136,18 @@ async def save(tx: Transaction, thread: Thread) -> None:
     )
     await tx.run(DELETE_TAGS, {"thread_id": thread.id})
     await _tag(tx, thread)
+
+
+async def is_unchanged(tx: Transaction, project: str, thread_id: str, since: int) -> bool:
+    """Whether nothing was said, begun or ended in a thread after a moment, and nothing goes on in it."""
+    await hold(tx, project, thread_id)
+    if await active_run(tx, thread_id) is not None:
+        return False
+    found = [
+        await tx.one(each, {"thread_id": thread_id}) for each in (SELECT_NEWEST_MESSAGE, SELECT_NEWEST_RUN)
+    ]
+    moments = [moment for row in found if row is not None for moment in row if moment is not None]
+    return max(moments, default=0) <= since
 
 
 async def remove(tx: Transaction, project: str, thread_id: str) -> bool:

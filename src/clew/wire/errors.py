@@ -55,6 +55,11 @@ def not_found(what: str, id: str) -> ApiError:
     return ApiError(404, f"No {what} found with id '{id}'.")
 
 
+def changed(message: str) -> ApiError:
+    """Return a 412: the object is another than the client supposed (RFC 9110, 15.5.13)."""
+    return ApiError(412, message, code="precondition_failed")
+
+
 def unauthorized(message: str) -> ApiError:
     """Return a 401: the key is missing or wrong."""
     return ApiError(401, message, code="invalid_api_key")

@@ -1,11 +1,8 @@
 """Metrics: /metrics/summary. Clew's own."""
 
-from clew.http.call import Call, whole_number
+from clew.http.call import LATEST, Call, whole_number
 from clew.store.metrics import summary as count
 from clew.wire.metrics import MetricsObject, metrics
-
-LATEST = 10**11
-"""Seconds since the epoch: further than any clock goes."""
 
 _DAY = 24 * 3600
 

@@ -12,14 +12,14 @@ from clew.core.events import Started
 from clew.core.journal import JUMP
 from clew.core.records import Json, Message, Run, Thread
 from clew.core.states import RunStatus
-from clew.http.call import Call, page_request
+from clew.http.call import LATEST, Call, page_request, whole_number
 from clew.http.once import once
 from clew.ids import MESSAGE, THREAD
 from clew.store import messages, runs, threads
 from clew.store.statement import Transaction
 from clew.wire import objects
 from clew.wire.bodies import check_resources, new_message, plain
-from clew.wire.errors import invalid, not_found
+from clew.wire.errors import changed, invalid, not_found
 from clew.wire.objects import Deleted, ListObject, ThreadObject
 from clew.wire.requests import (
     AZURE_MESSAGE_TEXT,
@@ -72,9 +72,14 @@ async def _update(tx: Transaction, project: str, thread_id: str, fields: Json) -
 
 
 async def delete(call: Call[None]) -> Deleted:
-    """Delete a thread with all that is in it. A run that is still active is cancelled first."""
+    """Delete a thread with all that is in it. A run that is still active is cancelled first.
+
+    With ``unchanged_since``, a thread in which anything has happened after that moment stays.
+    """
     thread_id, services = call.path["thread_id"], call.services
-    cancelled = await services.db.write(_delete, call.project, thread_id, call.now)
+    asked = call.query.get("unchanged_since")
+    since = None if asked is None else whole_number(asked, "unchanged_since", least=0, most=LATEST)
+    cancelled = await services.db.write(_delete, call.project, thread_id, call.now, since)
     if cancelled is not None:
         run_id = cancelled.state.run.id
         services.dispatch.interrupt(run_id)
@@ -82,10 +87,16 @@ async def delete(call: Call[None]) -> Deleted:
     return Deleted(thread_id, "thread.deleted")
 
 
-async def _delete(tx: Transaction, project: str, thread_id: str, now: int) -> Decision | None:
+async def _delete(
+    tx: Transaction, project: str, thread_id: str, now: int, unchanged_since: int | None
+) -> Decision | None:
     lock = await threads.lock(tx, project, thread_id)
     if lock is None:
         raise not_found("thread", thread_id)
+    if unchanged_since is not None:
+        last = unchanged_since * 1000 + 999
+        if not await threads.is_unchanged(tx, project, thread_id, last):
+            raise changed(f"Thread '{thread_id}' has changed since {unchanged_since}.")
     run = await runs.get(tx, project, thread_id, lock.active) if lock.active else None
     await threads.remove(tx, project, thread_id)
     return None if run is None else _cancelled(run, now)
