@@ -328,7 +328,7 @@ def test_a_thread_is_deleted_only_if_nothing_has_happened_in_it(
 
     def refused() -> bool:
         path = f"/threads/{thread}?unchanged_since={before}"
-        return api.refused(412, "DELETE", path)["code"] == "precondition_failed"
+        return str(api.refused(412, "DELETE", path)["code"]) == "precondition_failed"
 
     held = model.hold("Just a moment")
     run = api.run(thread, agent)

@@ -1,9 +1,11 @@
 """A server that works on as many runs as it may: further ones wait in line, and can be ended there."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from clew.http.endpoint import _PATIENCE
 from clew.testing.scripted_model import Reply, ScriptedModel
 from tests.support.api import Api, RunHandle, error_of, function_tool
 from tests.support.servers import Servers
@@ -97,23 +99,44 @@ def short_line(servers: Servers) -> Iterator[Api]:
         yield api
 
 
-def test_while_the_line_is_full_new_runs_are_refused_for_a_moment(
-    short_line: Api, model: ScriptedModel, held: Reply
+def test_while_the_line_is_full_new_runs_are_held_back_then_refused(
+    short_line: Api, servers: Servers, model: ScriptedModel, held: Reply
 ) -> None:
     agent = short_line.agent()
     accepted = [short_line.run(short_line.thread(str(number)), agent) for number in range(3)]
     thread = short_line.thread("one too many")
-    for path, body in (
-        (f"/threads/{thread}/runs", {"assistant_id": agent}),
-        ("/threads/runs", {"assistant_id": agent}),
-        ("/threads/runs", {"assistant_id": agent, "stream": True}),
-    ):
-        response = short_line.send("POST", path, body)
-        assert response.headers["retry-after"] == "1"
-        error = error_of(response, 429)
-        assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
+    with ThreadPoolExecutor(1) as beside:
+        for path, body in (
+            (f"/threads/{thread}/runs", {"assistant_id": agent}),
+            ("/threads/runs", {"assistant_id": agent}),
+            ("/threads/runs", {"assistant_id": agent, "stream": True}),
+        ):
+            sending = beside.submit(short_line.send, "POST", path, body)
+            servers.clock.advance_past_sleep(_PATIENCE)
+            response = sending.result(10)
+            assert response.headers["retry-after"] == "1"
+            error = error_of(response, 429)
+            assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
     held.wait_paused()
     held.release()
     for run in accepted:
         run.wait("completed")
     short_line.run(thread, agent).wait("completed")
+
+
+def test_who_is_held_back_until_there_is_room_is_not_refused(
+    short_line: Api, servers: Servers, model: ScriptedModel, held: Reply
+) -> None:
+    agent = short_line.agent()
+    accepted = [short_line.run(short_line.thread(str(number)), agent) for number in range(3)]
+    body = {"assistant_id": agent, "thread": {"messages": [{"role": "user", "content": "patient"}]}}
+    with ThreadPoolExecutor(1) as beside:
+        sending = beside.submit(short_line.post, "/threads/runs", body)
+        servers.clock.wait_for_sleep(_PATIENCE)
+        held.wait_paused()
+        held.release()
+        for run in accepted:
+            run.wait("completed")
+        servers.clock.advance(_PATIENCE)
+        RunHandle(short_line, sending.result(10)).wait("completed")
+    assert model.requests[-1].last_user_text == "patient"

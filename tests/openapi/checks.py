@@ -28,7 +28,7 @@ def accepts_what_is_right(ctx: CheckContext, response: Response, case: Case[Any]
         # JSON Schema takes 1.0 for an integer, but the contract's words for it are "got a decimal instead".
         if is_about_state(said) or "expected an integer, but got a decimal" in said:
             return None
-        # To JSON Schema an empty parameter is none. But a condition for deleting that says nothing is a mistake.
+        # To JSON Schema an empty parameter is none; a condition for deleting that says nothing is a mistake.
         if "'unchanged_since'" in said and not (case.query or {}).get("unchanged_since"):
             return None
     return positive_data_acceptance(ctx, response, case)

@@ -64,8 +64,8 @@ class ManualClock:
         for sleeper in due:
             sleeper.wake()
 
-    def advance_past_sleep(self, milliseconds: int) -> None:
-        """Wait until somebody sleeps for just ``milliseconds``, then let that much time pass.
+    def wait_for_sleep(self, milliseconds: int) -> None:
+        """Wait until somebody sleeps for just ``milliseconds``.
 
         Raises:
             TimeoutError: nobody did.
@@ -77,4 +77,12 @@ class ManualClock:
 
             if not self._changed.wait_for(asleep, PATIENCE):
                 raise TimeoutError(f"nobody sleeps for {milliseconds} ms")
+
+    def advance_past_sleep(self, milliseconds: int) -> None:
+        """Wait until somebody sleeps for just ``milliseconds``, then let that much time pass.
+
+        Raises:
+            TimeoutError: nobody did.
+        """
+        self.wait_for_sleep(milliseconds)
         self.advance(milliseconds)

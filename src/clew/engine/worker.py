@@ -77,7 +77,7 @@ class Worker:
         """Work on a run until it is over, waits for a client, or belongs to somebody else."""
         work = self._working[run_id] = _Work()
         try:
-            state = claimed or await self._db.write(runs.claim, run_id, self._id, self._clock.now())
+            state = claimed or await self._take(run_id)
             if settled is not None:
                 settled()
             if state is not None:
@@ -87,6 +87,16 @@ class Worker:
             if self._working.get(run_id) is work:
                 del self._working[run_id]
                 self._events.left(run_id)
+
+    async def _take(self, run_id: str) -> RunState | None:
+        """Claim a run and start on it in one transaction; None if there is nothing to do."""
+        taken = await self._db.write(_take, run_id, self._id, self._clock.now())
+        if taken is None:
+            return None
+        decision, applied = taken
+        self._applied(applied)
+        self._publish(decision, None)
+        return applied.state
 
     async def disown(self, run_id: str, epoch: int) -> None:
         """Give up a run that this worker owned, so that another may take it up at once."""
@@ -126,11 +136,15 @@ class Worker:
                     return newest, decision  # the commit that nobody answered for was made
                 state = newest
                 continue
-            if applied.released is not None:
-                self._dispatch.advance(applied.released)
-            if applied.announced:
-                self._announced()
+            self._applied(applied)
             return applied.state, decision
+
+    def _applied(self, applied: runs.Applied) -> None:
+        """See to what else has come of a decision that is written."""
+        if applied.released is not None:
+            self._dispatch.advance(applied.released)
+        if applied.announced:
+            self._announced()
 
     def _publish(self, decision: Decision, recorder: TurnRecorder | None) -> None:
         """Tell what is committed, less what the recorder has told already."""
@@ -180,6 +194,17 @@ class Worker:
         history = await self._histories.before(run.thread_id, run.id, prompt.history_limit(run))
         own_steps, own_messages = await self._db.read(_own_turns, run.id) if run.turns else ([], [])
         return prompt.build(run, model, history, own_steps, own_messages, call, context)
+
+
+async def _take(tx: Transaction, run_id: str, worker: str, now: int) -> tuple[Decision, runs.Applied] | None:
+    await runs.hold_with_thread(tx, run_id)
+    owned = await runs.claim(tx, run_id, worker, now)
+    if owned is None:
+        return None
+    decision = decide(owned, Started(), now)
+    if not decision.writes and decision.state.run == owned.run:
+        return decision, runs.Applied(owned, None, 0)
+    return decision, await runs.apply(tx, owned, decision, now)
 
 
 async def _own_turns(tx: Transaction, run_id: str) -> tuple[list[Step], list[Message]]:

@@ -26,6 +26,8 @@ class Operation(Struct, frozen=True):
     body: type[requests.Request] | None = None
     poll_after: bool = False
     """Whether clients that poll read from the answer how soon to ask again."""
+    starts_run: bool = False
+    """Whether it is refused while the line of waiting runs is full."""
     reads: tuple[str, ...] = ()
     """What it reads from query and headers: names in :data:`clew.http.openapi_parameters.PARAMETERS`."""
 
@@ -54,6 +56,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/threads/runs",
         runs.create_thread_and_run,
         requests.CreateThreadAndRun,
+        starts_run=True,
         reads=_LINE,
     ),
     Operation("get_thread", "GET", _THREAD, threads.get),
@@ -67,7 +70,13 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("update_message", "POST", _MESSAGE, messages.update, requests.UpdateMetadata),
     Operation("delete_message", "DELETE", _MESSAGE, messages.delete),
     Operation(
-        "create_run", "POST", _THREAD + "/runs", runs.create, requests.CreateRun, reads=(*_LINE, "include")
+        "create_run",
+        "POST",
+        _THREAD + "/runs",
+        runs.create,
+        requests.CreateRun,
+        starts_run=True,
+        reads=(*_LINE, "include"),
     ),
     Operation("list_runs", "GET", _THREAD + "/runs", runs.list_, reads=_PAGE),
     Operation("get_run", "GET", _RUN, runs.get, poll_after=True, reads=("wait",)),

@@ -31,6 +31,10 @@ Python's default, 5 ms, is longer than a whole turn: under load every commit wou
 Measured with 8 clients: 341 turns a second against 577, p99 100 ms against 18.
 """
 
+_COLLECTIONS = (20_000, 20, 100)
+"""How rarely garbage is looked for. With thousands of requests at once there are many objects to look at, and
+Python's usual 700 new ones between two looks cost 12 % of the runs at four times the load."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -126,6 +130,7 @@ class HouseServer(uvicorn.Server):
         if self.started:
             gc.collect()
             gc.freeze()  # what was made to start with stays: no collection need look at it again
+            gc.set_threshold(*_COLLECTIONS)
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -13,6 +13,7 @@ from clew.store import budgets, line, messages, metrics, pages, steps, threads, 
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
 from clew.store.tables import IS_LIVE, runs, takeovers, workers
+from clew.store.tables import threads as thread_rows
 
 _RUN = Mapper(runs, Run)
 _ONE = (runs.c.id == param("id"), runs.c.thread_id == param("thread_id"), runs.c.project == param("project"))
@@ -43,6 +44,11 @@ UPDATE_RUN = Statement(
     update(runs)
     .where(runs.c.id == param("id"), runs.c.epoch == param("epoch"), runs.c.version == param("version"))
     .values({**{name: param(name) for name in _CHANGING}, "version": runs.c.version + constant(1)})
+)
+HOLD_THREAD_OF_RUN = Statement(
+    select(thread_rows.c.seq)
+    .where(thread_rows.c.id == select(runs.c.thread_id).where(runs.c.id == param("id")).scalar_subquery())
+    .with_for_update(key_share=True)
 )
 HOLD_RUN = Statement(select(runs.c.seq).where(runs.c.id == param("id")).with_for_update(key_share=True))
 CLAIM_RUN = Statement(
@@ -121,6 +127,12 @@ async def save_metadata(tx: Transaction, run: Run) -> None:
 async def hold(tx: Transaction, run_id: str) -> None:
     """Let no other transaction change the run until this one ends. A thread is held before its runs."""
     await tx.hold(HOLD_RUN, {"id": run_id})
+
+
+async def hold_with_thread(tx: Transaction, run_id: str) -> None:
+    """Hold a run, and before it the thread that it is on."""
+    await tx.hold(HOLD_THREAD_OF_RUN, {"id": run_id})
+    await hold(tx, run_id)
 
 
 async def state(tx: Transaction, run: Run) -> RunState:

@@ -25,7 +25,7 @@ from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
 from clew.wire import frames, objects
 from clew.wire.bodies import run_config
-from clew.wire.errors import ApiError, invalid, not_found, overloaded
+from clew.wire.errors import ApiError, invalid, not_found
 from clew.wire.objects import ListObject, RunObject, ThreadObject
 from clew.wire.requests import (
     CreateRun,
@@ -90,8 +90,6 @@ async def _start(
             code="invalid_value",
         )
     services, now = call.services, call.now
-    if services.dispatch.full:
-        raise overloaded("The server has as many runs in line as it takes. Try again in a moment.")
     new = _NewRun(
         id=services.ids.new(RUN),
         project=call.project,
