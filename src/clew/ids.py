@@ -6,12 +6,13 @@ enough never to collide, but they are not secrets: every access also checks the 
 
 import os
 import secrets
+from collections import deque
 from hashlib import sha256
 from typing import Protocol
 
 _ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BYTE_TO_CHARACTER = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
-_LENGTH = 24
+_LENGTH, _AT_ONCE = 24, 64
 
 AGENT, THREAD, MESSAGE, RUN, STEP, CALL = "asst_", "thread_", "msg_", "run_", "step_", "call_"
 WORKER = "worker_"
@@ -30,10 +31,23 @@ class Ids(Protocol):
 
 
 class RandomIds:
-    """Ids from the operating system's randomness (142 bits each)."""
+    """Ids from the operating system's randomness (142 bits each). Any thread may ask for one.
+
+    Asking the system takes as long for sixty-four as for one (7 microseconds), and a turn needs five.
+    """
+
+    def __init__(self) -> None:
+        self._ready: deque[str] = deque()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._ready.clear)  # a child must not use its parent's
 
     def new(self, prefix: str) -> str:
-        return prefix + os.urandom(_LENGTH).translate(_BYTE_TO_CHARACTER).decode("ascii")
+        while True:
+            try:
+                return prefix + self._ready.popleft()
+            except IndexError:
+                text = os.urandom(_LENGTH * _AT_ONCE).translate(_BYTE_TO_CHARACTER).decode("ascii")
+                self._ready.extend(text[at : at + _LENGTH] for at in range(0, len(text), _LENGTH))
 
     def derived(self, prefix: str, *parts: str) -> str:
         digest = sha256("/".join(parts).encode()).digest()
