@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +20,9 @@ from rich.table import Table
 from bench import references, requests, streams, turns
 from bench.figures import Figure
 from bench.processes import STORES, Site, Store, memory_mb, model, site
+from clew.clock import SystemClock
 
-_LENGTHS = [10, 1_000, 10_000, 100_000]
+_LENGTHS = [10, 1_000, 10_000, 99_000]  # clients may put 100,000 messages in a thread
 _PACE = 0.02
 
 
@@ -168,7 +170,9 @@ def main() -> None:
     print(f"measured in {time.perf_counter() - begun:.0f} s")
     if options.json:
         plain = {name: [figure._asdict() for figure in figures] for name, figures in measured.items()}
-        options.json.write_text(json.dumps({"machine": _machine(), "figures": plain}, indent=1) + "\n")
+        day = datetime.fromtimestamp(SystemClock().now() / 1000, UTC).date().isoformat()
+        whole = {"machine": _machine(), "day": day, "figures": plain}
+        options.json.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

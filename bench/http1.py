@@ -20,6 +20,8 @@ class Refused(Exception):
 class Connection(asyncio.Protocol):
     """One connection to a server. Requests are made one after another."""
 
+    content_type = "application/json"
+
     def __init__(self, port: int, key: str) -> None:
         authorization = f"Authorization: Bearer {key}\r\n" if key else ""
         self._head = f"Host: 127.0.0.1:{port}\r\n{authorization}"
@@ -73,7 +75,7 @@ class Connection(asyncio.Protocol):
     def _send(self, method: str, path: str, body: bytes) -> None:
         head = f"{method} {path} HTTP/1.1\r\n{self._head}"
         if body or method == "POST":
-            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            head += f"Content-Type: {self.content_type}\r\nContent-Length: {len(body)}\r\n"
         self._transport.write(head.encode() + b"\r\n" + body)
 
     # --- answers ---------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ class _Answer:
     """An answer as bytes, cut into what is sent at one time."""
 
     def __init__(self, words: int) -> None:
+        self.words = words
         pieces = [_event({"content": f"word{number} "}) for number in range(words)]
         pieces[0] = _event({"role": "assistant", "content": ""}) + pieces[0]
         pieces.append(_event({}, "stop") + _event({}, usage=_USAGE) + b"data: [DONE]\n\n")
@@ -49,10 +50,20 @@ def _call() -> bytes:
     return _HEAD + _chunk(data + b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
+def _at_once(words: int) -> bytes:
+    """The answer for those who don't want a stream."""
+    message = {"role": "assistant", "content": " ".join(f"word{number}" for number in range(words))}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    whole = {"id": "c", "object": "chat.completion", "created": 1, "model": "stub", "choices": [choice]}
+    body = json.dumps({**whole, "usage": _USAGE}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
 class _Protocol(asyncio.Protocol):
     def __init__(self, answer: _Answer, pace: float) -> None:
         self._answer, self._pace = answer, pace
-        self._call = _call()
+        self._call, self._at_once = _call(), _at_once(answer.words)
         self._data = b""
         self._transport: Any = None
         self._replying: asyncio.Future[None] | None = None
@@ -76,6 +87,8 @@ class _Protocol(asyncio.Protocol):
     def _reply(self, body: bytes) -> None:
         if b'"tools":' in body and b'"role":"tool"' not in body:
             self._transport.write(self._call)
+        elif b'"stream"' not in body:
+            self._transport.write(self._at_once)
         elif self._pace:
             self._replying = asyncio.ensure_future(self._reply_slowly())
         else:

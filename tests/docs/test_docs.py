@@ -16,6 +16,7 @@ import click
 import pytest
 from pydantic_core import PydanticUndefined
 
+from bench.table import markdown
 from clew.cli.main import cli
 from clew.core.states import MOVES
 from clew.settings import Settings, default_data_dir
@@ -73,6 +74,7 @@ GENERATED = {
     "settings.md": ("settings", settings_table),
     "runs.md": ("moves", moves_table),
     "cli.md": ("help", command_help),
+    "performance.md": ("figures", markdown),
 }
 
 
