@@ -87,7 +87,7 @@ class _Protocol(asyncio.Protocol):
     def _reply(self, body: bytes) -> None:
         if b'"tools":' in body and b'"role":"tool"' not in body:
             self._transport.write(self._call)
-        elif b'"stream"' not in body:
+        elif b'"stream":true' not in body and b'"stream": true' not in body:
             self._transport.write(self._at_once)
         elif self._pace:
             self._replying = asyncio.ensure_future(self._reply_slowly())

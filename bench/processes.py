@@ -162,8 +162,9 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def cpu_by_role(site: Site) -> dict[str, float]:
-    """Return the CPU time that each role has used so far."""
-    return {role: cpu_seconds(pids) for role, pids in site.processes.items()}
+    """Return the CPU time that each role has used so far. The client is the process that started the others."""
+    used = {role: cpu_seconds(pids) for role, pids in site.processes.items() if role != "client"}
+    return {"client": time.process_time(), **used}
 
 
 def memory_mb(pid: int) -> float:

@@ -73,6 +73,10 @@ _SEAT_PATIENCE = 3_000
 _IDLE = "3000"
 """Milliseconds after which a transaction whose process stands still is ended, for its rows' sake."""
 
+_BY_INDEX = "SET enable_seqscan = off"
+"""Everything goes by an index. While a table is small, PostgreSQL would rather read all of it, and keeps to
+that plan until the table is analysed: a list of 20 took 1.8 ms instead of 0.2 in the first minute."""
+
 _FENCE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = $1
       AND state <> 'idle' AND xact_start < clock_timestamp() - interval '1 second'"""
@@ -349,9 +353,11 @@ class _Pool:
             connection = self._free.pop()
             if not connection.is_closed():
                 return connection
-        return await connect(
+        connection = await connect(
             self._url, self._application, statement_cache_size=_STATEMENTS, max_cached_statement_lifetime=0
         )
+        await connection.execute(_BY_INDEX)
+        return connection
 
     async def close(self) -> None:
         self._closed = True
