@@ -162,7 +162,7 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def cpu_by_role(site: Site) -> dict[str, float]:
-    """Return the CPU time that each role has used so far. The client is the process that started the others."""
+    """Return the CPU time that each role has used. The client is this process, which started the others."""
     used = {role: cpu_seconds(pids) for role, pids in site.processes.items() if role != "client"}
     return {"client": time.process_time(), **used}
 

@@ -85,8 +85,19 @@ async def _version(connection: Any) -> str | None:
     return None
 
 
+def _make_indexes_partial() -> None:
+    """Give indexes the conditions that they have on SQLite.
+
+    In the tables' own words they would bring PostgreSQL's dialect, 3 MB of it, into every process on SQLite.
+    """
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+
+
 async def _create(connection: Any) -> None:
     dialect: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    _make_indexes_partial()
     for table in metadata.sorted_tables:
         await connection.execute(str(CreateTable(table).compile(dialect=dialect)))
         for index in sorted(table.indexes, key=lambda each: str(each.name)):

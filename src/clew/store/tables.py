@@ -119,13 +119,12 @@ messages = Table(
     Column("metadata", Object, nullable=False),
     Column("held", Integer),
     Index("messages_by_thread", "thread_id", "seq"),
-    Index("held_messages", "thread_id", "held", sqlite_where=IS_HELD, postgresql_where=IS_HELD),
+    Index("held_messages", "thread_id", "held", sqlite_where=IS_HELD),
     Index(
         "messages_by_run",
         "run_id",
         "seq",
         sqlite_where=text("run_id IS NOT NULL"),
-        postgresql_where=text("run_id IS NOT NULL"),
     ),
 )
 
@@ -181,13 +180,12 @@ runs = Table(
         "completion_tokens",
         "cached_tokens",
         sqlite_where=HAS_ENDED,
-        postgresql_where=HAS_ENDED,
     ),
     # The thread lock: the database itself refuses a second live run.
-    Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
-    Index("held_runs", "thread_id", "held", sqlite_where=IS_HELD, postgresql_where=IS_HELD),
+    Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE),
+    Index("held_runs", "thread_id", "held", sqlite_where=IS_HELD),
     # Recovery and expiry look at live runs only, however many are over.
-    Index("live_runs_by_expiry", "expires_at", sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
+    Index("live_runs_by_expiry", "expires_at", sqlite_where=IS_LIVE),
 )
 
 steps = Table(
