@@ -8,13 +8,14 @@ clients at once. What can't be installed or started is said so.
 import argparse
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from bench.figures import Times, timed
 from bench.http1 import Connection
 from bench.peers.kinds import PEERS, Peer
 from bench.processes import KEY, STORES, cpu_seconds, memory_mb, model, site
+from tests.support.postgres import running_postgres
 
 _CLIENTS, _SECONDS, _TURNS, _WARM_UP = 8, 6.0, 60, 10
 _PATIENCE = 60.0
@@ -55,7 +57,10 @@ def _environment(peer: Peer, cache: Path) -> Path:
     folder = cache / peer.name.split()[0]
     if not (folder / "installed").exists():
         print(f"Installing {peer.name} (a minute or two) ...", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        python = shutil.which(peer.python) if peer.python else sys.executable
+        if python is None:
+            raise RuntimeError(f"it needs {peer.python}, which isn't here")
+        subprocess.run([python, "-m", "venv", str(folder)], check=True)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *peer.packages]
         done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -72,13 +77,23 @@ def _running(peer: Peer, cache: Path, model_url: str) -> Iterator[tuple[int, int
         RuntimeError: it doesn't start.
     """
     programs = _environment(peer, cache)
+    with ExitStack() as stack:
+        database_url = ""
+        if peer.on_postgres:
+            database_url = stack.enter_context(running_postgres(durable=True)).new_database("peer")
+        yield from _started(peer, programs, model_url, database_url)
+
+
+def _started(
+    peer: Peer, programs: Path, model_url: str, database_url: str
+) -> Iterator[tuple[int, int, float]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-", ignore_cleanup_errors=True) as folder:
         command = peer.command(programs, port, model_url, Path(folder))
         environment = {
             **os.environ,
-            **peer.environment(model_url),
+            **peer.environment(model_url, port, database_url),
             "PATH": f"{programs}:{os.environ['PATH']}",
         }
         log = Path(folder) / "log"

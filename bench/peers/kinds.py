@@ -26,12 +26,15 @@ class Peer(ABC):
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
     durable: ClassVar[str]
+    python: ClassVar[str] = ""
+    """The interpreter that it needs, such as ``python3.12``, where ours is too old."""
+    on_postgres: ClassVar[bool] = False
 
     @abstractmethod
     def command(self, bin_folder: Path, port: int, model_url: str, folder: Path) -> list[str]:
         """Return how it is started."""
 
-    def environment(self, model_url: str) -> dict[str, str]:
+    def environment(self, model_url: str, port: int, database_url: str) -> dict[str, str]:
         """Return what it reads from the environment."""
         return {}
 
@@ -86,7 +89,7 @@ class LangGraph(Peer):
         options = ["--no-browser", "--no-reload", "--port", str(port), "--n-jobs-per-worker", "10"]
         return [str(bin_folder / "langgraph"), "dev", "--config", str(config), *options]
 
-    def environment(self, model_url: str) -> dict[str, str]:
+    def environment(self, model_url: str, port: int, database_url: str) -> dict[str, str]:
         return {"PEER_MODEL_URL": model_url, "LANGSMITH_TRACING": "false"}
 
     async def turn(self, connection: Connection) -> None:
@@ -101,4 +104,29 @@ class LangGraph(Peer):
             raise RuntimeError("the answer is not in the thread")
 
 
-PEERS: tuple[Peer, ...] = (Agno(), LangGraph())
+class Aegra(LangGraph):
+    """Aegra: LangGraph's API on PostgreSQL."""
+
+    name = "aegra-api"
+    packages = ("aegra-api", "langchain-openai")
+    durable = "threads and runs in PostgreSQL"
+    python = "python3.12"
+    on_postgres = True
+
+    def command(self, bin_folder: Path, port: int, model_url: str, folder: Path) -> list[str]:
+        graph = f"{_HERE / 'langgraph_graph.py'}:graph"
+        (folder / "aegra.json").write_text(json.dumps({"graphs": {"agent": graph}}), encoding="utf-8")
+        return [str(bin_folder / "python"), "-m", "aegra_api.main"]
+
+    def environment(self, model_url: str, port: int, database_url: str) -> dict[str, str]:
+        return {
+            "PEER_MODEL_URL": model_url,
+            "DATABASE_URL": database_url,
+            "PORT": str(port),
+            "HOST": "127.0.0.1",
+            "AEGRA_CONFIG": "aegra.json",
+            "ENV_MODE": "PRODUCTION",
+        }
+
+
+PEERS: tuple[Peer, ...] = (Agno(), LangGraph(), Aegra())
