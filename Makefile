@@ -9,7 +9,7 @@ demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, histo
 	@$(BIN)/clew demo
 
 test: .venv/ready  ## every test, a process for each core
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: .venv/ready  ## the long loops of kills: KILLS=500 on SQLite, then on PostgreSQL and NATS
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS)

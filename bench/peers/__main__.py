@@ -58,9 +58,8 @@ def _environment(peer: Peer, cache: Path) -> Path:
     if not (folder / "installed").exists():
         print(f"Installing {peer.name} (a minute or two) ...", flush=True)
         python = shutil.which(peer.python) if peer.python else sys.executable
-        if python is None:
-            raise RuntimeError(f"it needs {peer.python}, which isn't here")
-        subprocess.run([python, "-m", "venv", str(folder)], check=True)
+        if python is None or subprocess.run([python, "-m", "venv", str(folder)], check=False).returncode:
+            raise RuntimeError(f"it needs {peer.python or 'the module venv'}, which isn't here")
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *peer.packages]
         done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -80,7 +79,9 @@ def _running(peer: Peer, cache: Path, model_url: str) -> Iterator[tuple[int, int
     with ExitStack() as stack:
         database_url = ""
         if peer.on_postgres:
-            database_url = stack.enter_context(running_postgres(durable=True)).new_database("peer")
+            server = stack.enter_context(running_postgres(durable=True))
+            server.execute("CREATE DATABASE peer")
+            database_url = server.url("peer")
         yield from _started(peer, programs, model_url, database_url)
 
 
