@@ -21,10 +21,10 @@ check: .venv/ready  ## style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/ready  ## the whole table of speeds, about 6 minutes; ARGS="--json FILE" keeps it
+bench: .venv/ready  ## the whole table of speeds, about 3 minutes; ARGS="--json FILE" keeps it
 	$(BIN)/python -m bench $(ARGS)
 
-bench-quick: .venv/ready  ## the same in a minute or two, less exactly
+bench-quick: .venv/ready  ## the same in a minute, less exactly
 	$(BIN)/python -m bench --quick $(ARGS)
 
 bench-check: .venv/ready  ## what a turn costs, counted: fails where it has grown; ARGS=--record accepts it

@@ -44,6 +44,8 @@ class Window:
             reader.wake_for_commit()
 
     def add(self, entries: Sequence[Entry]) -> None:
+        """Hold these events too."""
+        self._close_gap(entries)
         self.entries.extend(entries)
         if len(self.entries) > _MERGE_AT:
             self.entries = _merged(self.entries)
@@ -52,12 +54,22 @@ class Window:
 
     def commit(self, entries: Sequence[Entry]) -> None:
         """Keep what came since the commit before: that much even a quick reader may still lack."""
+        self._close_gap(entries)
         del self.entries[: self._last_commit]
         self._last_commit = len(self.entries)
         self.at_work = entries[-1].name not in ENDINGS
         self.add(entries)
         for reader in self.readers:
             reader.wake_for_commit()
+
+    def _close_gap(self, entries: Sequence[Entry]) -> None:
+        """Hold nothing before a gap: whoever stands there takes what is missing from the rows.
+
+        There is one when this process takes a run over from another that had committed more than it told.
+        """
+        if self.entries and entries[0].position > self.entries[-1].end + 1:
+            self.entries.clear()
+            self._last_commit = 0
 
 
 class LocalSubscription:
