@@ -13,8 +13,9 @@ from clew.cli.moments import moment
 from clew.cli.output import print_table, when
 from clew.cli.problems import USAGE, Problem
 from clew.cli.remote import Remote, on_server
-from clew.cli.transfer import rendered, write_whole
+from clew.cli.transfer import rendered
 from clew.clock import SystemClock
+from clew.toolkit.conversation.files import write_whole
 from clew.toolkit.errors import NotFound, ServiceError
 from clew.toolkit.records import Thread
 from clew.toolkit.service import Service

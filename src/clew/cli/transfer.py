@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from clew.cli import output
 from clew.cli.problems import USAGE, Problem
 from clew.cli.remote import Remote, code_of, in_words, on_server
+from clew.toolkit.conversation.files import write_whole
 from clew.toolkit.conversation.manager import ConversationManager
 from clew.toolkit.conversation.transcript import Format, render
 from clew.toolkit.errors import ToolkitError
@@ -75,13 +76,6 @@ def _form_of(path: Path | None) -> Format:
 def rendered(remote: Remote, thread_id: str, form: Format, with_runs: bool) -> str:
     conversation = ConversationManager(remote.service, _NOBODY, thread_id=thread_id)
     return render(conversation.transcript(with_runs=with_runs), form)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(path)
 
 
 def _export_all(remote: Remote, folder: Path, form: Format, with_runs: bool) -> None:

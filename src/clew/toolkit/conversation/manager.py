@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from clew.toolkit._blocking import blocking, in_thread, run
 from clew.toolkit.connect import AnyClient, connect
 from clew.toolkit.conversation.copying import copy_in
+from clew.toolkit.conversation.files import write_whole
 from clew.toolkit.conversation.limits import NO_LIMITS, Limits, Meter, warn
 from clew.toolkit.conversation.search import Match, find
 from clew.toolkit.conversation.summary import ConversationSummary, summarise
@@ -235,12 +236,12 @@ class ConversationManager:
         if chosen is None:
             raise ValueError(f"say the form, or let the name end in {', '.join(_FORMATS)}: {target.name}")
         text = render(await self.atranscript(), chosen)
-        return await in_thread(_replace, target, text)
+        return await in_thread(write_whole, target, text)
 
     async def abackup(self, path: Path | str) -> Path:
         """Write everything, with runs and steps, as JSON Lines with checksums."""
         text = render(await self.atranscript(with_runs=True), "jsonl")
-        return await in_thread(_replace, Path(path), text)
+        return await in_thread(write_whole, Path(path), text)
 
     @classmethod
     async def arestore(
@@ -380,11 +381,3 @@ class ConversationManager:
             self._created.remove(thread_id)
         with contextlib.suppress(NotFound):  # somebody else was quicker
             await self.service.adelete_thread(thread_id)
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Write a file as a whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(path)
-    return path
