@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -147,3 +147,26 @@ async def test_rows_of_the_long_gone_are_cleared(place: Place) -> None:
         await _look(world.joins("worker_new"))
         assert [row.id for row in await world.db.read(workers.all_)] == ["worker_new"]
         assert (await world.db.read(workers.all_))[0].active_runs == 7
+
+
+class _Powerless:
+    """A database whose user may not end what others hold."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    async def fence(self, name: str) -> None:
+        raise StoreError("permission denied")
+
+
+async def test_a_worker_counts_as_gone_though_nobody_may_end_what_it_holds(place: Place) -> None:
+    async with group(place) as world:
+        world.db = cast(Database, _Powerless(world.db))
+        a, b = world.joins("worker_a"), world.joins("worker_b")
+        await _look(a, b)
+        await _look(b, times=5)
+        assert b.is_gone("worker_a", await world.beats("worker_a"))
+        assert world.told == ["worker_b"]

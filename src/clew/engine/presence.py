@@ -128,8 +128,15 @@ class SharedPresence:
         if newly or before.keys() - self._seen.keys():
             _log.info("workers that have gone: %s", ", ".join(newly) or "one that said so")
             for worker in newly:
-                await self._db.fence(worker)
+                await self._fence(worker)
             self._on_gone()
+
+    async def _fence(self, worker: str) -> None:
+        """End what a worker that has gone still holds. Without that its runs wait for the database to do so."""
+        try:
+            await self._db.fence(worker)
+        except Exception:
+            _log.exception("what worker %s holds could not be ended", worker)
 
     async def end(self) -> None:
         """Say that this process works no more: what it left may be taken up at once."""
