@@ -159,7 +159,7 @@ class _Powerless:
         return getattr(self._db, name)
 
     async def fence(self, name: str) -> None:
-        raise StoreError("permission denied")
+        raise StoreUnavailable("permission denied")
 
 
 async def test_a_worker_counts_as_gone_though_nobody_may_end_what_it_holds(place: Place) -> None:
