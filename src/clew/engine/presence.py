@@ -132,7 +132,7 @@ class SharedPresence:
             self._on_gone()
 
     async def _fence(self, worker: str) -> None:
-        """End what a worker that has gone still holds. Without that its runs wait for the database to do so."""
+        """End what a worker that has gone still holds; otherwise its runs wait until the database does."""
         try:
             await self._db.fence(worker)
         except Exception:
