@@ -17,7 +17,7 @@ from tests.support.server import KEYS, Server
 
 pytestmark = pytest.mark.anyio
 
-_PATIENCE = 5.0
+_PATIENCE = 20.0
 
 
 @pytest.fixture
