@@ -1,22 +1,19 @@
 """Settings: flags, then ``CLEW_*`` environment variables, then ``clew.toml``, then defaults.
 
 ``clew.toml`` lies in the data directory. Secrets are never flags. This is the only module that
-reads the process's environment.
+reads the process's environment. Why not pydantic-settings: docs/decisions/0011.
 """
 
 import os
 import sys
+import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+import msgspec
+from msgspec import Meta
 
 DEFAULT_PORT = 8787
 _SQLITE = "sqlite:///"
@@ -31,154 +28,125 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "clew"
 
 
-class Settings(BaseSettings):
-    """Everything about a server that its owner can choose."""
+class Secret:
+    """Text that shows itself only when asked to."""
 
-    model_config = SettingsConfigDict(env_prefix="CLEW_", extra="forbid", env_ignore_empty=True, frozen=True)
+    __slots__ = ("_text",)
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    tls: bool = Field(False, description="serve https with a certificate from Clew's own local authority")
-    data_dir: Path = Field(
-        default_factory=default_data_dir, description="where keys, certificates, models and the database lie"
-    )
-    database_url: str | None = Field(
-        None,
-        description="sqlite:///path, or postgresql://user@host/database; "
-        "by default clew.db in the data directory",
-    )
-    database_connections: int = Field(
-        16, ge=2, description="connections that this process opens to PostgreSQL, at most"
-    )
-    bus_url: str | None = Field(
-        None,
-        description="nats://host:4222, for several processes on one PostgreSQL database; "
-        "by default this process is alone",
-    )
-    bus_prefix: str = Field(
-        "clew",
-        pattern="^[A-Za-z0-9_-]{1,32}$",
-        description="begins the names of what is on the bus, so that installations can share it",
-    )
-    worker: bool = Field(
-        True, description="whether `clew serve` works on runs too; without, `clew worker` does, over a bus"
-    )
-    takeover_after: float = Field(
-        3.5, ge=0.5, description="seconds of silence after which another process's runs are taken over"
-    )
-    drain_timeout: float = Field(
-        5.0, ge=0, description="seconds that runs under way are given to end when the process is to stop"
-    )
-    model_url: str | None = Field(
-        None,
-        description="a chat-completions endpoint, such as http://localhost:11434/v1; "
-        "by default the embedded model",
-    )
-    model_api_key: SecretStr | None = Field(None, description="the key that endpoint asks for")
-    model_name: str | None = Field(
-        None,
-        description="the one model that answers, whatever name a program asks for; "
-        "by default names go through unchanged",
-    )
-    model_limit_field: str = Field(
-        "max_completion_tokens",
-        pattern="^(max_completion_tokens|max_tokens)$",
-        description="what the endpoint calls the answer's token limit",
-    )
-    model_timeout: float = Field(120.0, gt=0, description="seconds a model may stay silent")
-    model_file: Path | None = Field(None, description="a GGUF file for the embedded model")
-    embedded_model: str = Field(
-        "qwen2.5-coder-0.5b", description="which embedded model to load: see `clew models list`"
-    )
-    run_expiry: int = Field(600, ge=1, description="seconds after which an unfinished run expires")
-    daily_token_budget: int | None = Field(
-        None, ge=1, description="tokens that a project's runs may use on one day (UTC); by default any number"
-    )
-    api_key: SecretStr | None = Field(
-        None, description="the key that clients must send; by default one is made in the data directory"
-    )
-    project: str = Field(
-        "default",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-        description="the project that the key belongs to",
-    )
-    max_active_runs: int = Field(
-        1000, ge=1, description="runs that this process works on at once; more wait in line"
-    )
-    max_waiting_runs: int = Field(
-        1000,
-        ge=1,
-        description="runs that may wait in that line; while it is full, new ones are refused (429)",
-    )
-    outbound_allow: str = Field(
-        "",
-        description="where webhooks may lead besides the public internet: host:port, addresses, networks, "
-        "separated by commas",
-    )
-    sqlite_synchronous: str = Field(
-        "FULL",
-        pattern="^(FULL|NORMAL)$",
-        description="NORMAL is faster, and a power cut may then lose the last commits",
-    )
+    def __init__(self, text: str) -> None:
+        self._text = text
 
-    @field_validator("bus_url")
-    @classmethod
-    def _is_nats(cls, value: str | None) -> str | None:
-        for part in (value or "nats://none").split(","):
-            parts = urlsplit(part.strip())
-            if parts.scheme not in ("nats", "tls") or not parts.hostname:
-                raise ValueError("must look like nats://localhost:4222")
-        return value
+    def reveal(self) -> str:
+        """Return the text."""
+        return self._text
 
-    @field_validator("database_url")
-    @classmethod
-    def _is_database(cls, value: str | None) -> str | None:
-        if value is None or (value.startswith(_SQLITE) and value != _SQLITE):
-            return value
-        if urlsplit(value).scheme not in ("postgresql", "postgres"):
-            raise ValueError(
-                "must look like sqlite:////absolute/path/clew.db, sqlite:///relative.db "
-                "or postgresql://user@host/database"
-            )
-        return value
+    def __repr__(self) -> str:
+        return "Secret(...)"
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Settings":
-        if self.bus_url is not None and not self.on_postgres:
-            raise ValueError(
-                "CLEW_BUS_URL is for several processes on PostgreSQL, and a SQLite file belongs to one: "
-                "set CLEW_DATABASE_URL to postgresql://..., or leave the bus out"
-            )
-        if self.bus_url is None and not self.worker:
-            raise ValueError("CLEW_WORKER=false: without CLEW_BUS_URL no other process would work on runs")
-        return self
 
-    @field_validator("model_url")
-    @classmethod
-    def _is_url(cls, value: str | None) -> str | None:
-        parts = urlsplit(value or "http://none")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must look like http://localhost:11434/v1")
-        return value
+class WrongSettings(ValueError):
+    """Settings that can't be; the message has every one, by name, and what it must be."""
 
-    @field_validator("data_dir")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        flags = init_settings()
-        data_dir = flags.get("data_dir") or os.environ.get("CLEW_DATA_DIR") or default_data_dir()
-        file = TomlConfigSettingsSource(settings_cls, Path(data_dir).expanduser() / "clew.toml")
-        return init_settings, env_settings, file
+def _about(text: str, **limits: Any) -> Meta:
+    return Meta(description=text, **limits)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about a server that its owner can choose; :func:`load` makes one."""
+
+    host: Annotated[str, _about("address to listen on")] = "127.0.0.1"
+    port: Annotated[int, _about("port to listen on; 0 takes a free one", ge=0, le=65535)] = DEFAULT_PORT
+    tls: Annotated[bool, _about("serve https with a certificate from Clew's own local authority")] = False
+    data_dir: Annotated[Path, _about("where keys, certificates, models and the database lie")] = (
+        msgspec.field(default_factory=default_data_dir)
+    )
+    database_url: Annotated[
+        str | None,
+        _about(
+            "sqlite:///path, or postgresql://user@host/database; by default clew.db in the data directory"
+        ),
+    ] = None
+    database_connections: Annotated[
+        int, _about("connections that this process opens to PostgreSQL, at most", ge=2)
+    ] = 16
+    bus_url: Annotated[
+        str | None,
+        _about(
+            "nats://host:4222, for several processes on one PostgreSQL database; "
+            "by default this process is alone"
+        ),
+    ] = None
+    bus_prefix: Annotated[
+        str,
+        _about(
+            "begins the names of what is on the bus, so that installations can share it",
+            pattern="^[A-Za-z0-9_-]{1,32}$",
+        ),
+    ] = "clew"
+    worker: Annotated[
+        bool, _about("whether `clew serve` works on runs too; without, `clew worker` does, over a bus")
+    ] = True
+    takeover_after: Annotated[
+        float, _about("seconds of silence after which another process's runs are taken over", ge=0.5)
+    ] = 3.5
+    drain_timeout: Annotated[
+        float, _about("seconds that runs under way are given to end when the process is to stop", ge=0)
+    ] = 5.0
+    model_url: Annotated[
+        str | None,
+        _about(
+            "a chat-completions endpoint, such as http://localhost:11434/v1; by default the embedded model"
+        ),
+    ] = None
+    model_api_key: Annotated[Secret | None, _about("the key that endpoint asks for")] = None
+    model_name: Annotated[
+        str | None,
+        _about(
+            "the one model that answers, whatever name a program asks for; "
+            "by default names go through unchanged"
+        ),
+    ] = None
+    model_limit_field: Annotated[
+        Literal["max_completion_tokens", "max_tokens"],
+        _about("what the endpoint calls the answer's token limit"),
+    ] = "max_completion_tokens"
+    model_timeout: Annotated[float, _about("seconds a model may stay silent", gt=0)] = 120.0
+    model_file: Annotated[Path | None, _about("a GGUF file for the embedded model")] = None
+    embedded_model: Annotated[str, _about("which embedded model to load: see `clew models list`")] = (
+        "qwen2.5-coder-0.5b"
+    )
+    run_expiry: Annotated[int, _about("seconds after which an unfinished run expires", ge=1)] = 600
+    daily_token_budget: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        _about("tokens that a project's runs may use on one day (UTC); by default any number"),
+    ] = None
+    api_key: Annotated[
+        Secret | None,
+        _about("the key that clients must send; by default one is made in the data directory"),
+    ] = None
+    project: Annotated[
+        str,
+        _about("the project that the key belongs to", pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+    ] = "default"
+    max_active_runs: Annotated[
+        int, _about("runs that this process works on at once; more wait in line", ge=1)
+    ] = 1000
+    max_waiting_runs: Annotated[
+        int,
+        _about("runs that may wait in that line; while it is full, new ones are refused (429)", ge=1),
+    ] = 1000
+    outbound_allow: Annotated[
+        str,
+        _about(
+            "where webhooks may lead besides the public internet: host:port, addresses, networks, "
+            "separated by commas"
+        ),
+    ] = ""
+    sqlite_synchronous: Annotated[
+        Literal["FULL", "NORMAL"],
+        _about("NORMAL is faster, and a power cut may then lose the last commits"),
+    ] = "FULL"
 
     @property
     def on_postgres(self) -> bool:
@@ -193,6 +161,152 @@ class Settings(BaseSettings):
         return Path(self.database_url.removeprefix(_SQLITE)).absolute()
 
 
+class About(NamedTuple):
+    """What is known of one setting: what it's for, its type without limits, and its default."""
+
+    description: str
+    kind: Any
+    default: Any
+
+
+def about(name: str) -> About:
+    """Return what is known of the setting ``name``; a default that has to be made is ``NODEFAULT``."""
+    field = _FIELDS[name]
+    kind, meta = get_args(field.type)
+    return About(meta.description, kind, field.default)
+
+
+_FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
+
+
 def load(**flags: Any) -> Settings:
-    """Return the settings in force; flags that are None count as not given."""
-    return Settings(**{name: value for name, value in flags.items() if value is not None})
+    """Return the settings in force; flags that are None count as not given.
+
+    Raises:
+        WrongSettings: one of them can't be, or clew.toml can't be read.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    environment = _environment()
+    data_dir = given.get("data_dir") or environment.get("data_dir") or default_data_dir()
+    values, wrong = _converted({**_file(Path(data_dir).expanduser() / "clew.toml"), **environment, **given})
+    if not wrong:
+        settings = Settings(**values)
+        wrong = _misfits(settings)
+    if wrong:
+        raise WrongSettings("; ".join(wrong))
+    return settings
+
+
+def _environment() -> dict[str, str]:
+    variables = {name: os.environ.get(f"CLEW_{name.upper()}") for name in _FIELDS}
+    return {name: value for name, value in variables.items() if value}
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise WrongSettings(f"{path}: {error}") from None
+    unknown = sorted(values.keys() - _FIELDS.keys())
+    if unknown:
+        raise WrongSettings(f"{path}: there is no setting {', '.join(unknown)}")
+    return values
+
+
+def _converted(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values as their settings want them, and what is wrong with the others."""
+    values, wrong = {}, []
+    for name, value in given.items():
+        try:
+            values[name] = _convert(name, value)
+        except msgspec.ValidationError:
+            wrong.append(f"CLEW_{name.upper()}: must be {_wanted(name)}")
+        except ValueError as error:
+            wrong.append(f"CLEW_{name.upper()}: {error}")
+    return values, wrong
+
+
+_SWITCHES = {"on": True, "yes": True, "off": False, "no": False}
+
+
+def _convert(name: str, value: Any) -> Any:
+    if _FIELDS[name].type.__origin__ is bool and isinstance(value, str):
+        value = _SWITCHES.get(value.lower(), value)
+    value = msgspec.convert(value, _FIELDS[name].type, strict=False, dec_hook=_from_text)
+    check = _CHECKS.get(name)
+    return check(value) if check and value is not None else value
+
+
+def _from_text(kind: type, value: object) -> object:
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, str):
+        raise TypeError("must be text")
+    return kind(value)
+
+
+def _wanted(name: str) -> str:
+    """Say what a setting's value must be, from its type and limits; never what it is: it may be a secret."""
+    kind, meta = get_args(_FIELDS[name].type)
+    choices = get_args(kind)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return " or ".join(choices)
+    if choices and get_args(choices[0]):  # limits of the value, where there may be none
+        kind, meta = get_args(choices[0])
+    limits = [(" from ", meta.ge), (" above ", meta.gt), (" to ", meta.le)]
+    said = "".join(f"{word}{limit}" for word, limit in limits if limit is not None)
+    if meta.pattern is not None:
+        said = f" that matches {meta.pattern}"
+    return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text") + said
+
+
+def _nats(value: str) -> str:
+    for part in value.split(","):
+        parts = urlsplit(part.strip())
+        if parts.scheme not in ("nats", "tls") or not parts.hostname:
+            raise ValueError("must look like nats://localhost:4222")
+    return value
+
+
+def _database(value: str) -> str:
+    if value.startswith(_SQLITE) and value != _SQLITE:
+        return value
+    if urlsplit(value).scheme not in ("postgresql", "postgres"):
+        raise ValueError(
+            "must look like sqlite:////absolute/path/clew.db, sqlite:///relative.db "
+            "or postgresql://user@host/database"
+        )
+    return value
+
+
+def _http(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must look like http://localhost:11434/v1")
+    return value
+
+
+def _absolute(value: Path) -> Path:
+    return value.expanduser().absolute()
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "bus_url": _nats,
+    "database_url": _database,
+    "model_url": _http,
+    "data_dir": _absolute,
+}
+
+
+def _misfits(settings: Settings) -> list[str]:
+    """Return what is wrong with settings that are right by themselves."""
+    if settings.bus_url is not None and not settings.on_postgres:
+        return [
+            "CLEW_BUS_URL: is for several processes on PostgreSQL, and a SQLite file belongs to one: "
+            "set CLEW_DATABASE_URL to postgresql://..., or leave the bus out"
+        ]
+    if settings.bus_url is None and not settings.worker:
+        return ["CLEW_WORKER: false, and without CLEW_BUS_URL no other process would work on runs"]
+    return []

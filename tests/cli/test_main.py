@@ -58,8 +58,8 @@ def test_wrong_usage_is_2(arguments: list[str], said: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("CLEW_PORT", "many", "Error: CLEW_PORT: input should be a valid integer"),
-        ("CLEW_PROJECT", "no spaces please", "Error: CLEW_PROJECT: string should match"),
+        ("CLEW_PORT", "many", "Error: CLEW_PORT: must be a whole number from 0 to 65535"),
+        ("CLEW_PROJECT", "no spaces please", "Error: CLEW_PROJECT: must be text that matches"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_2(

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the ope
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     from clew.settings import Settings
 
-    for name in Settings.model_fields:
+    for name in Settings.__struct_fields__:
         monkeypatch.delenv(f"CLEW_{name.upper()}", raising=False)
 
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
-from pydantic_core import PydanticUndefined
 
 from bench.table import markdown
 from clew.cli.main import cli
 from clew.core.states import MOVES
-from clew.settings import Settings, default_data_dir
+from clew.settings import Settings, about, default_data_dir
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
 
@@ -37,10 +37,10 @@ _SECTION = r"(<!-- {name}: [^\n]* -->\n)(.*?)(<!-- /{name} -->)"
 def settings_table() -> str:
     """Return docs/settings.md's table."""
     rows = ["| variable | default | what |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=False)
-        shown = "" if default in (None, PydanticUndefined) else f"`{default}`"
-        rows.append(f"| `CLEW_{name.upper()}` | {shown} | {field.description} |")
+    for name in Settings.__struct_fields__:
+        description, _, default = about(name)
+        shown = "" if default in (None, msgspec.NODEFAULT, "") else f"`{default}`"
+        rows.append(f"| `CLEW_{name.upper()}` | {shown} | {description} |")
     return "\n".join(rows) + "\n"
 
 

@@ -258,7 +258,7 @@ async def model(settings: Settings, clock: Clock) -> list[Finding]:
     import httpx2
 
     url = settings.model_url.rstrip("/") + "/models"
-    secret = settings.model_api_key.get_secret_value() if settings.model_api_key else None
+    secret = settings.model_api_key.reveal() if settings.model_api_key else None
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     shown = without_password(settings.model_url)
     begun = time.perf_counter()

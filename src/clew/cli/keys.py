@@ -20,8 +20,8 @@ def existing_key(settings: Settings) -> str | None:
     Raises:
         Problem: the file is empty.
     """
-    if settings.api_key is not None and settings.api_key.get_secret_value():
-        return settings.api_key.get_secret_value()
+    if settings.api_key is not None and settings.api_key.reveal():
+        return settings.api_key.reveal()
     path = key_path(settings)
     try:
         return _checked(path, path.read_bytes())

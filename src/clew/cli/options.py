@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from pydantic import ValidationError
-from pydantic_core import PydanticUndefined
+import msgspec
 
 from clew.cli.problems import USAGE, Problem
-from clew.settings import Settings, load
+from clew.settings import Settings, WrongSettings, about, default_data_dir, load
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -23,19 +22,20 @@ _METAVARS = {"host": "ADDRESS", "port": "NUMBER", "data_dir": "PATH"}
 def setting(name: str, flag: str) -> Callable[[_Command], _Command]:
     """Return an option for the setting ``name``; not given, it is None, and the setting's own order
     (environment, file, default) decides."""
-    field = Settings.model_fields[name]
-    text = f"{field.description}  [CLEW_{name.upper()}{_default(name)}]"
-    if field.annotation is bool:
+    description, kind, default = about(name)
+    text = f"{description}  [CLEW_{name.upper()}{_default(default)}]"
+    if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
-    kind = _TYPES.get(name, click.STRING)
-    return click.option(flag, name, type=kind, metavar=_METAVARS.get(name, "URL"), help=text)
+    return click.option(
+        flag, name, type=_TYPES.get(name, click.STRING), metavar=_METAVARS.get(name, "URL"), help=text
+    )
 
 
-def _default(name: str) -> str:
-    field = Settings.model_fields[name]
-    default = field.get_default(call_default_factory=True)
-    if default is None or default is PydanticUndefined:
+def _default(default: object) -> str:
+    if default is None:
         return ""
+    if default is msgspec.NODEFAULT:  # only the data directory's has to be made
+        default = default_data_dir()
     return f"; default {'off' if default is False else default}"
 
 
@@ -47,13 +47,5 @@ def load_settings(**flags: Any) -> Settings:
     """
     try:
         return load(**flags)
-    except ValidationError as error:
-        raise Problem("; ".join(_complaint(e["loc"], e["msg"]) for e in error.errors()), USAGE) from None
-    except ValueError as error:  # clew.toml isn't TOML
-        raise Problem(f"clew.toml: {error}", USAGE) from None
-
-
-def _complaint(where: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    name = str(where[0]) if where else "settings"
-    return f"CLEW_{name.upper().removeprefix('CLEW_')}: {message[:1].lower()}{message[1:]}"
+    except WrongSettings as error:
+        raise Problem(str(error), USAGE) from None

@@ -119,7 +119,7 @@ def make_models(settings: Settings, clock: Clock) -> Models:
     """Return the models that the settings name: a chat-completions endpoint, or the embedded one."""
     back_end: ChatModel
     if settings.model_url is not None:
-        key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
+        key = settings.model_api_key.reveal() if settings.model_api_key else None
         back_end = RemoteModel(
             settings.model_url,
             key=key,

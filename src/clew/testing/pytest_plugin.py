@@ -48,7 +48,7 @@ def _clew_server(_clew_model: ScriptedModel) -> Iterator[RunningServer]:
     from clew.testing.server import RunningServer
 
     with pytest.MonkeyPatch.context() as environment:  # a test must not depend on who runs it
-        for name in Settings.model_fields:
+        for name in Settings.__struct_fields__:
             environment.delenv(f"CLEW_{name.upper()}", raising=False)
         with RunningServer(_clew_model) as server:
             yield server
