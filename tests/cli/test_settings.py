@@ -94,7 +94,7 @@ def test_a_wrong_setting_is_named_with_what_it_must_be(name: str, value: Any, mu
 def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEW_PORT", "many")
     monkeypatch.setenv("CLEW_TLS", "perhaps")
-    with pytest.raises(WrongSettings, match="CLEW_PORT: .*; CLEW_TLS: "):
+    with pytest.raises(WrongSettings, match=r"CLEW_PORT: .*; CLEW_TLS: "):
         load()
 
 
