@@ -99,7 +99,9 @@ async def _parked(db: Database) -> None:
                 status=RunStatus.REQUIRES_ACTION, started_at=NOW, starts=1, position=9, expires_at=LATE
             ),
         )
-        await steps.add(tx, store.step(calls=[Call(id="call_1", name="look", arguments="{}")], waited=True))
+        await store.add_step(
+            tx, store.step(calls=[Call(id="call_1", name="look", arguments="{}")], waited=True)
+        )
 
     await db.write(add)
 

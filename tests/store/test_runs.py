@@ -37,14 +37,26 @@ def _writing(state: RunState) -> Decision:
 
 @pytest.mark.parametrize("first", sorted(LIVE))
 @pytest.mark.parametrize("second", sorted(LIVE))
-async def test_the_database_itself_refuses_a_second_live_run(
-    place: Place, first: RunStatus, second: RunStatus
-) -> None:
+async def test_a_thread_has_one_live_run(place: Place, first: RunStatus, second: RunStatus) -> None:
     async with opened(place) as db:
         await db.write(_with_run, store.run("run_1", status=first))
-        with pytest.raises(Conflict, match=r"live_run_of_thread|runs\.thread_id"):
-            await db.write(runs.add, store.run("run_2", status=second))
+        assert not await db.write(runs.add, store.run("run_2", status=second))
         await db.write(_with_run, store.run("run_3", "thread_2", status=second))
+        assert [row[1] for row in dump(place)["runs"]] == ["run_1", "run_3"]
+
+
+async def test_the_database_itself_refuses_a_second_live_run(place: Place) -> None:
+    async with opened(place) as db:
+        await db.write(_with_run, store.run("run_1"))
+        await db.write(_unlock)
+        with pytest.raises(Conflict, match=r"live_run_of_thread|runs\.thread_id"):
+            await db.write(runs.add, store.run("run_2"))
+
+
+async def _unlock(tx: Transaction) -> None:
+    """Have the thread's row say what isn't so."""
+    counts = {"messages": 0, "tokens": 0, "ended": "run_1", "left_line": 0}
+    await tx.run(threads.COUNT, {"thread_id": "thread_1", **counts})
 
 
 async def test_runs_that_are_over_lock_nothing(place: Place) -> None:
@@ -142,7 +154,7 @@ async def test_a_deleted_thread_takes_everything_with_it_and_nothing_else(place:
             thread, run = f"thread_{number}", f"run_{number}"
             await db.write(_with_run, store.run(run, thread))
             await db.write(messages.add, store.message(f"msg_{number}", thread, run_id=run))
-            await db.write(steps.add, store.step(f"step_{number}", run, thread))
+            await db.write(store.add_step, store.step(f"step_{number}", run, thread))
         assert await db.write(threads.remove, "beta", "thread_1") is False
         assert await db.write(threads.remove, PROJECT, "thread_1") is True
         left = {table: [row[1] for row in rows] for table, rows in dump(place).items() if rows}

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from clew.clock import SystemClock
 from clew.core.records import Agent, Message, Run, RunConfig, Step, Thread, text_part
+from clew.store import steps
 from clew.store.database import Database
 from clew.store.statement import Transaction
 from tests.support.database import Place, open_place
@@ -72,6 +73,11 @@ def step(id: str = "step_1", run_id: str = "run_1", thread_id: str = "thread_1",
         turn=1,
     )
     return replace(made, **fields)
+
+
+async def add_step(tx: Transaction, step: Step) -> None:
+    """Store a step."""
+    await tx.write((), [steps.insertion(step)])
 
 
 async def nothing(tx: Transaction) -> None:

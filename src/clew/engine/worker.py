@@ -129,7 +129,7 @@ class Worker:
             if not decision.writes and decision.state.run == state.run:
                 return state, decision
             try:
-                applied = await self._db.write(runs.apply, state, decision, self._clock.now())
+                applied = await self._db.write(runs.apply, state, decision, self._clock.now(), last=True)
             except (runs.Changed, CommitUnknown):
                 newest = await self._db.read(runs.reload, state.run.id, state.run.epoch)
                 if newest.run == decision.state.at_version(state.run.version + 1).run:
@@ -197,13 +197,13 @@ class Worker:
 
 
 async def _take(tx: Transaction, run_id: str, worker: str, now: int) -> tuple[Decision, runs.Applied] | None:
-    await runs.hold_with_thread(tx, run_id)
+    await runs.hold_thread(tx, run_id)
     owned = await runs.claim(tx, run_id, worker, now)
     if owned is None:
         return None
     decision = decide(owned, Started(), now)
     if not decision.writes and decision.state.run == owned.run:
-        return decision, runs.Applied(owned, None, 0)
+        return decision, runs.Applied(owned, None, announced=False)
     return decision, await runs.apply(tx, owned, decision, now)
 
 

@@ -55,6 +55,7 @@ async def once(
         before = await idempotency.given(tx, call.project, key)
         if before is not None and _is_repeated(call, before, fingerprint):
             return Done(msgspec.json.decode(before.body, type=kind), None)
+        await tx.begin()
         result = await function(tx)
         made = receipt(result)
         body = _encode(made).decode()

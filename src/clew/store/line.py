@@ -5,11 +5,10 @@ run does not lock it. When the active run ends, in the same transaction, message
 up to the next held run, and that run may start.
 """
 
-from sqlalchemy import Table, exists, func, not_, null, or_, select, update
+from sqlalchemy import Table, func, null, select, update
 
-from clew.store import threads
 from clew.store.statement import NextSeq, Row, Statement, Transaction, constant, param
-from clew.store.tables import IS_HELD, messages, runs
+from clew.store.tables import IS_HELD, messages, runs, threads
 
 
 def _last_place(table: Table) -> Statement:
@@ -17,18 +16,6 @@ def _last_place(table: Table) -> Statement:
 
 
 LAST_PLACES = (_last_place(messages), _last_place(runs))
-SELECT_IS_EMPTY = Statement(
-    select(
-        not_(
-            or_(
-                *(
-                    exists().select_from(table).where(table.c.thread_id == param("thread_id"), IS_HELD)
-                    for table in (messages, runs)
-                )
-            )
-        )
-    )
-)
 SELECT_NEXT_RUN = Statement(
     select(runs.c.id, runs.c.held)
     .where(runs.c.thread_id == param("thread_id"), IS_HELD)
@@ -55,6 +42,12 @@ RELEASE_RUN = Statement(
     )
 )
 
+LET_IN = Statement(
+    update(threads)
+    .where(threads.c.id == param("thread_id"))
+    .values(live_run=param("run_id"), waiting=threads.c.waiting - param("let_in"))
+)
+
 
 async def next_place(tx: Transaction, thread_id: str) -> int:
     """Return the place at the end of a thread's line."""
@@ -63,16 +56,16 @@ async def next_place(tx: Transaction, thread_id: str) -> int:
 
 
 async def release(tx: Transaction, thread_id: str, now: int) -> str | None:
-    """Let in what waits for a thread that is no longer busy; return the id of the run that may start."""
+    """Let in what waits for a thread that has no live run; return the id of the run that may start."""
     keys = {"thread_id": thread_id}
-    empty = await tx.one(SELECT_IS_EMPTY, keys)
-    if (empty is not None and empty[0]) or await threads.active_run(tx, thread_id) is not None:
-        return None
     run: Row | None = await tx.one(SELECT_NEXT_RUN, keys)
-    for message_id, place in await tx.all(SELECT_HELD_MESSAGES, keys):
-        if run is None or place < run[1]:
-            await tx.run(RELEASE_MESSAGE, {"message_id": message_id})
+    waiting = await tx.all(SELECT_HELD_MESSAGES, keys)
+    let_in = [message_id for message_id, place in waiting if run is None or place < run[1]]
+    for message_id in let_in:
+        await tx.run(RELEASE_MESSAGE, {"message_id": message_id})
     if run is None:
+        await tx.run(LET_IN, {**keys, "run_id": None, "let_in": len(let_in)})
         return None
     await tx.run(RELEASE_RUN, {"run_id": run[0], "now": now})
+    await tx.run(LET_IN, {**keys, "run_id": run[0], "let_in": len(let_in) + 1})
     return str(run[0])

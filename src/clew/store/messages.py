@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from clew.core.records import Message
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.statement import Mapper, Statement, Transaction, Write, constant, param
 from clew.store.tables import messages, threads
 
 MOST_MESSAGES = 100_000
@@ -31,14 +31,22 @@ DELETE_MESSAGE = Statement(delete(messages).where(*_ONE))
 HOLD_PARENT = Statement(
     select(threads.c.seq).where(threads.c.id == param("thread_id")).with_for_update(key_share=True)
 )
+_HAS_ROOM = (
+    threads.c.id == param("thread_id"),
+    threads.c.project == param("project"),
+    threads.c.message_count < constant(MOST_MESSAGES),
+)
 COUNT_UP = Statement(
     update(threads)
-    .where(
-        threads.c.id == param("thread_id"),
-        threads.c.project == param("project"),
-        threads.c.message_count < param("limit"),
-    )
+    .where(*_HAS_ROOM)
+    .values(message_count=threads.c.message_count + constant(1), waiting=threads.c.waiting + param("in_line"))
+    .returning(threads.c.seq)
+)
+COUNT_UP_IF_FREE = Statement(
+    update(threads)
+    .where(*_HAS_ROOM, threads.c.live_run.is_(None))
     .values(message_count=threads.c.message_count + constant(1))
+    .returning(threads.c.seq)
 )
 COUNT_DOWN = Statement(
     update(threads)
@@ -93,22 +101,21 @@ async def add(tx: Transaction, message: Message) -> None:
     Raises:
         ThreadFull: it is one message too many.
     """
-    if not await make_room(tx, message.project, message.thread_id):
+    keys = {"thread_id": message.thread_id, "project": message.project}
+    room = Write(COUNT_UP, {**keys, "in_line": int(message.held is not None)})
+    if await tx.write([room], [insertion(message)]) is None:
         raise ThreadFull
-    await add_uncounted(tx, message)
 
 
-async def make_room(tx: Transaction, project: str, thread_id: str) -> bool:
-    """Count a client's message that is about to be added, and hold the thread; say whether it may be.
-
-    It may not if the project has no such thread, or if that is full.
-    """
-    return await tx.run(COUNT_UP, {"thread_id": thread_id, "project": project, "limit": MOST_MESSAGES}) > 0
+async def add_if_free(tx: Transaction, message: Message) -> bool:
+    """Store a client's message and nothing else, if its thread is there, has room and no live run."""
+    keys = {"thread_id": message.thread_id, "project": message.project}
+    return await tx.write([Write(COUNT_UP_IF_FREE, keys)], [insertion(message)], last=True) is not None
 
 
-async def add_uncounted(tx: Transaction, message: Message) -> None:
-    """Store a message that is counted elsewhere. What a run writes is never refused."""
-    await tx.run(INSERT_MESSAGE, _MESSAGE.params(message))
+def insertion(message: Message) -> Write:
+    """Return what stores a message that is counted elsewhere. What a run writes is never refused."""
+    return Write(INSERT_MESSAGE, _MESSAGE.params(message))
 
 
 async def get(tx: Transaction, project: str, thread_id: str, message_id: str) -> Message | None:

@@ -9,35 +9,28 @@ from collections import Counter
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select
 
 from clew.core.records import Run, Step
 from clew.core.states import RunStatus, StepStatus
-from clew.store.statement import Statement, Transaction, param
+from clew.store.statement import Statement, Transaction, Write, param
 from clew.store.tables import HAS_ENDED, IS_LIVE, runs, tool_calls
 
 _OK, _FAILED = "ok", "failed"
 
-END_RUN = Statement(
-    update(runs)
-    .where(runs.c.id == param("run_id"))
-    .values(
-        {
-            name: param(name)
-            for name in (
-                "ended_at",
-                "code",
-                "model",
-                "queue_ms",
-                "first_token_ms",
-                "total_ms",
-                "prompt_tokens",
-                "completion_tokens",
-                "cached_tokens",
-            )
-        }
-    )
+OF_ENDED_RUNS = (
+    "ended_at",
+    "code",
+    "model",
+    "queue_ms",
+    "first_token_ms",
+    "total_ms",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
 )
+"""The columns by which runs that are over are counted."""
+
 INSERT_CALL = Statement(
     insert(tool_calls), columns=["project", "run_id", "ended_at", "name", "outcome", "ms"]
 )
@@ -89,10 +82,9 @@ COUNT_CALLS = Statement(
 # --- written with the rows -------------------------------------------------------------------------
 
 
-async def end_run(tx: Transaction, run: Run, now: int) -> None:
-    """Write what a run that is over is counted by."""
-    counted = {
-        "run_id": run.id,
+def of_ended_run(run: Run, now: int) -> dict[str, Any]:
+    """Return what a run that is over is counted by."""
+    return {
         "ended_at": now,
         "code": code_of(run),
         "model": run.config.model,
@@ -103,7 +95,6 @@ async def end_run(tx: Transaction, run: Run, now: int) -> None:
         "completion_tokens": run.usage.completion_tokens,
         "cached_tokens": run.usage.cached_tokens,
     }
-    await tx.run(END_RUN, counted)
 
 
 def code_of(run: Run) -> str | None:
@@ -115,18 +106,18 @@ def code_of(run: Run) -> str | None:
     return run.incomplete_reason or run.status.value
 
 
-async def end_calls(tx: Transaction, step: Step, now: int) -> None:
-    """Write what the calls of a step that is over are counted by."""
-    for call in step.calls:
-        counted = {
-            "project": step.project,
-            "run_id": step.run_id,
-            "ended_at": now,
-            "name": call.name,
-            "outcome": _outcome(step.status, call.output),
-            "ms": max(0, now - step.created_at),
-        }
-        await tx.run(INSERT_CALL, counted)
+def of_ended_calls(step: Step, now: int) -> list[Write]:
+    """Return what stores that by which the calls of a step are counted that is over."""
+    counted = {
+        "project": step.project,
+        "run_id": step.run_id,
+        "ended_at": now,
+        "ms": max(0, now - step.created_at),
+    }
+    return [
+        Write(INSERT_CALL, {**counted, "name": call.name, "outcome": _outcome(step.status, call.output)})
+        for call in step.calls
+    ]
 
 
 def _outcome(status: StepStatus, output: str | None) -> str:

@@ -29,7 +29,8 @@ from clew.store.database import (
     T,
     Unstorable,
 )
-from clew.store.statement import Params, Row, Statement
+from clew.store.postgres_writes import composed
+from clew.store.statement import Params, Row, Statement, Write
 
 _ATTEMPTS = 5
 """How often a transaction is run that others come in the way of."""
@@ -96,14 +97,32 @@ def _is_away(error: BaseException) -> bool:
 
 
 class PostgresTransaction:
-    """The store's transaction on one connection."""
+    """The store's transaction on one connection.
 
-    __slots__ = ("_connection",)
+    At READ COMMITTED every statement sees what is committed when it begins. So what is read before the
+    first write needs no transaction, and BEGIN waits for that write: a write that is the first and the
+    ``last`` is a transaction by itself.
+    """
+
+    __slots__ = ("_connection", "begun", "done", "unsure")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.begun = False
+        self.done = False
+        """Whether all is written and committed, without BEGIN."""
+        self.unsure = False
+        """Whether a write without BEGIN is on its way."""
+
+    async def begin(self) -> None:
+        if self.done:
+            raise RuntimeError("something is to be written after what was said to be the last")
+        if not self.begun:
+            await self._connection.execute("BEGIN")
+            self.begun = True
 
     async def hold(self, statement: Statement, params: Params) -> None:
+        await self.begin()
         await self.one(statement, params)
 
     async def one(self, statement: Statement, params: Params) -> Row | None:
@@ -117,9 +136,27 @@ class PostgresTransaction:
         return rows
 
     async def run(self, statement: Statement, params: Params) -> int:
+        await self.begin()
         text, names = statement.postgres
         status: str = await self._connection.execute(text, *[params[name] for name in names])
         return int(status.rpartition(" ")[2])
+
+    async def write(
+        self, guards: Sequence[Write], then: Sequence[Write] = (), *, last: bool = False
+    ) -> Row | None:
+        text, values = composed(guards, then)
+        if self.begun or not last:
+            await self.begin()
+            return await self._written(text, values, guards)
+        self.unsure = True
+        row = await self._written(text, values, guards)
+        self.unsure = False
+        self.done = row is not None
+        return row
+
+    async def _written(self, text: str, values: list[Any], guards: Sequence[Write]) -> Row | None:
+        row: Row | None = await self._connection.fetchrow(text, *values)
+        return row if guards else ()
 
 
 class PostgresDatabase:
@@ -286,16 +323,21 @@ async def _commit(
     Raises:
         CommitUnknown: the connection broke at the commit.
     """
-    await connection.execute("BEGIN")
+    transaction = PostgresTransaction(connection)
     try:
-        result = await function(PostgresTransaction(connection), *args, **kwargs)
+        result = await function(transaction, *args, **kwargs)
     except asyncpg.ReadOnlySQLTransactionError as error:
         connection.terminate()
         raise _ServerAway("it has become a standby") from error
-    except BaseException:
-        with suppress(Exception):  # where the connection is broken, nothing is left to roll back
-            await connection.execute("ROLLBACK")
+    except BaseException as error:
+        if transaction.unsure and _is_away(error):
+            raise CommitUnknown("The connection broke while something was being stored.") from error
+        if transaction.begun:
+            with suppress(Exception):  # where the connection is broken, nothing is left to roll back
+                await connection.execute("ROLLBACK")
         raise
+    if not transaction.begun:
+        return result
     if connection.is_closed():
         raise _ServerAway("the connection broke before the commit")
     try:

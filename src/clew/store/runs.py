@@ -1,17 +1,19 @@
 """Runs in the store: claims, guarded writes, and what recovery looks for."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import func, insert, null, select, update
+from sqlalchemy import and_, func, insert, null, select, update
 
 from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveStep
 from clew.core.journal import JUMP
-from clew.core.records import Run
+from clew.core.records import Agent, Run
 from clew.core.states import RunStatus, StepStatus
 from clew.store import budgets, line, messages, metrics, pages, steps, threads, webhooks
+from clew.store.agents import AGENT
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.statement import Mapper, Row, Statement, Transaction, Write, constant, param
 from clew.store.tables import IS_LIVE, runs, takeovers, workers
 from clew.store.tables import threads as thread_rows
 
@@ -36,21 +38,35 @@ _CHANGING = (
     "spoke_at",
 )
 
+SELECT_GROUND = Statement(
+    select(thread_rows.c.live_run, thread_rows.c.token_budget, thread_rows.c.tokens_used, *AGENT.columns)
+    .select_from(
+        thread_rows.outerjoin(
+            AGENT.table,
+            and_(AGENT.table.c.id == param("agent_id"), AGENT.table.c.project == thread_rows.c.project),
+        )
+    )
+    .where(thread_rows.c.id == param("id"), thread_rows.c.project == param("project"))
+)
 INSERT_RUN = Statement(insert(runs), columns=_RUN.names)
 SELECT_RUN = Statement(select(*_RUN.columns).where(*_ONE))
 SELECT_BY_ID = Statement(select(*_RUN.columns).where(runs.c.id == param("id")))
 # The guard: a worker that lost its claim, or looked at an older version, changes nothing.
-UPDATE_RUN = Statement(
+_UPDATE = (
     update(runs)
     .where(runs.c.id == param("id"), runs.c.epoch == param("epoch"), runs.c.version == param("version"))
-    .values({**{name: param(name) for name in _CHANGING}, "version": runs.c.version + constant(1)})
+    .returning(runs.c.seq)
 )
+_CHANGES = {**{name: param(name) for name in _CHANGING}, "version": runs.c.version + constant(1)}
+UPDATE_RUN = Statement(_UPDATE.values(_CHANGES))
+END_RUN = Statement(_UPDATE.values({**_CHANGES, **{name: param(name) for name in metrics.OF_ENDED_RUNS}}))
+HOLD_BY_ID = Statement(select(*_RUN.columns).where(runs.c.id == param("id")).with_for_update(key_share=True))
 HOLD_THREAD_OF_RUN = Statement(
     select(thread_rows.c.seq)
     .where(thread_rows.c.id == select(runs.c.thread_id).where(runs.c.id == param("id")).scalar_subquery())
     .with_for_update(key_share=True)
 )
-HOLD_RUN = Statement(select(runs.c.seq).where(runs.c.id == param("id")).with_for_update(key_share=True))
+HOLD_RUN = Statement(select(*_RUN.columns).where(*_ONE).with_for_update(key_share=True))
 CLAIM_RUN = Statement(
     update(runs)
     .where(runs.c.id == param("id"))
@@ -77,11 +93,11 @@ SELECT_UNFINISHED = Statement(
 
 
 class Applied(NamedTuple):
-    """What a write has made of a run, which run of its thread may start now, how many webhooks are told."""
+    """What a write has made of a run, which run of its thread may start now, whether webhooks may be told."""
 
     state: RunState
     released: str | None
-    announced: int
+    announced: bool
 
 
 class Unfinished(NamedTuple):
@@ -102,9 +118,41 @@ class Changed(Exception):
     """The run has changed since it was read, under the same claim: nothing was written."""
 
 
-async def add(tx: Transaction, run: Run) -> None:
-    """Store a new run. The database refuses it if the thread has a live one."""
-    await tx.run(INSERT_RUN, _RUN.params(run))
+async def add(tx: Transaction, run: Run, *, tokens_used: int | None = None, last: bool = False) -> bool:
+    """Store a new run, unless its thread has a live one and this one is to be live too.
+
+    Args:
+        tokens_used: what the thread had used when it was looked at; if that has changed, nothing is stored.
+        last: whether nothing else is written with it.
+
+    Returns:
+        Whether the run was stored.
+    """
+    keys = {"thread_id": run.thread_id}
+    guards = []
+    if run.held is not None:
+        guards = [Write(threads.JOIN_LINE, keys)]
+    elif run.status.live:
+        guards = [Write(threads.TAKE, {**keys, "run_id": run.id, "tokens_used": tokens_used})]
+    return await tx.write(guards, [Write(INSERT_RUN, _RUN.params(run))], last=last) is not None
+
+
+class Ground(NamedTuple):
+    """What a new run stands on: its thread's lock, the tokens used there, and the agent; None if missing."""
+
+    lock: threads.Lock | None
+    tokens_used: int
+    agent: Agent | None
+
+
+async def ground(tx: Transaction, project: str, thread_id: str, agent_id: str) -> Ground:
+    """Return what a new run would stand on. It stands until the transaction ends if the thread is held."""
+    row = await tx.one(SELECT_GROUND, {"id": thread_id, "project": project, "agent_id": agent_id})
+    if row is None:
+        return Ground(None, 0, None)
+    live_run, budget, used, *agent = row
+    lock = threads.lock_of(live_run, budget, used)
+    return Ground(lock, used, None if agent[0] is None else AGENT.read(agent))
 
 
 async def get(tx: Transaction, project: str, thread_id: str, run_id: str) -> Run | None:
@@ -124,15 +172,19 @@ async def save_metadata(tx: Transaction, run: Run) -> None:
     await tx.run(UPDATE_METADATA, {**keys, "new_metadata": _RUN.params(run)["metadata"]})
 
 
-async def hold(tx: Transaction, run_id: str) -> None:
-    """Let no other transaction change the run until this one ends. A thread is held before its runs."""
-    await tx.hold(HOLD_RUN, {"id": run_id})
+async def hold(tx: Transaction, project: str, thread_id: str, run_id: str) -> Run | None:
+    """Return a run of the thread, which nobody else can change until the transaction ends.
+
+    A thread is held before its runs.
+    """
+    await tx.begin()
+    row = await tx.one(HOLD_RUN, {"id": run_id, "thread_id": thread_id, "project": project})
+    return None if row is None else _RUN.read(row)
 
 
-async def hold_with_thread(tx: Transaction, run_id: str) -> None:
-    """Hold a run, and before it the thread that it is on."""
+async def hold_thread(tx: Transaction, run_id: str) -> None:
+    """Hold the thread that a run is on."""
     await tx.hold(HOLD_THREAD_OF_RUN, {"id": run_id})
-    await hold(tx, run_id)
 
 
 async def state(tx: Transaction, run: Run) -> RunState:
@@ -146,8 +198,8 @@ async def claim(tx: Transaction, run_id: str, worker: str, now: int) -> RunState
 
     Whoever is handed a run claims it unconditionally: the former owner's writes die on the epoch.
     """
-    await hold(tx, run_id)
-    row = await tx.one(SELECT_BY_ID, {"id": run_id})
+    await tx.begin()
+    row = await tx.one(HOLD_BY_ID, {"id": run_id})
     if row is None or not _has_work(run := _RUN.read(row), now):
         return None
     before = await state(tx, run)
@@ -194,49 +246,100 @@ def _may_have_spoken(owned: RunState) -> bool:
     return owned.run.status == RunStatus.IN_PROGRESS or cancelled_at_work
 
 
-async def apply(tx: Transaction, before: RunState, decision: Decision, now: int) -> Applied:
+async def apply(
+    tx: Transaction, before: RunState, decision: Decision, now: int, *, last: bool = False
+) -> Applied:
     """Write a decision that was made on ``before``; let the thread's line go on if the run is over.
+
+    Args:
+        last: whether nothing else is written with it.
 
     Raises:
         ClaimLost: the caller no longer owns the run.
         Changed: the run is another version than ``before``; decide anew.
     """
     after = decision.state.run
-    await _hold_and_count(tx, decision)
-    guard = {"id": after.id, "epoch": before.run.epoch, "version": before.run.version}
-    values = _RUN.params(after)
-    if not await tx.run(UPDATE_RUN, {**{name: values[name] for name in _CHANGING}, **guard}):
-        row = await tx.one(SELECT_BY_ID, {"id": after.id})
-        raise Changed if row is not None and _RUN.read(row).epoch == before.run.epoch else ClaimLost
-    for write in decision.writes:
-        match write:
-            case AddMessage(message):
-                await messages.add_uncounted(tx, message)
-            case AddStep(step):
-                await steps.add(tx, step)
-            case SaveStep(step):
-                await steps.save(tx, step)
-        if not isinstance(write, AddMessage) and write.step.status != StepStatus.IN_PROGRESS:
-            await metrics.end_calls(tx, write.step, now)
-    announced = await webhooks.announce(tx, before.run, after, now)
+    ended = not after.status.live
+    batches = _batches(_writes(before.run, decision, now))
+    alone = last and len(batches) <= 1 and (not ended or after.config.token_allowance is None)
+    thread = {"thread_id": after.thread_id}
+    change = _change(before.run, after, now)
+    first, *more = batches or [[]]
+    row = None
+    if alone:
+        hold = threads.HOLD_WITHOUT_LINE if ended else threads.HOLD_FOR_RUN
+        row = await tx.write([Write(hold, thread), change], first, last=True)
+    if row is None:
+        alone = False
+        row = await tx.write([Write(threads.HOLD_FOR_RUN, thread), change], first)
+    if row is None:
+        raise await _why_not(tx, before.run)
+    for batch in more:
+        await tx.write((), batch)
     released = None
-    if not after.status.live:
-        await metrics.end_run(tx, after, now)
-        released = await line.release(tx, after.thread_id, now)
+    if ended and not alone:
+        released = await _let_line_go_on(tx, before.run, row, now)
         if after.config.token_allowance is not None:
             await budgets.count(tx, after.project, after.usage.total_tokens, now)
+    announced = bool(row[2]) and after.status != before.run.status
     return Applied(decision.state.at_version(before.run.version + 1), released, announced)
 
 
-async def _hold_and_count(tx: Transaction, decision: Decision) -> None:
-    """Hold the run's thread, by counting what the run brings to it if it brings anything."""
-    run = decision.state.run
-    written = sum(isinstance(write, AddMessage) for write in decision.writes)
-    tokens = 0 if run.status.live else run.usage.total_tokens
-    if written or tokens:
-        await threads.count(tx, run.thread_id, messages=written, tokens=tokens)
-    else:
-        await threads.hold(tx, run.project, run.thread_id)
+def _change(before: Run, after: Run, now: int) -> Write:
+    values = _RUN.params(after)
+    changing = {name: values[name] for name in _CHANGING}
+    guard = {"id": after.id, "epoch": before.epoch, "version": before.version}
+    if after.status.live:
+        return Write(UPDATE_RUN, {**changing, **guard})
+    return Write(END_RUN, {**changing, **metrics.of_ended_run(after, now), **guard})
+
+
+def _writes(before: Run, decision: Decision, now: int) -> list[Write]:
+    """Return what a decision writes besides the run itself."""
+    after = decision.state.run
+    writes, brought = [], 0
+    for write in decision.writes:
+        match write:
+            case AddMessage(message):
+                writes.append(messages.insertion(message))
+                brought += 1
+            case AddStep(step):
+                writes.append(steps.insertion(step))
+            case SaveStep(step):
+                writes.append(steps.change(step))
+        if not isinstance(write, AddMessage) and write.step.status != StepStatus.IN_PROGRESS:
+            writes += metrics.of_ended_calls(write.step, now)
+    if (told := webhooks.announcement(before, after, now)) is not None:
+        writes.append(told)
+    if brought or not after.status.live:
+        writes.append(threads.counted(before, after, brought))
+    return writes
+
+
+def _batches(writes: Sequence[Write]) -> list[list[Write]]:
+    """Return writes by what may be one statement: no two in one table, whose order would be open."""
+    batches: list[list[Write]] = []
+    tables: set[str] = set()
+    for write in writes:
+        if not batches or write.statement.table in tables:
+            batches.append([])
+            tables.clear()
+        batches[-1].append(write)
+        tables.add(write.statement.table)
+    return batches
+
+
+async def _why_not(tx: Transaction, before: Run) -> Exception:
+    row = await tx.one(SELECT_BY_ID, {"id": before.id})
+    return Changed() if row is not None and _RUN.read(row).epoch == before.epoch else ClaimLost()
+
+
+async def _let_line_go_on(tx: Transaction, before: Run, thread: Row, now: int) -> str | None:
+    """Let in what waits, unless it waits for another run than the one that has ended."""
+    live_run, waiting, *_ = thread
+    if not waiting or (live_run is not None and live_run != before.id):
+        return None
+    return await line.release(tx, before.thread_id, now)
 
 
 async def reload(tx: Transaction, run_id: str, epoch: int) -> RunState:

@@ -11,7 +11,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from clew.store.database import StoreError
 from clew.store.tables import metadata
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration. A database that has it is opened without loading Alembic (0.3 s)."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from clew.store.database import Conflict, P, StoreError, StoreFunction, T
 from clew.store.lock import FileLock
-from clew.store.statement import Params, Row, Statement
+from clew.store.statement import Params, Row, Statement, Write
 
 _GROUP = 128
 """Transactions in one commit, at most: bounds how long the first of them waits."""
@@ -50,6 +50,22 @@ class SqliteTransaction:
 
     async def run(self, statement: Statement, params: Params) -> int:
         return self._connection.execute(statement.sqlite, params).rowcount
+
+    async def write(
+        self, guards: Sequence[Write], then: Sequence[Write] = (), *, last: bool = False
+    ) -> Row | None:
+        returned: list[Any] = []
+        for statement, params in guards:
+            rows = self._connection.execute(statement.sqlite, params).fetchall()
+            if not rows:
+                return None
+            returned += rows[0]
+        for statement, params in then:
+            self._connection.execute(statement.sqlite, params)
+        return returned
+
+    async def begin(self) -> None:
+        """Whatever a job writes is one transaction."""
 
 
 def read_beside(path: Path, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

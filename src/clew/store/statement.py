@@ -6,10 +6,10 @@ about ten times as much a statement) and one set of queries for both databases.
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, get_type_hints
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast, get_type_hints
 
 import msgspec
-from sqlalchemy import BigInteger, Dialect, Table, bindparam, literal_column
+from sqlalchemy import BigInteger, Dialect, Insert, Table, bindparam, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -25,8 +25,8 @@ class Statement:
     """One statement of the store, with named parameters, compiled for a database when that first runs it."""
 
     def __init__(self, clause: ClauseElement, *, columns: Sequence[str] | None = None) -> None:
-        self._clause = clause
-        self._columns = columns
+        self.clause = clause.inline() if isinstance(clause, Insert) else clause
+        self.columns = columns
 
     @cached_property
     def sqlite(self) -> str:
@@ -44,14 +44,27 @@ class Statement:
         compiled = self._compiled(dialect)
         return str(compiled), tuple(compiled.positiontup or ())
 
+    @cached_property
+    def table(self) -> str:
+        """The name of the table that it writes in."""
+        return str(getattr(self.clause, "table").name)  # noqa: B009 - inserts, updates and deletes have one
+
     def _compiled(self, dialect: Dialect) -> SQLCompiler:
-        compiled = cast(SQLCompiler, self._clause.compile(dialect=dialect, column_keys=self._columns))
+        given = None if isinstance(self.clause, Insert) and self.clause.select is not None else self.columns
+        compiled = cast(SQLCompiler, self.clause.compile(dialect=dialect, column_keys=given))
         preset = [bind.key for bind in compiled.binds.values() if not bind.required]
         assert not preset, f"write the constants of {compiled} with constant()"
         return compiled
 
     def __repr__(self) -> str:
         return f"Statement({self.sqlite!r})"
+
+
+class Write(NamedTuple):
+    """A statement that writes, with its parameters."""
+
+    statement: Statement
+    params: Params
 
 
 class Transaction(Protocol):
@@ -75,6 +88,32 @@ class Transaction(Protocol):
 
     async def run(self, statement: Statement, params: Params) -> int:
         """Return how many rows were written."""
+        ...
+
+    async def write(
+        self, guards: Sequence[Write], then: Sequence[Write] = (), *, last: bool = False
+    ) -> Row | None:
+        """Run ``guards`` one after another, and ``then`` the rest if each of them has found its row.
+
+        PostgreSQL makes one statement of them, which saves it and us most of their cost. Therefore:
+
+        * A guard is an update of one row, which returns something, or a select that locks one.
+        * The rest are inserts, or updates of rows that nothing else here touches. They don't see each
+          other's rows, and of one table there is one insert at most: nothing says which comes first.
+        * What a guard compares must stand in the row that it changes. Nothing else is sure to be as new.
+
+        Args:
+            last: nothing more will be written if this is. Where nothing has been written before, this
+                then needs no transaction around it.
+
+        Returns:
+            What the guards return, one after another, or None if one has found no row. What guards
+            before that one have changed stays changed: raise something if there were any.
+        """
+        ...
+
+    async def begin(self) -> None:
+        """Say that more will be written than what is written ``last``."""
         ...
 
 

@@ -6,7 +6,7 @@ from clew.core.records import Step
 from clew.core.states import StepStatus
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.statement import Mapper, Statement, Transaction, Write, constant, param
 from clew.store.tables import steps
 
 _STEP = Mapper(steps, Step)
@@ -45,15 +45,15 @@ UPDATE_STEP = Statement(
 )
 
 
-async def add(tx: Transaction, step: Step) -> None:
-    """Store a new step, as the run's newest."""
-    await tx.run(INSERT_STEP, _STEP.params(step))
+def insertion(step: Step) -> Write:
+    """Return what stores a new step, as the run's newest."""
+    return Write(INSERT_STEP, _STEP.params(step))
 
 
-async def save(tx: Transaction, step: Step) -> None:
-    """Store a step that has changed."""
+def change(step: Step) -> Write:
+    """Return what stores a step that has changed."""
     values = _STEP.params(step)
-    await tx.run(UPDATE_STEP, {**{name: values[name] for name in _CHANGING}, "step_id": step.id})
+    return Write(UPDATE_STEP, {**{name: values[name] for name in _CHANGING}, "step_id": step.id})
 
 
 async def get(tx: Transaction, project: str, thread_id: str, run_id: str, step_id: str) -> Step | None:

@@ -79,6 +79,9 @@ threads = Table(
     Column("token_budget", BigInteger),
     Column("tokens_used", BigInteger, nullable=False),
     Column("message_count", Integer, nullable=False, server_default="0"),
+    # What locks the thread: its live run's id, and how many runs and messages wait in its line.
+    Column("live_run", Text),
+    Column("waiting", Integer, nullable=False, server_default="0"),
     Index("threads_by_project", "project", "seq"),
 )
 
@@ -181,7 +184,7 @@ runs = Table(
         "cached_tokens",
         sqlite_where=HAS_ENDED,
     ),
-    # The thread lock: the database itself refuses a second live run.
+    # The thread lock once more, as it follows from the runs: the database itself refuses a second live run.
     Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE),
     Index("held_runs", "thread_id", "held", sqlite_where=IS_HELD),
     # Recovery and expiry look at live runs only, however many are over.

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, update
 
-from clew.core.records import Thread
+from clew.core.records import Run, Thread
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, constant, param
-from clew.store.tables import IS_LIVE, messages, runs, steps, thread_tags, threads
+from clew.store.statement import Mapper, Statement, Transaction, Write, constant, param
+from clew.store.tables import messages, runs, steps, thread_tags, threads, webhooks
 
 _THREAD = Mapper(threads, Thread)
 _ONE = (threads.c.id == param("id"), threads.c.project == param("project"))
@@ -18,20 +18,49 @@ INSERT_THREAD = Statement(insert(threads), columns=_THREAD.names)
 SELECT_THREAD = Statement(select(*_THREAD.columns).where(*_ONE))
 # Whoever writes in a thread holds its row first, so that everything in a thread happens in one order.
 HOLD_THREAD = Statement(select(threads.c.seq).where(*_ONE).with_for_update(key_share=True))
-SELECT_LOCK = Statement(
-    select(
-        select(runs.c.id).where(runs.c.thread_id == threads.c.id, IS_LIVE).scalar_subquery(),
-        threads.c.token_budget,
-        threads.c.tokens_used,
-    ).where(*_ONE)
+HOLD_LOCK = Statement(
+    select(threads.c.live_run, threads.c.token_budget, threads.c.tokens_used)
+    .where(*_ONE)
+    .with_for_update(key_share=True)
 )
-SELECT_ACTIVE = Statement(select(runs.c.id).where(runs.c.thread_id == param("thread_id"), IS_LIVE))
+# The conditions stand in the row itself: PostgreSQL compares them again when it has waited for the row.
+TAKE = Statement(
+    update(threads)
+    .where(
+        threads.c.id == param("thread_id"),
+        threads.c.live_run.is_(None),
+        threads.c.tokens_used == func.coalesce(param("tokens_used"), threads.c.tokens_used),
+    )
+    .values(live_run=param("run_id"))
+    .returning(threads.c.seq)
+)
+JOIN_LINE = Statement(
+    update(threads)
+    .where(threads.c.id == param("thread_id"))
+    .values(waiting=threads.c.waiting + constant(1))
+    .returning(threads.c.seq)
+)
+_FOR_RUN = (
+    select(
+        threads.c.live_run,
+        threads.c.waiting,
+        exists()
+        .select_from(webhooks)
+        .where(webhooks.c.project == threads.c.project, webhooks.c.disabled_at.is_(None)),
+    )
+    .where(threads.c.id == param("thread_id"))
+    .with_for_update(key_share=True, of=threads)
+)
+HOLD_FOR_RUN = Statement(_FOR_RUN)
+HOLD_WITHOUT_LINE = Statement(_FOR_RUN.where(threads.c.waiting == constant(0)))
 COUNT = Statement(
     update(threads)
     .where(threads.c.id == param("thread_id"))
     .values(
         message_count=threads.c.message_count + param("messages"),
         tokens_used=threads.c.tokens_used + param("tokens"),
+        live_run=func.nullif(threads.c.live_run, param("ended")),
+        waiting=threads.c.waiting - param("left_line"),
     )
 )
 UPDATE_THREAD = Statement(
@@ -67,9 +96,10 @@ DELETE_CHILDREN = [
 ]
 
 
-async def add(tx: Transaction, thread: Thread) -> None:
-    """Store a new thread."""
-    await tx.run(INSERT_THREAD, _THREAD.params(thread))
+async def add(tx: Transaction, thread: Thread, *, last: bool = False) -> None:
+    """Store a new thread; ``last`` says that nothing is put in it."""
+    new = Write(INSERT_THREAD, _THREAD.params(thread))
+    await tx.write((), [new], last=last and not thread.metadata)
     await _tag(tx, thread)
 
 
@@ -102,23 +132,29 @@ class Lock(NamedTuple):
 
 async def lock(tx: Transaction, project: str, thread_id: str) -> Lock | None:
     """Hold the thread and say what locks it; None if the project has no such thread."""
-    await hold(tx, project, thread_id)
-    row = await tx.one(SELECT_LOCK, {"id": thread_id, "project": project})
+    await tx.begin()
+    row = await tx.one(HOLD_LOCK, {"id": thread_id, "project": project})
     if row is None:
         return None
-    active, budget, used = row
-    return Lock(active, None if budget is None else max(0, budget - used))
+    return lock_of(*row)
 
 
-async def active_run(tx: Transaction, thread_id: str) -> str | None:
-    """Return the id of the run that locks a thread, if any."""
-    row = await tx.one(SELECT_ACTIVE, {"thread_id": thread_id})
-    return None if row is None else str(row[0])
+def lock_of(live_run: str | None, token_budget: int | None, tokens_used: int) -> Lock:
+    """Return what a thread's row says of its lock."""
+    return Lock(live_run, None if token_budget is None else max(0, token_budget - tokens_used))
 
 
-async def count(tx: Transaction, thread_id: str, *, messages: int, tokens: int) -> None:
-    """Count what a run has brought to a thread, and hold it."""
-    await tx.run(COUNT, {"thread_id": thread_id, "messages": messages, "tokens": tokens})
+def counted(before: Run, after: Run, messages: int) -> Write:
+    """Return what counts what a run brings to its thread, and sets the thread free if the run is over."""
+    ended = not after.status.live
+    counts = {
+        "thread_id": after.thread_id,
+        "messages": messages,
+        "tokens": after.usage.total_tokens if ended else 0,
+        "ended": after.id if ended else None,
+        "left_line": int(before.held is not None and ended),
+    }
+    return Write(COUNT, counts)
 
 
 async def save(tx: Transaction, thread: Thread) -> None:
@@ -140,8 +176,8 @@ async def save(tx: Transaction, thread: Thread) -> None:
 
 async def is_unchanged(tx: Transaction, project: str, thread_id: str, since: int) -> bool:
     """Whether nothing was said, begun or ended in a thread after a moment, and nothing goes on in it."""
-    await hold(tx, project, thread_id)
-    if await active_run(tx, thread_id) is not None:
+    held = await lock(tx, project, thread_id)
+    if held is None or held.active is not None:
         return False
     found = [
         await tx.one(each, {"thread_id": thread_id}) for each in (SELECT_NEWEST_MESSAGE, SELECT_NEWEST_RUN)

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import delete, func, insert, null, select, update
+from sqlalchemy import bindparam, delete, func, insert, null, select, update
 
 from clew.core.journal import ENDINGS
 from clew.core.records import Run
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.statement import Mapper, Statement, Transaction, Write, constant, param
 from clew.store.tables import deliveries, webhooks
 
 
@@ -90,15 +90,22 @@ CLEAR_ERROR = Statement(
     .where(webhooks.c.id == param("webhook_id"), webhooks.c.last_error.is_not(None))
     .values(last_error=null())
 )
-SELECT_WANTING = Statement(
-    select(webhooks.c.seq).where(
-        webhooks.c.project == param("project"),
-        webhooks.c.disabled_at.is_(None),
-        webhooks.c.events.like(param("wanted")),
-    )
-)
-INSERT_DELIVERY = Statement(
-    insert(deliveries), columns=[column.name for column in deliveries.c if column.name != "seq"]
+_OF_NEW = ("project", "thread_id", "run_id", "position", "event", "created_at", "due")
+_NEW = ["webhook_seq", *_OF_NEW, "attempts"]
+ANNOUNCE = Statement(
+    insert(deliveries).from_select(
+        _NEW,
+        select(
+            webhooks.c.seq,
+            *(bindparam(name, type_=deliveries.c[name].type, required=True) for name in _OF_NEW),
+            constant(0),
+        ).where(
+            webhooks.c.project == param("project"),
+            webhooks.c.disabled_at.is_(None),
+            webhooks.c.events.like(param("wanted")),
+        ),
+    ),
+    columns=_NEW,
 )
 SELECT_NEXT_DUE = Statement(
     select(
@@ -172,29 +179,25 @@ async def remove(tx: Transaction, project: str, webhook_id: str) -> bool:
 # --- the outbox ------------------------------------------------------------------------------------
 
 
-async def announce(tx: Transaction, before: Run, after: Run, now: int) -> int:
-    """Have a run's change told to the webhooks that want it; return how many there are.
+def announcement(before: Run, after: Run, now: int) -> Write | None:
+    """Return what has a run's change told to the webhooks that want it.
 
-    One statement if there are none, and that only if the run has ended or waits for a client.
+    None unless the run has ended, or waits for a client.
     """
     event = f"run.{after.status}"
     if after.status == before.status or event not in ENDINGS:
-        return 0
-    wanting = await tx.all(SELECT_WANTING, {"project": after.project, "wanted": f'%"{event}"%'})
-    for (webhook_seq,) in wanting:
-        row = {
-            "webhook_seq": webhook_seq,
-            "project": after.project,
-            "thread_id": after.thread_id,
-            "run_id": after.id,
-            "position": after.position,
-            "event": event,
-            "created_at": now,
-            "due": now,
-            "attempts": 0,
-        }
-        await tx.run(INSERT_DELIVERY, row)
-    return len(wanting)
+        return None
+    row = {
+        "project": after.project,
+        "thread_id": after.thread_id,
+        "run_id": after.id,
+        "position": after.position,
+        "event": event,
+        "created_at": now,
+        "due": now,
+        "wanted": f'%"{event}"%',
+    }
+    return Write(ANNOUNCE, row)
 
 
 async def next_due(tx: Transaction, now: int) -> tuple[int | None, int | None]:

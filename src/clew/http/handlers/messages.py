@@ -24,21 +24,16 @@ async def create(call: Call[CreateMessage]) -> MessageObject:
 
 
 async def _create(tx: Transaction, message: Message, wait: bool) -> None:
-    if not await messages.make_room(tx, message.project, message.thread_id):
-        raise await _why_not(tx, message)
-    active = await threads.active_run(tx, message.thread_id)
-    if active is not None and wait:
+    if await messages.add_if_free(tx, message):
+        return
+    lock = await threads.lock(tx, message.project, message.thread_id)
+    if lock is None:
+        raise not_found("thread", message.thread_id)
+    if lock.active is not None and wait:
         message = replace(message, held=await line.next_place(tx, message.thread_id))
-    elif active is not None:
-        raise invalid(f"Can't add messages to {message.thread_id} while a run {active} is active.")
-    await messages.add_uncounted(tx, message)
-
-
-async def _why_not(tx: Transaction, message: Message) -> Exception:
-    """Return why there is no room for a message."""
-    if await threads.get(tx, message.project, message.thread_id) is None:
-        return not_found("thread", message.thread_id)
-    return messages.ThreadFull()
+    elif lock.active is not None:
+        raise invalid(f"Can't add messages to {message.thread_id} while a run {lock.active} is active.")
+    await messages.add(tx, message)
 
 
 async def get(call: Call[None]) -> MessageObject:

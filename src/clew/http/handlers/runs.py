@@ -20,7 +20,7 @@ from clew.http.handlers.threads import new_messages, new_thread
 from clew.http.once import once
 from clew.http.streams import RunStream
 from clew.ids import AGENT, RUN
-from clew.store import agents, budgets, line, messages, runs, steps, threads
+from clew.store import budgets, line, messages, runs, steps, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
 from clew.wire import frames, objects
@@ -138,18 +138,28 @@ def _answer(call: Call[Any], receipt: _Receipt) -> RunObject | RunStream:
 async def _insert(tx: Transaction, new: _NewRun) -> RunState:
     if new.thread is not None:
         await threads.add(tx, new.thread)
-    lock = await threads.lock(tx, new.project, new.thread_id)
+    if new.messages or new.wait:
+        await threads.hold(tx, new.project, new.thread_id)
+    while True:
+        ground = await runs.ground(tx, new.project, new.thread_id, new.body.assistant_id)
+        run = await _run(tx, new, ground)
+        for message in new.messages:
+            await messages.add(tx, replace(message, held=None if run.held is None else run.held - 1))
+        if await runs.add(tx, run, tokens_used=ground.tokens_used, last=True):
+            return RunState(run)
+
+
+async def _run(tx: Transaction, new: _NewRun, ground: runs.Ground) -> Run:
+    """Return the run as it is to be inserted, or say why there can't be one."""
+    lock, agent = ground.lock, ground.agent
     if lock is None:
         raise not_found("thread", new.thread_id)
-    agent = await agents.get(tx, new.project, new.body.assistant_id)
     if agent is None:
         raise not_found("assistant", new.body.assistant_id)
     if lock.active is not None and not new.wait:
         raise invalid(f"Thread {new.thread_id} already has an active run {lock.active}.")
     allowance = await _allowance(tx, new, lock.tokens_left)
     place = None if lock.active is None else await line.next_place(tx, new.thread_id)
-    for message in new.messages:
-        await messages.add(tx, replace(message, held=place))
     run = Run(
         id=new.id,
         project=new.project,
@@ -164,8 +174,7 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
     )
     if new.claimant is not None and place is None:
         run = replace(decide(RunState(run), Started(), new.now).state.run, epoch=1, worker=new.claimant)
-    await runs.add(tx, run)
-    return RunState(run)
+    return run
 
 
 async def _allowance(tx: Transaction, new: _NewRun, of_thread: int | None) -> int | None:
@@ -242,8 +251,7 @@ async def _transition(
 ) -> tuple[Decision, RunState]:
     """Decide on what a client asks for, and write it; claim the run for a worker that can go on with it."""
     await threads.hold(tx, keys.project, keys.thread_id)
-    await runs.hold(tx, keys.run_id)
-    run = await runs.get(tx, *keys)
+    run = await runs.hold(tx, *keys)
     if run is None:
         raise not_found("run", keys.run_id)
     before = await runs.state(tx, run)

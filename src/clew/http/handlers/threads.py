@@ -169,6 +169,6 @@ def message_of(call: Call[Any], thread_id: str, body: CreateMessage, path: str =
 
 async def add(tx: Transaction, thread: Thread, first: Sequence[Message]) -> None:
     """Store a thread and its first messages, all or nothing."""
-    await threads.add(tx, thread)
+    await threads.add(tx, thread, last=not first)
     for message in first:
         await messages.add(tx, message)
