@@ -40,13 +40,11 @@ COUNT_UP = Statement(
     update(threads)
     .where(*_HAS_ROOM)
     .values(message_count=threads.c.message_count + constant(1), waiting=threads.c.waiting + param("in_line"))
-    .returning(threads.c.seq)
 )
 COUNT_UP_IF_FREE = Statement(
     update(threads)
     .where(*_HAS_ROOM, threads.c.live_run.is_(None))
     .values(message_count=threads.c.message_count + constant(1))
-    .returning(threads.c.seq)
 )
 COUNT_DOWN = Statement(
     update(threads)

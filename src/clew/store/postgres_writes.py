@@ -3,10 +3,10 @@
 A statement costs PostgreSQL and us 55 microseconds of CPU before it does anything, and a transaction
 around it twice as much again. So writes that belong together go in one statement (see decision 12)::
 
-    WITH g0 AS (UPDATE threads ... RETURNING ...),
-         g1 AS (UPDATE runs ... WHERE ... AND EXISTS (SELECT FROM g0) RETURNING ...),
+    WITH g0 AS (SELECT ... FROM threads ... FOR NO KEY UPDATE),
+         g1 AS (UPDATE runs ... WHERE ... AND EXISTS (SELECT FROM g0) RETURNING 1),
          w0 AS (INSERT INTO messages (...) SELECT $1, ... FROM g1)
-    SELECT * FROM g0, g1
+    SELECT g0.* FROM g0, g1
 
 The rules are those of https://www.postgresql.org/docs/current/queries-with.html#QUERIES-WITH-MODIFYING:
 all parts see the database as of the statement's start, and run in the order in which they need each other.
@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Insert, Select, TextClause, Update, bindparam, insert, select, text
 from sqlalchemy.sql import ClauseElement
 
-from clew.store.statement import Statement, Write
+from clew.store.statement import Statement, Write, constant
 
 _Composed = tuple[str, tuple[tuple[int, str], ...]]
 _PLACEHOLDER = re.compile(r"\$(\d+)")
@@ -40,19 +40,20 @@ def composed(guards: Sequence[Write], then: Sequence[Write]) -> tuple[str, list[
 def _compose(guards: tuple[Statement, ...], then: tuple[Statement, ...]) -> _Composed:
     parts: list[str] = []
     places: list[tuple[int, str]] = []
-    names: list[str] = []
+    names = [f"g{number}" for number in range(len(guards))] + [f"w{number}" for number in range(len(then))]
     for number, statement in enumerate((*guards, *then)):
-        guard = f"g{min(number, len(guards)) - 1}" if guards and number else None
-        sql, params = _guarded(statement, guard).postgres
+        guard = names[min(number, len(guards)) - 1] if guards and number else None
+        clause = statement.clause if guard is None else _guarded(statement, guard)
+        if number < len(guards) and isinstance(clause, Update):
+            clause = clause.returning(constant(1))
+        sql, params = Statement(clause, columns=statement.columns).postgres
         parts.append(_shifted(sql, len(places)))
         places += [(number, name) for name in params]
-        names.append(f"g{number}" if number < len(guards) else f"w{number - len(guards)}")
-    if len(parts) == 1:
-        return parts[0], tuple(places)
-    listed = ", ".join(names[: len(guards)])
-    final = f"SELECT * FROM {listed}" if guards else parts.pop()  # noqa: S608 - names of our own
+    selected = [name for name, guard in zip(names, guards, strict=False) if guard.selects]
+    columns = ", ".join(f"{name}.*" for name in selected) or "1"
+    final = f"SELECT {columns} FROM {', '.join(names[: len(guards)])}" if guards else parts.pop()  # noqa: S608
     named = ", ".join(f"{name} AS ({part})" for name, part in zip(names, parts, strict=False))
-    return f"WITH {named} {final}", tuple(places)
+    return f"WITH {named} {final}" if named else final, tuple(places)
 
 
 def _shifted(sql: str, by: int) -> str:
@@ -60,14 +61,8 @@ def _shifted(sql: str, by: int) -> str:
     return _PLACEHOLDER.sub(lambda match: f"${int(match[1]) + by}", sql)
 
 
-def _guarded(statement: Statement, guard: str | None) -> Statement:
+def _guarded(statement: Statement, guard: str) -> ClauseElement:
     """Return a statement that does nothing unless the part ``guard`` has found its row."""
-    if guard is None:
-        return statement
-    return Statement(_with_condition(statement, guard), columns=statement.columns)
-
-
-def _with_condition(statement: Statement, guard: str) -> ClauseElement:
     clause = statement.clause
     if isinstance(clause, Update | Select):
         return clause.where(_exists(guard))

@@ -52,10 +52,8 @@ INSERT_RUN = Statement(insert(runs), columns=_RUN.names)
 SELECT_RUN = Statement(select(*_RUN.columns).where(*_ONE))
 SELECT_BY_ID = Statement(select(*_RUN.columns).where(runs.c.id == param("id")))
 # The guard: a worker that lost its claim, or looked at an older version, changes nothing.
-_UPDATE = (
-    update(runs)
-    .where(runs.c.id == param("id"), runs.c.epoch == param("epoch"), runs.c.version == param("version"))
-    .returning(runs.c.seq)
+_UPDATE = update(runs).where(
+    runs.c.id == param("id"), runs.c.epoch == param("epoch"), runs.c.version == param("version")
 )
 _CHANGES = {**{name: param(name) for name in _CHANGING}, "version": runs.c.version + constant(1)}
 UPDATE_RUN = Statement(_UPDATE.values(_CHANGES))

@@ -54,15 +54,18 @@ class SqliteTransaction:
     async def write(
         self, guards: Sequence[Write], then: Sequence[Write] = (), *, last: bool = False
     ) -> Row | None:
-        returned: list[Any] = []
+        selected: tuple[Any, ...] = ()
         for statement, params in guards:
-            rows = self._connection.execute(statement.sqlite, params).fetchall()
-            if not rows:
+            cursor = self._connection.execute(statement.sqlite, params)
+            if statement.selects:
+                if (row := cursor.fetchone()) is None:
+                    return None
+                selected += row
+            elif not cursor.rowcount:
                 return None
-            returned += rows[0]
         for statement, params in then:
             self._connection.execute(statement.sqlite, params)
-        return returned
+        return selected
 
     async def begin(self) -> None:
         """Whatever a job writes is one transaction."""

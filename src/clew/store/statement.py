@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast, get_type_hints
 
 import msgspec
-from sqlalchemy import BigInteger, Dialect, Insert, Table, bindparam, literal_column
+from sqlalchemy import BigInteger, Dialect, Insert, Select, Table, bindparam, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -43,6 +43,11 @@ class Statement:
         dialect: Dialect = asyncpg.dialect(implicit_returning=False)  # type: ignore[no-untyped-call]
         compiled = self._compiled(dialect)
         return str(compiled), tuple(compiled.positiontup or ())
+
+    @cached_property
+    def selects(self) -> bool:
+        """Whether it reads."""
+        return isinstance(self.clause, Select)
 
     @cached_property
     def table(self) -> str:
@@ -97,7 +102,7 @@ class Transaction(Protocol):
 
         PostgreSQL makes one statement of them, which saves it and us most of their cost. Therefore:
 
-        * A guard is an update of one row, which returns something, or a select that locks one.
+        * A guard is an update of one row, or a select that locks one.
         * The rest are inserts, or updates of rows that nothing else here touches. They don't see each
           other's rows, and of one table there is one insert at most: nothing says which comes first.
         * What a guard compares must stand in the row that it changes. Nothing else is sure to be as new.
@@ -107,8 +112,8 @@ class Transaction(Protocol):
                 then needs no transaction around it.
 
         Returns:
-            What the guards return, one after another, or None if one has found no row. What guards
-            before that one have changed stays changed: raise something if there were any.
+            What was selected, in one row, or None if a guard has found nothing. What guards before that
+            one have changed stays changed: raise something if there were any.
         """
         ...
 

@@ -32,13 +32,9 @@ TAKE = Statement(
         threads.c.tokens_used == func.coalesce(param("tokens_used"), threads.c.tokens_used),
     )
     .values(live_run=param("run_id"))
-    .returning(threads.c.seq)
 )
 JOIN_LINE = Statement(
-    update(threads)
-    .where(threads.c.id == param("thread_id"))
-    .values(waiting=threads.c.waiting + constant(1))
-    .returning(threads.c.seq)
+    update(threads).where(threads.c.id == param("thread_id")).values(waiting=threads.c.waiting + constant(1))
 )
 _FOR_RUN = (
     select(

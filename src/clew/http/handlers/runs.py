@@ -280,9 +280,7 @@ async def get(call: Call[None]) -> RunObject:
     """Read a run; with ``wait``, as soon as it needs nobody's patience any more, or after so long."""
     keys = RunKeys(call.project, call.path["thread_id"], call.path["run_id"])
     seconds = patience(call)
-    state = await _look(call, keys)
-    if seconds and state.run.status in _MOVING:
-        state = await _when_still(call, keys, seconds)
+    state = await (_when_still(call, keys, seconds) if seconds else _look(call, keys))
     return objects.run(state.run, state.waiting)
 
 
