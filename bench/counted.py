@@ -59,9 +59,21 @@ def _count(tally: "memoryview[int]") -> None:
 
         return count
 
+    def each_counted(write: Callable[..., Any]) -> Callable[..., Any]:
+        """Count what PostgreSQL makes one statement of, and SQLite doesn't."""
+
+        @wraps(write)
+        def count(tx: Any, guards: Any, then: Any = (), **options: Any) -> Any:
+            tally[statements] += len(guards) + len(then)
+            return write(tx, guards, then, **options)
+
+        return count
+
     for transaction in (SqliteTransaction, PostgresTransaction):
         for name in ("one", "all", "run"):
             setattr(transaction, name, counted(statements, getattr(transaction, name)))
+    PostgresTransaction.write = counted(statements, PostgresTransaction.write)  # type: ignore[method-assign]
+    SqliteTransaction.write = each_counted(SqliteTransaction.write)  # type: ignore[method-assign]
     for store, name in ((sqlite, "_commit_group"), (postgres, "_commit")):
         setattr(store, name, counted(commits, getattr(store, name)))
     threading.setprofile(profile)

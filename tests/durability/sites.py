@@ -12,7 +12,7 @@ from clew.testing.server import RunningServer
 from tests.durability.history import Final
 from tests.support.api import Api, Json
 from tests.support.cluster import KEY, Cluster, Process, cluster
-from tests.support.database import dump
+from tests.support.database import Place, dump
 from tests.support.nats import NatsServer
 from tests.support.postgres import PostgresServer
 from tests.support.wait import until
@@ -22,6 +22,11 @@ class Site(ABC):
     """A running installation, and the ways in which it can be hurt."""
 
     key: str
+
+    @property
+    @abstractmethod
+    def place(self) -> Place:
+        """Where its database is."""
 
     @abstractmethod
     def urls(self) -> list[str]:
@@ -72,6 +77,10 @@ class OneProcess(Site):
         self._server = server
         self.key = server.api_key
 
+    @property
+    def place(self) -> Place:
+        return self._server.data_dir / "clew.db"
+
     def urls(self) -> list[str]:
         return [self._server.url]
 
@@ -84,8 +93,7 @@ class OneProcess(Site):
         self._server.start()
 
     def takeovers(self) -> int:
-        rows = dump(self._server.data_dir / "clew.db")
-        return len(rows["takeovers"])
+        return len(dump(self.place)["takeovers"])
 
 
 @contextmanager
@@ -105,6 +113,10 @@ class ManyProcesses(Site):
         self._chance = random.Random(f"faults/{seed}")
         self._servers: list[tuple[Process, Api]] = [together.server(), together.server("--no-worker")]
         self._workers = [together.worker(), together.worker()]
+
+    @property
+    def place(self) -> Place:
+        return self._postgres.url(self._together.database)
 
     def urls(self) -> list[str]:
         return [api.url for process, api in self._servers if process.is_running]

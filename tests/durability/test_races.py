@@ -24,11 +24,11 @@ from clew.store.database import Database
 from clew.store.postgres import PostgresDatabase
 from clew.store.statement import Transaction
 from clew.wire.errors import ApiError
-from tests.store.test_postgres import Gate, until_somebody_waits
 from tests.store.test_sqlite import Held
 from tests.support import store
 from tests.support.database import Place
 from tests.support.store import NOW, PROJECT, opened
+from tests.support.waiting import Gate, until_somebody_waits
 
 pytestmark = pytest.mark.anyio
 

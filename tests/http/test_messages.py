@@ -117,3 +117,4 @@ def test_a_thread_holds_a_hundred_thousand_messages_and_not_one_more(
     api.run(thread, api.agent()).wait("completed")
     api.delete(f"/threads/{thread}/messages/{last['id']}")
     api.refused(400, "POST", f"/threads/{thread}/messages", {"role": "user", "content": "x"})
+    api.delete(f"/threads/{thread}")

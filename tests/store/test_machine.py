@@ -32,7 +32,7 @@ from clew.store.statement import Transaction
 from clew.wire import requests
 from clew.wire.errors import ApiError
 from tests.support.clock import ManualClock
-from tests.support.database import new_database
+from tests.support.database import miscounted_threads, new_database
 from tests.support.ids import CountingIds
 
 PROJECT, EXPIRY = "alpha", 600_000
@@ -268,6 +268,10 @@ class RunMachine(RuleBasedStateMachine):
         self.do(self.db.close())
         self.db = SqliteDatabase(self.path, synchronous="NORMAL")
         self.workers.clear()
+
+    @invariant()
+    def threads_say_what_locks_them(self) -> None:
+        assert miscounted_threads(self.path) == []
 
     @invariant()
     def rows_are_as_expected(self) -> None:

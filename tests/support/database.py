@@ -64,6 +64,33 @@ def dump(place: Place) -> dict[str, list[tuple[object, ...]]]:
         connection.close()
 
 
+_WRONG = """SELECT id FROM threads WHERE
+    coalesce(live_run, '') <> coalesce((SELECT id FROM runs WHERE thread_id = threads.id AND held IS NULL
+        AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action')), '')
+    OR waiting <> (SELECT count(*) FROM runs WHERE thread_id = threads.id AND held IS NOT NULL)
+        + (SELECT count(*) FROM messages WHERE thread_id = threads.id AND held IS NOT NULL)
+    OR message_count <> (SELECT count(*) FROM messages WHERE thread_id = threads.id)"""
+
+
+def miscounted_threads(place: Place) -> list[str]:
+    """Return the threads whose rows say something else than their runs and messages do."""
+    if not isinstance(place, Path):
+        return [row[0] for row in aside(lambda: _query_postgres(place, _WRONG))]
+    connection = sqlite3.connect(place)
+    try:
+        return [row[0] for row in connection.execute(_WRONG)]
+    finally:
+        connection.close()
+
+
+async def _query_postgres(url: str, query: str) -> list[Any]:
+    connection: Any = await asyncpg.connect(url)
+    try:
+        return list(await connection.fetch(query))
+    finally:
+        await connection.close()
+
+
 def change(place: Place, statement: str) -> None:
     """Change rows behind the server's back."""
     if isinstance(place, Path):

@@ -25,7 +25,7 @@ from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.store.database import Database
 from clew.wire import webhooks
-from tests.support.database import Place, open_place
+from tests.support.database import Place, miscounted_threads, open_place
 
 KEYS = {"alpha": "clew_alpha-key-0123456789abcdef", "beta": "clew_beta-key-0123456789abcdef"}
 """The key of each of the two projects."""
@@ -98,6 +98,8 @@ class Server:
         assert not self._thread.is_alive(), "the server did not stop"
         if self._error is not None:
             raise self._error
+        if kind is None:
+            assert miscounted_threads(self.place) == []
 
     def abandon(self, hang_up: Callable[[], None]) -> None:
         """Stop in the middle of everything, as far as a thread can: nothing is finished or closed.
