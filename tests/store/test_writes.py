@@ -272,6 +272,7 @@ async def test_a_connection_that_breaks_under_a_lone_write_leaves_the_outcome_op
     async def hold(tx: Transaction) -> None:
         await threads.hold(tx, PROJECT, "thread_1")
         await gate.wait()
+        raise ZeroDivisionError
 
     holding = asyncio.ensure_future(other.write(hold))
     await gate.reached.wait()
@@ -281,6 +282,7 @@ async def test_a_connection_that_breaks_under_a_lone_write_leaves_the_outcome_op
     with pytest.raises(CommitUnknown):
         await adding
     gate.opened.set()
-    await holding
+    with pytest.raises(ZeroDivisionError):
+        await holding
     await other.close()
     assert await db.write(messages.add_if_free, store.message())
