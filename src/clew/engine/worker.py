@@ -197,6 +197,12 @@ class Worker:
 
 
 async def _take(tx: Transaction, run_id: str, worker: str, now: int) -> tuple[Decision, runs.Applied] | None:
+    while (run := await runs.queued(tx, run_id)) is not None:
+        decision = decide(RunState(runs.claimed(run, worker)), Started(), now)
+        try:
+            return decision, await runs.apply(tx, RunState(run), decision, now, last=True)
+        except (runs.Changed, runs.ClaimLost):
+            continue  # somebody was quicker: look again
     await runs.hold_thread(tx, run_id)
     owned = await runs.claim(tx, run_id, worker, now)
     if owned is None:

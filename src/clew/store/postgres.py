@@ -2,8 +2,9 @@
 
 The same store functions as on SQLite, with the same outcome: a transaction runs at READ COMMITTED, and
 first holds the row of the thread (or agent) that it is about, so whatever happens in a thread happens in
-one order. What it does in one statement needs no more (see decision 12). Two transactions that come into each other's way are no error of the caller's: the
-one that PostgreSQL refuses is run again, and then sees what the other one has done.
+one order. What it does in one statement needs no more (see decision 12). Two transactions that come into
+each other's way are no error of the caller's: the one that PostgreSQL refuses is run again, and then sees
+what the other one has done.
 
 asyncpg was chosen by measurement: a transaction of four statements costs it 0.12 ms of CPU, psycopg 0.22
 (0.26 with pipelines), and its own pool 0.17 (see decision 7).
@@ -81,9 +82,9 @@ _BY_INDEX = {
 }
 """Each statement has one good plan, which walks along an index, in the order that is asked for.
 
-While a table is small, PostgreSQL would rather read all of it, or all of a thread and sort that, and keeps to
-that plan until the table is analysed: a list of 20 took 1.8 ms instead of 0.2 in the first minute. And to plan
-a statement anew for its values, which it often does, cost a tenth of the turns.
+While a table is small, PostgreSQL would rather read all of it, or all of a thread and sort that, and keeps
+to that plan until the table is analysed: a list of 20 took 1.8 ms instead of 0.2 in the first minute. And
+to plan a statement anew for its values, which it often does, cost a tenth of the turns.
 """
 
 _FENCE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity

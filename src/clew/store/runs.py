@@ -33,6 +33,7 @@ _CHANGING = (
     "position",
     "starts",
     "held",
+    "epoch",
     "worker",
     "begun_at",
     "spoke_at",
@@ -53,7 +54,7 @@ SELECT_RUN = Statement(select(*_RUN.columns).where(*_ONE))
 SELECT_BY_ID = Statement(select(*_RUN.columns).where(runs.c.id == param("id")))
 # The guard: a worker that lost its claim, or looked at an older version, changes nothing.
 _UPDATE = update(runs).where(
-    runs.c.id == param("id"), runs.c.epoch == param("epoch"), runs.c.version == param("version")
+    runs.c.id == param("id"), runs.c.epoch == param("old_epoch"), runs.c.version == param("old_version")
 )
 _CHANGES = {**{name: param(name) for name in _CHANGING}, "version": runs.c.version + constant(1)}
 UPDATE_RUN = Statement(_UPDATE.values(_CHANGES))
@@ -191,6 +192,19 @@ async def state(tx: Transaction, run: Run) -> RunState:
     return RunState(run, await steps.waiting(tx, run.id) if waits else None)
 
 
+async def queued(tx: Transaction, run_id: str) -> Run | None:
+    """Return a run if it is queued and waits in no line: whoever is handed it may claim it and begin."""
+    row = await tx.one(SELECT_BY_ID, {"id": run_id})
+    if row is None or (run := _RUN.read(row)).status != RunStatus.QUEUED or run.held is not None:
+        return None
+    return run
+
+
+def claimed(run: Run, worker: str) -> Run:
+    """Return a queued run as a worker's own; the next :func:`apply` stores that."""
+    return replace(run, epoch=run.epoch + 1, worker=worker)
+
+
 async def claim(tx: Transaction, run_id: str, worker: str, now: int) -> RunState | None:
     """Make a worker the owner of a run that has work to do; None if it has none.
 
@@ -286,7 +300,7 @@ async def apply(
 def _change(before: Run, after: Run, now: int) -> Write:
     values = _RUN.params(after)
     changing = {name: values[name] for name in _CHANGING}
-    guard = {"id": after.id, "epoch": before.epoch, "version": before.version}
+    guard = {"id": after.id, "old_epoch": before.epoch, "old_version": before.version}
     if after.status.live:
         return Write(UPDATE_RUN, {**changing, **guard})
     return Write(END_RUN, {**changing, **metrics.of_ended_run(after, now), **guard})

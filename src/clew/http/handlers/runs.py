@@ -259,14 +259,11 @@ async def _transition(
         decision = decide(before, event, now)
     except Refused as refused:
         raise invalid(str(refused)) from None
-    state = (await runs.apply(tx, before, decision, now)).state
-    if claimant is None:
-        return decision, state
-    owned = await runs.claim(tx, run.id, claimant, now)
-    assert owned is not None, "a run that was just queued can be claimed"
-    started = decide(owned, Started(), now)
-    entered = replace(decision.then(started), entries=decision.entries + started.entries)
-    return entered, (await runs.apply(tx, owned, started, now)).state
+    if claimant is not None:
+        owned = RunState(runs.claimed(decision.state.run, claimant))
+        started = decide(owned, Started(), now)
+        decision = replace(decision.then(started), entries=decision.entries + started.entries)
+    return decision, (await runs.apply(tx, before, decision, now)).state
 
 
 _MOVING = frozenset((RunStatus.QUEUED, RunStatus.IN_PROGRESS, RunStatus.CANCELLING))
