@@ -8,12 +8,12 @@ from sqlalchemy import and_, func, insert, null, select, update
 
 from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveStep
 from clew.core.journal import JUMP
-from clew.core.records import Agent, Run
+from clew.core.records import Agent, Message, Run, Thread
 from clew.core.states import RunStatus, StepStatus
 from clew.store import budgets, line, messages, metrics, pages, steps, threads, webhooks
 from clew.store.agents import AGENT
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Row, Statement, Transaction, Write, constant, param
+from clew.store.statement import Mapper, Row, Statement, Transaction, Write, batches, constant, param
 from clew.store.tables import IS_LIVE, runs, takeovers, workers
 from clew.store.tables import threads as thread_rows
 
@@ -134,6 +134,13 @@ async def add(tx: Transaction, run: Run, *, tokens_used: int | None = None, last
     elif run.status.live:
         guards = [Write(threads.TAKE, {**keys, "run_id": run.id, "tokens_used": tokens_used})]
     return await tx.write(guards, [Write(INSERT_RUN, _RUN.params(run))], last=last) is not None
+
+
+async def add_with_thread(tx: Transaction, thread: Thread, first: Sequence[Message], run: Run) -> None:
+    """Store a new thread with its first messages and its first run, and nothing else."""
+    begins_with = [messages.insertion(message) for message in first]
+    begins_with.append(Write(INSERT_RUN, _RUN.params(run)))
+    await threads.add(tx, thread, begins_with, message_count=len(first), live_run=run.id, last=True)
 
 
 class Ground(NamedTuple):
@@ -272,11 +279,10 @@ async def apply(
     """
     after = decision.state.run
     ended = not after.status.live
-    batches = _batches(_writes(before.run, decision, now))
-    alone = last and len(batches) <= 1 and (not ended or after.config.token_allowance is None)
+    first, *more = batches(_writes(before.run, decision, now)) or [[]]
+    alone = last and not more and (not ended or after.config.token_allowance is None)
     thread = {"thread_id": after.thread_id}
     change = _change(before.run, after, now)
-    first, *more = batches or [[]]
     row = None
     if alone:
         hold = threads.HOLD_WITHOUT_LINE if ended else threads.HOLD_FOR_RUN
@@ -326,19 +332,6 @@ def _writes(before: Run, decision: Decision, now: int) -> list[Write]:
     if brought or not after.status.live:
         writes.append(threads.counted(before, after, brought))
     return writes
-
-
-def _batches(writes: Sequence[Write]) -> list[list[Write]]:
-    """Return writes by what may be one statement: no two in one table, whose order would be open."""
-    batches: list[list[Write]] = []
-    tables: set[str] = set()
-    for write in writes:
-        if not batches or write.statement.table in tables:
-            batches.append([])
-            tables.clear()
-        batches[-1].append(write)
-        tables.add(write.statement.table)
-    return batches
 
 
 async def _why_not(tx: Transaction, before: Run) -> Exception:

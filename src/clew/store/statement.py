@@ -72,6 +72,19 @@ class Write(NamedTuple):
     params: Params
 
 
+def batches(writes: Sequence[Write]) -> list[list[Write]]:
+    """Return writes by what may be one :meth:`Transaction.write`: no two in one table, in their order."""
+    made: list[list[Write]] = []
+    tables: set[str] = set()
+    for write in writes:
+        if not made or write.statement.table in tables:
+            made.append([])
+            tables.clear()
+        made[-1].append(write)
+        tables.add(write.statement.table)
+    return made
+
+
 class Transaction(Protocol):
     """What store functions are given: one transaction, whatever the database."""
 

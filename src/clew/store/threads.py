@@ -1,6 +1,6 @@
 """Threads in the store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import delete, exists, func, insert, select, update
@@ -8,13 +8,13 @@ from sqlalchemy import delete, exists, func, insert, select, update
 from clew.core.records import Run, Thread
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, Write, constant, param
+from clew.store.statement import Mapper, Statement, Transaction, Write, batches, constant, param
 from clew.store.tables import messages, runs, steps, thread_tags, threads, webhooks
 
 _THREAD = Mapper(threads, Thread)
 _ONE = (threads.c.id == param("id"), threads.c.project == param("project"))
 
-INSERT_THREAD = Statement(insert(threads), columns=_THREAD.names)
+INSERT_THREAD = Statement(insert(threads), columns=[*_THREAD.names, "message_count", "live_run"])
 SELECT_THREAD = Statement(select(*_THREAD.columns).where(*_ONE))
 # Whoever writes in a thread holds its row first, so that everything in a thread happens in one order.
 HOLD_THREAD = Statement(select(threads.c.seq).where(*_ONE).with_for_update(key_share=True))
@@ -92,10 +92,26 @@ DELETE_CHILDREN = [
 ]
 
 
-async def add(tx: Transaction, thread: Thread, *, last: bool = False) -> None:
-    """Store a new thread; ``last`` says that nothing is put in it."""
-    new = Write(INSERT_THREAD, _THREAD.params(thread))
-    await tx.write((), [new], last=last and not thread.metadata)
+async def add(
+    tx: Transaction,
+    thread: Thread,
+    begins_with: Sequence[Write] = (),
+    *,
+    message_count: int = 0,
+    live_run: str | None = None,
+    last: bool = False,
+) -> None:
+    """Store a new thread and what it begins with.
+
+    Args:
+        begins_with: what stores its messages, ``message_count`` of them, and its live run.
+        last: whether nothing else is written with it.
+    """
+    values = {**_THREAD.params(thread), "message_count": message_count, "live_run": live_run}
+    first, *more = batches([Write(INSERT_THREAD, values), *begins_with])
+    await tx.write((), first, last=last and not more and not thread.metadata)
+    for batch in more:
+        await tx.write((), batch)
     await _tag(tx, thread)
 
 

@@ -20,7 +20,7 @@ from clew.http.handlers.threads import new_messages, new_thread
 from clew.http.once import once
 from clew.http.streams import RunStream
 from clew.ids import AGENT, RUN
-from clew.store import budgets, line, messages, runs, steps, threads
+from clew.store import agents, budgets, line, messages, runs, steps, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
 from clew.wire import frames, objects
@@ -137,7 +137,7 @@ def _answer(call: Call[Any], receipt: _Receipt) -> RunObject | RunStream:
 
 async def _insert(tx: Transaction, new: _NewRun) -> RunState:
     if new.thread is not None:
-        await threads.add(tx, new.thread)
+        return await _insert_with_thread(tx, new, new.thread)
     if new.messages or new.wait:
         await threads.hold(tx, new.project, new.thread_id)
     while True:
@@ -147,6 +147,14 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
             await messages.add(tx, replace(message, held=None if run.held is None else run.held - 1))
         if await runs.add(tx, run, tokens_used=ground.tokens_used, last=True):
             return RunState(run)
+
+
+async def _insert_with_thread(tx: Transaction, new: _NewRun, thread: Thread) -> RunState:
+    agent = await agents.get(tx, new.project, new.body.assistant_id)
+    lock = threads.lock_of(None, thread.token_budget, 0)
+    run = await _run(tx, new, runs.Ground(lock, 0, agent))
+    await runs.add_with_thread(tx, thread, new.messages, run)
+    return RunState(run)
 
 
 async def _run(tx: Transaction, new: _NewRun, ground: runs.Ground) -> Run:

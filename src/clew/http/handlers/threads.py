@@ -169,6 +169,5 @@ def message_of(call: Call[Any], thread_id: str, body: CreateMessage, path: str =
 
 async def add(tx: Transaction, thread: Thread, first: Sequence[Message]) -> None:
     """Store a thread and its first messages, all or nothing."""
-    await threads.add(tx, thread, last=not first)
-    for message in first:
-        await messages.add(tx, message)
+    begins_with = [messages.insertion(message) for message in first]
+    await threads.add(tx, thread, begins_with, message_count=len(first), last=True)
