@@ -10,12 +10,16 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from clew.clock import SystemClock
 from clew.store.database import StoreError
-from clew.store.postgres import connect
+from clew.store.postgres import PostgresDatabase, connect
 from clew.store.postgres_schema import postgres_version, prepare_postgres
 from clew.store.schema import HEAD, alembic_config
 from clew.store.tables import metadata
+from tests.support.database import miscounted_threads
+from tests.support.older import BUSY_THREAD, LOCKS
 from tests.support.postgres import PostgresServer
+from tests.support.wait import until
 
 
 def _with(url: str, work: Any) -> Any:
@@ -100,6 +104,32 @@ def test_an_older_database_is_brought_to_this_version_with_what_it_holds(postgre
     assert asyncio.run(postgres_version(url)) == HEAD
     assert [row[0] for row in postgres.query("SELECT id FROM threads", database="older")] == ["thread_1"]
     postgres.drop_database("older")
+
+
+def test_an_older_clew_does_not_go_on_beside_a_schema_that_it_would_not_keep_right(
+    postgres: PostgresServer,
+) -> None:
+    postgres.execute("CREATE DATABASE locks")
+    url = postgres.url("locks")
+    _with(url, lambda connection: _migrate(connection, "0003"))
+    for statement in BUSY_THREAD:
+        postgres.execute(statement, "locks")
+
+    async def migrate_beside_a_process() -> None:
+        process = PostgresDatabase(url, clock=SystemClock(), alone=False)
+        await process.open()
+        with pytest.raises(StoreError, match="Stop them all, then migrate"):
+            await asyncio.to_thread(prepare_postgres, url)
+        await process.close()
+
+    asyncio.run(migrate_beside_a_process())
+    assert asyncio.run(postgres_version(url)) == "0003"
+    until(lambda: not postgres.query("SELECT FROM pg_locks WHERE locktype = 'advisory'", database="locks"))
+    prepare_postgres(url)
+    rows = postgres.query("SELECT id, live_run, waiting FROM threads ORDER BY id", database="locks")
+    assert [tuple(row) for row in rows] == LOCKS
+    assert miscounted_threads(url) == []
+    postgres.drop_database("locks")
 
 
 def test_a_database_of_a_newer_clew_or_of_another_program_is_refused(postgres: PostgresServer) -> None:

@@ -1,5 +1,6 @@
 """The schema: migrations and tables say the same, and no database is spoiled by opening it."""
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
@@ -15,10 +16,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from clew.store.database import StoreError
-from clew.store.schema import HEAD, MIGRATIONS, alembic_config, prepare_sqlite
+from clew.store.schema import HEAD, MIGRATIONS, alembic_config, prepare_sqlite, sqlite_version
 from clew.store.sqlite import SqliteDatabase
 from clew.store.tables import metadata
-from tests.support.database import dump
+from tests.support.database import change, dump, miscounted_threads
+from tests.support.older import BUSY_THREAD, LOCKS
 
 
 def _migrated(path: Path) -> Path:
@@ -163,15 +165,36 @@ def test_servers_that_start_at_the_same_time_on_a_new_file_do_not_trip_over_each
     assert [each.returncode for each in starting] == [0] * 4, complaints
 
 
-def test_runs_that_ended_with_an_older_clew_are_counted(tmp_path: Path) -> None:
+def _older(path: Path, version: str) -> Path:
+    """Make a database as an older Clew would."""
     from alembic import command
 
-    path = tmp_path / "clew.db"
     config = alembic_config()
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, version)
+    return path
+
+
+def test_threads_of_an_older_clew_know_their_locks(tmp_path: Path) -> None:
+    path = _older(tmp_path / "clew.db", "0003")
+    for statement in BUSY_THREAD:
+        change(path, statement)
+    serving = SqliteDatabase(path)
+    with pytest.raises(StoreError, match="Stop it first"):
+        prepare_sqlite(path)
+    assert sqlite_version(path) == "0003"
+    asyncio.run(serving.close())
+    prepare_sqlite(path)
+    rows = sqlite3.connect(path)
+    assert rows.execute("SELECT id, live_run, waiting FROM threads ORDER BY id").fetchall() == LOCKS
+    rows.close()
+    assert miscounted_threads(path) == []
+
+
+def test_runs_that_ended_with_an_older_clew_are_counted(tmp_path: Path) -> None:
+    path = _older(tmp_path / "clew.db", "0001")
     rows = sqlite3.connect(path)
     rows.execute(
         "INSERT INTO threads (id, project, created_at, metadata, tool_resources, tokens_used) "

@@ -9,7 +9,6 @@ from clew.cli.options import load_settings, setting
 from clew.cli.problems import FAILED, Problem
 from clew.settings import Settings
 from clew.store.database import StoreError
-from clew.store.lock import FileLock
 from clew.store.schema import HEAD, prepare_sqlite, sqlite_version
 
 
@@ -54,11 +53,4 @@ def _migrate(settings: Settings) -> None:
 
         prepare_postgres(settings.database_url or "")
         return
-    path = settings.sqlite_path
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(path.with_name(path.name + ".lock"))
-    lock.acquire(f"A server uses {path}. Stop it first: it would not know the new tables.")
-    try:
-        prepare_sqlite(path)
-    finally:
-        lock.release()
+    prepare_sqlite(settings.sqlite_path)

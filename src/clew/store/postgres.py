@@ -66,7 +66,7 @@ _AWAY = (
     asyncpg.InterfaceError,  # the connection was found closed
     asyncpg.InternalClientError,  # it was just being closed
 )
-_SEAT = 0x636C6578
+SEAT = 0x636C6578
 """The advisory lock that says whether a process is alone on the database. Held until it closes."""
 
 _SEAT_PATIENCE = 3_000
@@ -219,7 +219,7 @@ class PostgresDatabase:
         """Take the lock; the server may take a moment to notice that its last owner has died."""
         lock = "pg_try_advisory_lock" if self._alone else "pg_try_advisory_lock_shared"
         deadline = self._clock.now() + min(self._patience, _SEAT_PATIENCE)
-        while not await connection.fetchval(f"SELECT {lock}($1)", _SEAT):
+        while not await connection.fetchval(f"SELECT {lock}($1)", SEAT):
             if self._clock.now() >= deadline:
                 return False
             await self._clock.sleep(_PAUSE)

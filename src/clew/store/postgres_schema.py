@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import Dialect
+from sqlalchemy import Connection, Dialect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from clew.store.database import StoreError
-from clew.store.postgres import connect, first_line
-from clew.store.schema import HEAD, alembic_config, check_version
+from clew.store.postgres import SEAT, connect, first_line
+from clew.store.schema import HEAD, STANDSTILL, alembic_config, check_version
 from clew.store.tables import metadata
 
 T = TypeVar("T")
@@ -24,7 +24,8 @@ def prepare_postgres(url: str) -> None:
     """Make the tables, or bring them to this version's schema; many servers may start at one time.
 
     Raises:
-        StoreError: the database can't be reached, is another program's, or was written by a newer Clew.
+        StoreError: the database can't be reached, is another program's, was written by a newer Clew, or is to
+            be changed in a way that processes which use it would not know.
     """
     if asyncio.run(_guarded(_prepare, url)) != HEAD:
         asyncio.run(_guarded(_upgrade, url))
@@ -106,14 +107,25 @@ async def _create(connection: Any) -> None:
     await connection.execute("INSERT INTO alembic_version VALUES ($1)", HEAD)
 
 
+def _make_sure_to_be_alone(connection: Connection) -> None:
+    """Have no other process begin or go on until this transaction is over."""
+    if not connection.execute(text(f"SELECT pg_try_advisory_xact_lock({SEAT})")).scalar_one():
+        raise StoreError(
+            "Other Clew processes use this database, and could not go on beside what this version changes. "
+            "Stop them all, then migrate."
+        )
+
+
 async def _upgrade(url: str) -> None:
     from alembic import command
-    from sqlalchemy import Connection, text
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
     def upgrade(connection: Connection) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        if version < STANDSTILL:
+            _make_sure_to_be_alone(connection)
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

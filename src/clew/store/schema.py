@@ -9,10 +9,14 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from clew.store.database import StoreError
+from clew.store.lock import FileLock
 from clew.store.tables import metadata
 
 HEAD = "0004"
 """The newest migration. A database that has it is opened without loading Alembic (0.3 s)."""
+
+STANDSTILL = "0004"
+"""The newest migration that an older Clew cannot go on beside: it would not write what later ones rely on."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -21,7 +25,8 @@ def prepare_sqlite(path: Path) -> None:
     """Make the database, or bring it to this version's schema.
 
     Raises:
-        StoreError: the file is not a Clew database, or was written by a newer Clew.
+        StoreError: the file is not a Clew database, was written by a newer Clew, or is to be changed while a
+            server uses it.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _make_private(path)
@@ -34,7 +39,12 @@ def prepare_sqlite(path: Path) -> None:
     if version is None or version == HEAD:
         return
     check_version(str(path), version)
-    _upgrade(f"sqlite:///{path}")
+    lock = FileLock(path.with_name(path.name + ".lock"))
+    lock.acquire(f"A server uses {path}. Stop it first: it would not know the new tables.")
+    try:
+        _upgrade(f"sqlite:///{path}")
+    finally:
+        lock.release()
 
 
 def check_version(database: str, version: str) -> None:
