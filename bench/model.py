@@ -20,8 +20,8 @@ _USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
 def _event(delta: Any, finish: str | None = None, **more: Any) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    chunk = {"id": "c", "object": "chat.completion.chunk", "model": "stub", "choices": [choice], **more}
-    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+    whole = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "stub"}
+    return b"data: " + json.dumps({**whole, "choices": [choice], **more}).encode() + b"\n\n"
 
 
 def _chunk(data: bytes) -> bytes:

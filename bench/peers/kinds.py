@@ -129,4 +129,33 @@ class Aegra(LangGraph):
         }
 
 
-PEERS: tuple[Peer, ...] = (Agno(), LangGraph(), Aegra())
+class Ogx(Peer):
+    """OGX: a conversation, a response in it, the conversation's items."""
+
+    name = "ogx"
+    packages = ("ogx", "aiosqlite", "chardet", "litellm", "mcp>=2.0", "pypdf", "sqlite-vec")
+    durable = "conversations and responses in SQLite; a response that is under way is lost"
+    python = "python3.12"
+
+    def command(self, bin_folder: Path, port: int, model_url: str, folder: Path) -> list[str]:
+        return [str(bin_folder / "python"), str(_HERE / "ogx_server.py"), str(port)]
+
+    def environment(self, model_url: str, port: int, database_url: str) -> dict[str, str]:
+        return {"PEER_MODEL_URL": model_url}
+
+    async def turn(self, connection: Connection) -> None:
+        conversation = (await connection.json("POST", "/v1/conversations", {}))["id"]
+        response = await connection.json(
+            "POST",
+            "/v1/responses",
+            {"model": "openai/stub", "input": _QUESTION, "conversation": conversation},
+        )
+        if response["status"] != "completed":
+            raise RuntimeError(f"the response ended {response['status']}: {response['error']}")
+        path = f"/v1/conversations/{conversation}/items"
+        items: Any = json.loads(await connection.call("GET", path))
+        if len(items["data"]) != 2:
+            raise RuntimeError(f"the conversation holds {len(items['data'])} items")
+
+
+PEERS: tuple[Peer, ...] = (Agno(), LangGraph(), Aegra(), Ogx())
