@@ -5,6 +5,7 @@ On PostgreSQL they are one statement, which must also be right when it had to wa
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,12 +16,13 @@ from clew.core.decisions import AddMessage, AddStep, Decision, RunState
 from clew.core.records import Call, Run, Usage
 from clew.core.states import RunStatus, StepStatus
 from clew.store import line, messages, runs, steps, threads, webhooks
-from clew.store.database import CommitUnknown, Database
+from clew.store.database import CommitUnknown
 from clew.store.postgres import PostgresDatabase
 from clew.store.postgres_writes import composed
 from clew.store.statement import Transaction, Write
 from clew.store.webhooks import Webhook
 from tests.support import store
+from tests.support.cable import Cable, cable_to
 from tests.support.database import Place, dump, miscounted_threads
 from tests.support.postgres import PostgresServer
 from tests.support.store import NOW, PROJECT, opened
@@ -262,27 +264,78 @@ async def test_a_run_that_was_changed_while_its_thread_was_waited_for_is_left_al
     assert miscounted_threads(postgres_url) == []
 
 
-async def test_a_connection_that_breaks_under_a_lone_write_leaves_the_outcome_open(
+@pytest.fixture
+async def cable(postgres_url: str) -> AsyncIterator[Cable]:
+    async with cable_to(postgres_url) as cable:
+        yield cable
+
+
+async def test_what_was_stored_though_the_answer_was_lost_is_not_stored_twice(
+    cable: Cable, postgres_url: str
+) -> None:
+    """The statement is prepared before: the one answer that is lost is that of the commit."""
+    db = PostgresDatabase(cable.url, clock=SystemClock(), connections=2)
+    await db.write(threads.add, store.thread("thread_0"), last=True)
+    await db.write(messages.add_if_free, store.message("msg_0", "thread_0"))
+    await db.write(runs.add, store.run("run_0", "thread_0"), tokens_used=0, last=True)
+    cable.cut_at_next_answer()
+    await db.write(threads.add, store.thread(), last=True)
+    await db.write(messages.add_if_free, store.message("msg_1"))  # on a new connection: prepares
+    cable.cut_at_next_answer()
+    assert await db.write(messages.add_if_free, store.message("msg_2"))
+    await db.write(threads.add, store.thread("thread_2"), last=True)
+    assert await db.write(runs.add, store.run("run_1"), tokens_used=0, last=True)
+    cable.cut_at_next_answer()
+    assert await db.write(runs.add, store.run("run_2", "thread_2"), tokens_used=0, last=True)
+    await db.close()
+    rows = dump(postgres_url)
+    assert [row[1] for row in rows["threads"]] == ["thread_0", "thread_1", "thread_2"]
+    assert [row[1] for row in rows["messages"]] == ["msg_0", "msg_1", "msg_2"]
+    assert [row[1] for row in rows["runs"]] == ["run_0", "run_1", "run_2"]
+    assert miscounted_threads(postgres_url) == []
+
+
+async def test_what_was_not_stored_when_the_connection_broke_is_stored(
     db: PostgresDatabase, postgres: PostgresServer, postgres_url: str
 ) -> None:
     await db.write(threads.add, store.thread())
-    other: Database = PostgresDatabase(postgres_url, clock=SystemClock())
-    gate = Gate()
+    async with somebody_who_holds("thread_1", postgres_url):
+        adding = asyncio.ensure_future(db.write(messages.add_if_free, store.message()))
+        await until_somebody_waits(postgres_url)
+        postgres.cut_connections(postgres_url.rpartition("/")[2])
+        assert await adding
+    assert [row[1] for row in dump(postgres_url)["messages"]] == ["msg_1"]
+    assert miscounted_threads(postgres_url) == []
+
+
+async def test_who_decides_by_what_was_read_with_it_is_told_that_the_outcome_is_open(
+    db: PostgresDatabase, postgres: PostgresServer, postgres_url: str
+) -> None:
+    await db.write(_live)
+    async with somebody_who_holds("thread_1", postgres_url):
+        before, decision = _ending(store.run(status=RunStatus.IN_PROGRESS))
+        alone = replace(decision, writes=decision.writes[:1])
+        ending = asyncio.ensure_future(db.write(runs.apply, before, alone, NOW, last=True))
+        await until_somebody_waits(postgres_url)
+        postgres.cut_connections(postgres_url.rpartition("/")[2])
+        with pytest.raises(CommitUnknown):
+            await ending
+
+
+@asynccontextmanager
+async def somebody_who_holds(thread_id: str, url: str) -> AsyncIterator[None]:
+    """Have another process hold a thread until the end, or until its connection is cut."""
+    other, gate = PostgresDatabase(url, clock=SystemClock()), Gate()
 
     async def hold(tx: Transaction) -> None:
-        await threads.hold(tx, PROJECT, "thread_1")
+        await threads.hold(tx, PROJECT, thread_id)
         await gate.wait()
         raise ZeroDivisionError
 
     holding = asyncio.ensure_future(other.write(hold))
     await gate.reached.wait()
-    adding = asyncio.ensure_future(db.write(messages.add_if_free, store.message()))
-    await until_somebody_waits(postgres_url)
-    postgres.cut_connections(postgres_url.rpartition("/")[2])
-    with pytest.raises(CommitUnknown):
-        await adding
+    yield
     gate.opened.set()
     with pytest.raises(ZeroDivisionError):
         await holding
     await other.close()
-    assert await db.write(messages.add_if_free, store.message())

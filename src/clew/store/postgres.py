@@ -12,7 +12,7 @@ asyncpg was chosen by measurement: a transaction of four statements costs it 0.1
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -30,7 +30,7 @@ from clew.store.database import (
     T,
     Unstorable,
 )
-from clew.store.postgres_writes import composed
+from clew.store.postgres_writes import composed, inserted_row
 from clew.store.statement import Params, Row, Statement, Write
 
 _ATTEMPTS = 5
@@ -105,6 +105,9 @@ def _is_away(error: BaseException) -> bool:
     return isinstance(error, _AWAY) and not mistaken
 
 
+_Finish = Callable[[str, list[Any], str, str], Coroutine[Any, Any, Row | None]]
+
+
 class PostgresTransaction:
     """The store's transaction on one connection.
 
@@ -113,10 +116,12 @@ class PostgresTransaction:
     ``last`` is a transaction by itself.
     """
 
-    __slots__ = ("_connection", "begun", "done", "unsure")
+    __slots__ = ("_connection", "_finish", "begun", "done", "unsure")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, finish: "_Finish | None" = None) -> None:
         self._connection = connection
+        self._finish = finish
+        """Sees to the end of a write without BEGIN, under which the connection broke."""
         self.begun = False
         self.done = False
         """Whether all is written and committed, without BEGIN."""
@@ -158,7 +163,14 @@ class PostgresTransaction:
             await self.begin()
             return await self._written(text, values, guards)
         self.unsure = True
-        row = await self._written(text, values, guards)
+        try:
+            row = await self._written(text, values, guards)
+        except Exception as error:
+            new = inserted_row(guards, then)
+            if not _is_away(error) or self._finish is None or new is None:
+                raise
+            self._connection.terminate()
+            row = await self._finish(text, values, *new)
         self.unsure = False
         self.done = row is not None
         return row
@@ -251,7 +263,8 @@ class PostgresDatabase:
         while True:
             try:
                 async with self._pool.connection() as connection:
-                    return await _commit(connection, function, *args, **kwargs)
+                    transaction = PostgresTransaction(connection, self._finish)
+                    return await _commit(connection, transaction, function, *args, **kwargs)
             except _IN_THE_WAY as error:
                 attempts += 1
                 if attempts == _ATTEMPTS:
@@ -261,6 +274,32 @@ class PostgresDatabase:
                 raise Unstorable("a text holds the character NUL, which PostgreSQL cannot keep") from None
             except _ServerAway as away:
                 await self._wait_for_server(away, deadline)
+
+    async def _finish(self, text: str, values: list[Any], table: str, id: str) -> Row | None:
+        """Find out whether a statement has been committed that inserts a row, and run it if not.
+
+        The first attempt may still be under way. Of the two, one at most can be committed: their row has
+        the same id. On a connection of its own, for those of the pool may all be held by whoever asks this.
+
+        Raises:
+            StoreUnavailable: the server is away for too long.
+        """
+        deadline = self._clock.now() + self._patience
+        is_there = f"SELECT 1 FROM {table} WHERE id = $1"  # noqa: S608 - a table of ours
+        while True:
+            try:
+                connection = await connect(self.url)
+                try:
+                    if await connection.fetchval(is_there, id):
+                        return ()
+                    row: Row | None = await connection.fetchrow(text, *values)
+                    return () if row is None and await connection.fetchval(is_there, id) else row
+                finally:
+                    connection.terminate()
+            except asyncpg.UniqueViolationError:
+                return ()
+            except (*_AWAY, asyncpg.ReadOnlySQLTransactionError) as error:
+                await self._wait_for_server(_ServerAway(first_line(error)), deadline)
 
     async def fetch(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that reads with one statement: such a statement is a transaction of its own."""
@@ -325,14 +364,17 @@ class PostgresDatabase:
 
 
 async def _commit(
-    connection: Connection, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs
+    connection: Connection,
+    transaction: PostgresTransaction,
+    function: StoreFunction[P, T],
+    *args: P.args,
+    **kwargs: P.kwargs,
 ) -> T:
-    """Run a store function between BEGIN and COMMIT.
+    """Run a store function, and commit what it has begun.
 
     Raises:
         CommitUnknown: the connection broke at the commit.
     """
-    transaction = PostgresTransaction(connection)
     try:
         result = await function(transaction, *args, **kwargs)
     except asyncpg.ReadOnlySQLTransactionError as error:

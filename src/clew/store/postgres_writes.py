@@ -37,6 +37,16 @@ def composed(guards: Sequence[Write], then: Sequence[Write]) -> tuple[str, list[
     return sql, [params[number][name] for number, name in places]
 
 
+def inserted_row(guards: Sequence[Write], then: Sequence[Write]) -> tuple[str, str] | None:
+    """Return the table and the id of a row that they insert, if that it is there says all that they did."""
+    if any(guard.statement.selects for guard in guards):
+        return None
+    for statement, params in then:
+        if isinstance(statement.clause, Insert) and "id" in params:
+            return statement.table, params["id"]
+    return None
+
+
 def _compose(guards: tuple[Statement, ...], then: tuple[Statement, ...]) -> _Composed:
     parts: list[str] = []
     places: list[tuple[int, str]] = []
