@@ -52,7 +52,7 @@ def _about(text: str, **limits: Any) -> Meta:
     return Meta(description=text, **limits)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a server that its owner can choose; :func:`load` makes one."""
 
     host: Annotated[str, _about("address to listen on")] = "127.0.0.1"
@@ -81,7 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         _about(
             "begins the names of what is on the bus, so that installations can share it",
-            pattern="^[A-Za-z0-9_-]{1,32}$",
+            pattern=r"^[A-Za-z0-9_-]{1,32}\Z",
         ),
     ] = "clew"
     worker: Annotated[
@@ -127,7 +127,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
     project: Annotated[
         str,
-        _about("the project that the key belongs to", pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+        _about("the project that the key belongs to", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"),
     ] = "default"
     max_active_runs: Annotated[
         int, _about("runs that this process works on at once; more wait in line", ge=1)

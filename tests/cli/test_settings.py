@@ -73,6 +73,7 @@ def test_text_becomes_what_the_setting_is(
         ("daily_token_budget", "0", "must be a whole number from 1"),
         ("daily_token_budget", "some", "must be a whole number from 1"),
         ("project", "no spaces please", "must be text that matches ^[A-Za-z0-9]"),
+        ("project", "default\n", "must be text that matches ^[A-Za-z0-9]"),
         ("sqlite_synchronous", "OFF", "must be FULL or NORMAL"),
         ("api_key", 17, "must be text"),
         ("model_file", 17, "must be text"),

@@ -5,7 +5,6 @@ before it: nothing is left to chance.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -29,13 +28,6 @@ from tests.support.store import NOW, PROJECT, opened
 from tests.support.waiting import Gate, until_somebody_waits, watching
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def db(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
-    db = PostgresDatabase(postgres_url, clock=SystemClock())
-    yield db
-    await db.close()
 
 
 # --- one order in a thread -----------------------------------------------------------------------

@@ -33,13 +33,6 @@ pytestmark = pytest.mark.anyio
 THREAD = {"thread_id": "thread_1"}
 
 
-@pytest.fixture
-async def db(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
-    db = PostgresDatabase(postgres_url, clock=SystemClock())
-    yield db
-    await db.close()
-
-
 async def _live(tx: Transaction) -> None:
     await threads.add(tx, store.thread())
     await runs.add(tx, store.run(status=RunStatus.IN_PROGRESS))
@@ -293,6 +286,17 @@ async def test_what_was_stored_though_the_answer_was_lost_is_not_stored_twice(
     assert [row[1] for row in rows["messages"]] == ["msg_0", "msg_1", "msg_2"]
     assert [row[1] for row in rows["runs"]] == ["run_0", "run_1", "run_2"]
     assert miscounted_threads(postgres_url) == []
+
+
+async def test_nobody_is_told_that_nothing_was_stored_who_cannot_find_out(postgres_url: str) -> None:
+    async with cable_to(postgres_url) as cable:
+        db = PostgresDatabase(cable.url, clock=SystemClock(), patience=150)
+        await db.write(threads.add, store.thread("thread_0"), last=True)
+        cable.cut_for_good_at_next_answer()
+        with pytest.raises(CommitUnknown):
+            await db.write(threads.add, store.thread(), last=True)
+        await db.close()
+    assert len(dump(postgres_url)["threads"]) == 2
 
 
 async def test_what_was_not_stored_when_the_connection_broke_is_stored(

@@ -11,15 +11,22 @@ class Cable:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._cut_next = False
+        self._cut_next = self._for_good = False
         self.url = ""
 
     def cut_at_next_answer(self) -> None:
         """Lose the next thing that the server says, and the connection."""
         self._cut_next = True
 
+    def cut_for_good_at_next_answer(self) -> None:
+        """Lose the next thing that the server says, the connection, and every later one."""
+        self._cut_next = self._for_good = True
+
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Lead one client to the server."""
+        """Lead one client to the server, unless the cable was cut for good."""
+        if self._for_good and not self._cut_next:
+            writer.close()
+            return
         answers, asks = await asyncio.open_connection("127.0.0.1", self._port)
         ways = [asyncio.ensure_future(each) for each in (_pass(reader, asks), self._answer(answers, writer))]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)

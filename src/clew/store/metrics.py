@@ -18,19 +18,6 @@ from clew.store.tables import HAS_ENDED, IS_LIVE, runs, tool_calls
 
 _OK, _FAILED = "ok", "failed"
 
-OF_ENDED_RUNS = (
-    "ended_at",
-    "code",
-    "model",
-    "queue_ms",
-    "first_token_ms",
-    "total_ms",
-    "prompt_tokens",
-    "completion_tokens",
-    "cached_tokens",
-)
-"""The columns by which runs that are over are counted."""
-
 INSERT_CALL = Statement(
     insert(tool_calls), columns=["project", "run_id", "ended_at", "name", "outcome", "ms"]
 )

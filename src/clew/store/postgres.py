@@ -282,7 +282,7 @@ class PostgresDatabase:
         the same id. On a connection of its own, for those of the pool may all be held by whoever asks this.
 
         Raises:
-            StoreUnavailable: the server is away for too long.
+            CommitUnknown: the server is away for too long.
         """
         deadline = self._clock.now() + self._patience
         is_there = f"SELECT 1 FROM {table} WHERE id = $1"  # noqa: S608 - a table of ours
@@ -294,12 +294,16 @@ class PostgresDatabase:
                         return ()
                     row: Row | None = await connection.fetchrow(text, *values)
                     return () if row is None and await connection.fetchval(is_there, id) else row
+                except asyncpg.UniqueViolationError:
+                    if await connection.fetchval(is_there, id):
+                        return ()
+                    raise
                 finally:
                     connection.terminate()
-            except asyncpg.UniqueViolationError:
-                return ()
             except (*_AWAY, asyncpg.ReadOnlySQLTransactionError) as error:
-                await self._wait_for_server(_ServerAway(first_line(error)), deadline)
+                if self._clock.now() >= deadline:
+                    raise CommitUnknown("The connection broke while something was being stored.") from error
+                await self._clock.sleep(_PAUSE)
 
     async def fetch(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that reads with one statement: such a statement is a transaction of its own."""

@@ -14,7 +14,7 @@ from clew.store import budgets, line, messages, metrics, pages, steps, threads, 
 from clew.store.agents import AGENT
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Row, Statement, Transaction, Write, batches, constant, param
-from clew.store.tables import IS_LIVE, runs, takeovers, workers
+from clew.store.tables import COUNTED_BY, IS_LIVE, runs, takeovers, workers
 from clew.store.tables import threads as thread_rows
 
 _RUN = Mapper(runs, Run)
@@ -58,7 +58,7 @@ _UPDATE = update(runs).where(
 )
 _CHANGES = {**{name: param(name) for name in _CHANGING}, "version": runs.c.version + constant(1)}
 UPDATE_RUN = Statement(_UPDATE.values(_CHANGES))
-END_RUN = Statement(_UPDATE.values({**_CHANGES, **{name: param(name) for name in metrics.OF_ENDED_RUNS}}))
+END_RUN = Statement(_UPDATE.values({**_CHANGES, **{name: param(name) for name in ("ended_at", *COUNTED_BY)}}))
 HOLD_BY_ID = Statement(select(*_RUN.columns).where(runs.c.id == param("id")).with_for_update(key_share=True))
 HOLD_THREAD_OF_RUN = Statement(
     select(thread_rows.c.seq)
@@ -299,7 +299,7 @@ async def apply(
         released = await _let_line_go_on(tx, before.run, row, now)
         if after.config.token_allowance is not None:
             await budgets.count(tx, after.project, after.usage.total_tokens, now)
-    announced = bool(row[2]) and after.status != before.run.status
+    announced = bool(row[2]) and webhooks.event_of(before.run, after) is not None
     return Applied(decision.state.at_version(before.run.version + 1), released, announced)
 
 

@@ -116,7 +116,7 @@ class Transaction(Protocol):
         PostgreSQL makes one statement of them, which saves it and us most of their cost. Therefore:
 
         * A guard is an update of one row, or a select that locks one.
-        * The rest are inserts, or updates of rows that nothing else here touches. They don't see each
+        * The rest are inserts, or updates of rows that nothing else here changes. They don't see each
           other's rows, and of one table there is one insert at most: nothing says which comes first.
         * What a guard compares must stand in the row that it changes. Nothing else is sure to be as new.
 

@@ -24,6 +24,18 @@ from clew.core.states import LIVE
 
 metadata = MetaData()
 
+COUNTED_BY = (
+    "code",
+    "model",
+    "queue_ms",
+    "first_token_ms",
+    "total_ms",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+)
+"""The columns by which runs that are over are counted, besides ``ended_at`` and their status."""
+
 IS_HELD = text("held IS NOT NULL")
 """Waiting in the line of a busy thread."""
 
@@ -174,14 +186,7 @@ runs = Table(
         "project",
         "ended_at",
         "status",
-        "code",
-        "model",
-        "queue_ms",
-        "first_token_ms",
-        "total_ms",
-        "prompt_tokens",
-        "completion_tokens",
-        "cached_tokens",
+        *COUNTED_BY,
         sqlite_where=HAS_ENDED,
     ),
     # The thread lock once more, as it follows from the runs: the database itself refuses a second live run.

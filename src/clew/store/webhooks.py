@@ -179,13 +179,15 @@ async def remove(tx: Transaction, project: str, webhook_id: str) -> bool:
 # --- the outbox ------------------------------------------------------------------------------------
 
 
-def announcement(before: Run, after: Run, now: int) -> Write | None:
-    """Return what has a run's change told to the webhooks that want it.
-
-    None unless the run has ended, or waits for a client.
-    """
+def event_of(before: Run, after: Run) -> str | None:
+    """Return what webhooks are told of a run's change; None unless it has ended, or waits for a client."""
     event = f"run.{after.status}"
-    if after.status == before.status or event not in ENDINGS:
+    return event if after.status != before.status and event in ENDINGS else None
+
+
+def announcement(before: Run, after: Run, now: int) -> Write | None:
+    """Return what has a run's change told to the webhooks that want it, if it is one that they are told."""
+    if (event := event_of(before, after)) is None:
         return None
     row = {
         "project": after.project,

@@ -140,11 +140,12 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
         return await _insert_with_thread(tx, new, new.thread)
     if new.messages or new.wait:
         await threads.hold(tx, new.project, new.thread_id)
-    while True:
+    while True:  # once, if the thread is held; else until nobody has changed it since the look
         ground = await runs.ground(tx, new.project, new.thread_id, new.body.assistant_id)
         run = await _run(tx, new, ground)
+        place = None if run.held is None else run.held - 1  # a run waits right behind its messages
         for message in new.messages:
-            await messages.add(tx, replace(message, held=None if run.held is None else run.held - 1))
+            await messages.add(tx, replace(message, held=place))
         if await runs.add(tx, run, tokens_used=ground.tokens_used, last=True):
             return RunState(run)
 
