@@ -12,7 +12,8 @@ from bench.http1 import Connection
 from bench.processes import KEY, Site
 from bench.turns import run_body
 from clew.clock import SystemClock
-from clew.core.records import Message, Thread, text_part
+from clew.core.content import text_content
+from clew.core.records import Message, Thread
 from clew.store import messages, threads
 from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
@@ -54,7 +55,7 @@ async def _add(tx: Transaction, length: int, numbers: range) -> None:
             thread_id=seeded_thread(length),
             created_at=now,
             role="user" if number % 2 == 0 else "assistant",
-            content=[text_part(f"message {number} " + "x" * 200)],
+            content=[text_content(f"message {number} " + "x" * 200)],
             completed_at=now,
         )
         await messages.add(tx, message)

@@ -136,6 +136,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         _about("runs that may wait in that line; while it is full, new ones are refused (429)", ge=1),
     ] = 1000
+    server_tools: Annotated[
+        str,
+        _about(
+            "tools of Clew's own that agents may use, separated by commas: clew_clock, clew_calculator; "
+            "by default none"
+        ),
+    ] = ""
     outbound_allow: Annotated[
         str,
         _about(
@@ -147,6 +154,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["FULL", "NORMAL"],
         _about("NORMAL is faster, and a power cut may then lose the last commits"),
     ] = "FULL"
+
+    @property
+    def server_tool_kinds(self) -> tuple[str, ...]:
+        """The kinds of tools that ``server_tools`` names."""
+        return tuple(kind.strip() for kind in self.server_tools.split(",") if kind.strip())
 
     @property
     def on_postgres(self) -> bool:
@@ -292,11 +304,23 @@ def _absolute(value: Path) -> Path:
     return value.expanduser().absolute()
 
 
+SERVER_TOOLS = ("clew_calculator", "clew_clock")
+"""The kinds that ``server_tools`` may name."""
+
+
+def _server_tools(value: str) -> str:
+    unknown = sorted({kind.strip() for kind in value.split(",") if kind.strip()} - set(SERVER_TOOLS))
+    if unknown:
+        raise ValueError(f"there is no tool {', '.join(unknown)}; there are {', '.join(SERVER_TOOLS)}")
+    return value
+
+
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "bus_url": _nats,
     "database_url": _database,
     "model_url": _http,
     "data_dir": _absolute,
+    "server_tools": _server_tools,
 }
 
 

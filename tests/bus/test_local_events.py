@@ -1,18 +1,19 @@
 """Windows of live events: a reader is never told past what it has missed."""
 
 from clew.bus.local_events import LocalEvents
-from clew.core.journal import JUMP, Entry, TextPiece
+from clew.core.entries import Entry, EventKind, TextPiece
+from clew.core.journal import JUMP
 from tests.support import store
 
 RUN = "run_1"
 
 
-def _lasting(position: int, name: str = "run.in_progress") -> Entry:
-    return Entry(position, name, store.run())
+def _lasting(position: int, kind: EventKind = EventKind.RUN_IN_PROGRESS) -> Entry:
+    return Entry(position, kind, store.run())
 
 
 def _text(position: int, value: str) -> Entry:
-    return Entry(position, "message.delta", TextPiece("msg_1", value))
+    return Entry(position, EventKind.MESSAGE_DELTA, TextPiece("msg_1", value))
 
 
 def test_a_window_goes_on_where_it_ended() -> None:

@@ -14,7 +14,7 @@ import pytest
 from clew.bus.nats_bus import NatsBus
 from clew.bus.nats_link import Handler
 from clew.clock import SystemClock
-from clew.core.journal import ENDINGS, Entry, TextPiece
+from clew.core.entries import ENDINGS, Entry, TextPiece
 from clew.core.records import Message, Run
 from clew.engine.assemble import this_process
 from clew.engine.engine import Engine
@@ -27,9 +27,10 @@ from clew.store import agents, messages, runs, threads
 from clew.store.postgres import PostgresDatabase
 from clew.store.statement import Transaction
 from clew.testing.scripted_model import ScriptedModel
+from clew.tools.toolbox import Toolbox
 from tests.support import store
 from tests.support.nats import NatsServer
-from tests.support.store import PROJECT
+from tests.support.store import PROJECT, text_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -53,7 +54,9 @@ class Node:
         bus = NatsBus(nats.url, prefix=prefix, worker=process.id, limit=100 if works else 0)
         _lose_events(bus, drop)
         models = Models(RemoteModel(model.url, key=None, timeout=10, clock=clock), [])
-        self.engine = Engine(self.db, process=process, bus=bus, models=models, clock=clock, ids=ids)
+        self.engine = Engine(
+            self.db, process=process, bus=bus, models=models, toolbox=Toolbox({}), clock=clock, ids=ids
+        )
         self.services = Services(
             db=self.db,
             dispatch=self.engine.dispatch,
@@ -123,7 +126,7 @@ async def _read_to_the_end(node: Node, keys: RunKeys, chance: random.Random, cut
                 entries = await (follower.look() if silent else follower.read())
                 silent = False
                 told += entries
-                if follower.over or (entries and entries[-1].name in ENDINGS):
+                if follower.over or (entries and entries[-1].kind in ENDINGS):
                     return told
                 if not entries:
                     try:
@@ -148,7 +151,7 @@ def _shortened(entry: Entry, by: int) -> list[Entry]:
     return [
         Entry(
             entry.position,
-            entry.name,
+            entry.kind,
             TextPiece(piece.message_id, piece.value[:-by], piece.part, piece.first),
         )
     ]
@@ -162,10 +165,10 @@ def _check(told: list[Entry], said: str) -> None:
         assert entry.position == ends + 1, "there is a gap, or something came twice"
         ends = entry.end
     assert isinstance(told[-1].subject, Run)
-    assert told[-1].name == "run.completed"
+    assert told[-1].kind == "run.completed"
     assert "".join(e.subject.value for e in told if isinstance(e.subject, TextPiece)) == said
-    finished = [e.subject for e in told if isinstance(e.subject, Message) and e.name == "message.completed"]
-    assert [m.content[0]["text"]["value"] for m in finished] == [said]
+    finished = [e.subject for e in told if isinstance(e.subject, Message) and e.kind == "message.completed"]
+    assert [text_of(m) for m in finished] == [said]
 
 
 WORDS = [f"word{number} " for number in range(120)]

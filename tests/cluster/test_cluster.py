@@ -158,7 +158,7 @@ def test_the_runs_of_a_killed_worker_go_on_with_another(
     assert _numbers(told) == sorted(set(_numbers(told)), key=lambda number: number or 0)
     assert len(run.steps()) == 1
     one, two = (request.headers["idempotency-key"] for request in model.requests)
-    assert one != two
+    assert one == two, "the same request, made again"
     assert _takeovers(together, postgres) == [(run.id, 2, 1)]
 
 

@@ -12,23 +12,35 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from clew.core.events import (
+    CallEnded,
+    CallsStopped,
     CancelRequested,
     Event,
     ModelFailed,
     ModelReplied,
     ModelStopped,
-    OutputsSubmitted,
     PromptTooLong,
     Started,
+    Submitted,
     TimeIsUp,
+    Unstorable,
 )
-from clew.core.records import Call, Failure, RunConfig, Turn, Usage
+from clew.core.records import Call, Called, Failure, Item, Outcome, RunConfig, Said, Turn, Usage
+from clew.core.tools import ClockTool, FunctionDefinition, FunctionTool, Offer, Tool
 from tests.support.clock import START
 from tests.support.life import EXPIRY, OVER, Life
 
 OFFERED = ("turn", "look")
-NAMES = (*OFFERED, "fly")
-TOOLS: list[dict[str, Any]] = [{"type": "function", "function": {"name": name}} for name in OFFERED]
+OFFERS = {
+    "clock": Offer(kind="clew_clock", tool=2, function="clew_clock", repeatable=True),
+    "buy": Offer(kind="clew_clock", tool=2, function="clew_clock", repeatable=False),
+    "ask": Offer(kind="clew_clock", tool=2, function="clew_clock", repeatable=True, approval=True),
+}
+NAMES = (*OFFERED, "fly", *OFFERS)
+TOOLS: list[Tool] = [
+    *(FunctionTool(function=FunctionDefinition(name=name)) for name in OFFERED),
+    ClockTool(),
+]
 ENOUGH = (None, None, 1, 40, 100)
 
 
@@ -40,18 +52,29 @@ def _turn(
     usage: Usage | None = None,
     refusal: str | None = None,
 ) -> Turn:
+    step_id = f"step_{number}_called"
     calls = tuple(
-        Call(id=f"call_{number}_{index}", name=name, arguments="{}") for index, name in enumerate(names)
+        Call(
+            id=f"call_{number}_{index}",
+            project="alpha",
+            created_at=START,
+            run_id="run_1",
+            step_id=step_id,
+            turn=number,
+            index=index,
+            name=name,
+            arguments="{}",
+        )
+        for index, name in enumerate(names)
     )
+    said = Said(message_id=f"msg_{number}", step_id=f"step_{number}_said", text=text, refusal=refusal)
+    items: list[Item] = [said] if text is not None or refusal is not None else []
+    items += [Called(step_id=step_id, calls=calls)] if calls else []
     return Turn(
         number=number,
-        message_id=f"msg_{number}",
-        message_step_id=f"step_{number}_said",
-        tools_step_id=f"step_{number}_called",
         started_at=START,
-        text=text,
-        refusal=refusal,
-        calls=calls,
+        blank=Said(message_id=said.message_id, step_id=said.step_id),
+        items=tuple(items),
         finish_reason=finish_reason,
         usage=usage or Usage(),
     )
@@ -67,7 +90,11 @@ class AnyLife(RuleBasedStateMachine):
     @initialize(prompt=st.sampled_from(ENOUGH), completion=st.sampled_from(ENOUGH))
     def create(self, prompt: int | None, completion: int | None) -> None:
         config = RunConfig(
-            model="scripted", tools=TOOLS, max_prompt_tokens=prompt, max_completion_tokens=completion
+            model="scripted",
+            tools=TOOLS,
+            offers=OFFERS,
+            max_prompt_tokens=prompt,
+            max_completion_tokens=completion,
         )
         self.life = Life(config, START)
 
@@ -86,7 +113,7 @@ class AnyLife(RuleBasedStateMachine):
     @precondition(lambda self: self._calling)
     @rule(
         text=st.none() | st.text(min_size=1, max_size=3),
-        names=st.lists(st.sampled_from(NAMES), max_size=3).map(tuple),
+        names=st.lists(st.sampled_from(NAMES), max_size=12).map(tuple),
         reason=st.sampled_from(["stop", "stop", "stop", "length", "content_filter"]),
         prompt=st.integers(0, 60),
         completion=st.integers(0, 60),
@@ -123,7 +150,35 @@ class AnyLife(RuleBasedStateMachine):
         right = st.permutations(calls)
         wrong = st.lists(st.sampled_from([*calls, "call_foreign", ""]), max_size=4)
         chosen = data.draw(st.one_of(right, right, wrong))
-        self.life.happen(OutputsSubmitted(tuple((call, f"output of {call}") for call in chosen)))
+        self.life.happen(Submitted(outputs=tuple((call, f"output of {call}") for call in chosen)))
+
+    @rule(data=st.data())
+    def a_person_decides(self, data: st.DataObject) -> None:
+        calls = self.life.open_calls
+        chosen = data.draw(st.one_of(st.permutations(calls), st.just(calls[1:])))
+        answers = data.draw(st.lists(st.booleans(), min_size=len(chosen), max_size=len(chosen)))
+        self.life.happen(Submitted(approvals=tuple(zip(chosen, answers, strict=True))))
+
+    @precondition(lambda self: bool(self.life.at_work))
+    @rule(data=st.data())
+    def a_call_ends(self, data: st.DataObject) -> None:
+        call = data.draw(st.sampled_from(self.life.at_work))
+        self.life.happen(CallEnded(call, Outcome(output="noon")))
+
+    @precondition(lambda self: bool(self.life.at_work))
+    @rule()
+    def calls_are_stopped(self) -> None:
+        self.life.happen(CallsStopped())
+
+    @precondition(lambda self: self.life.status == "in_progress")
+    @rule()
+    def nothing_can_be_stored(self) -> None:
+        self.life.happen(Unstorable(Failure("server_error", "It can't be stored.")))
+
+    @precondition(lambda self: self.life.status == "in_progress")
+    @rule()
+    def a_worker_breaks_off(self) -> None:
+        self.life.break_off()
 
     @rule()
     def a_client_cancels(self) -> None:
@@ -154,9 +209,16 @@ def _something(life: Life, number: int, chance: random.Random) -> Event:
     if life.status == "requires_action":
         calls = life.open_calls
         chance.shuffle(calls)
-        right = OutputsSubmitted(tuple((call, "done") for call in calls))
-        wrong = OutputsSubmitted(right.outputs[1:])
+        if life.calls_in("waits_for_approval"):
+            right = Submitted(approvals=tuple((call, chance.random() < 0.7) for call in calls))
+            wrong = Submitted(approvals=right.approvals[1:])
+        else:
+            right = Submitted(outputs=tuple((call, "done") for call in calls))
+            wrong = Submitted(outputs=right.outputs[1:])
         return chance.choice([right] * 20 + [wrong, *clients])
+    if life.at_work:
+        ended = CallEnded(chance.choice(life.at_work), Outcome(output="noon"))
+        return chance.choice([ended] * 20 + [CallsStopped(), *clients])
     if not life.calling:
         return chance.choice(clients)
     names = tuple(chance.choices(NAMES, k=chance.randint(0, 3)))
@@ -173,10 +235,14 @@ def test_thousands_of_lives_keep_the_rules_and_meet_every_end(seed: int) -> None
     for _ in range(1000):
         prompt, completion = chance.choice(ENOUGH), chance.choice(ENOUGH)
         config = RunConfig(
-            model="scripted", tools=TOOLS, max_prompt_tokens=prompt, max_completion_tokens=completion
+            model="scripted",
+            tools=TOOLS,
+            offers=OFFERS,
+            max_prompt_tokens=prompt,
+            max_completion_tokens=completion,
         )
         life = Life(config, START)
-        for number in range(40):
+        for number in range(60):
             if life.status in OVER:
                 break
             life.happen(_something(life, number, chance))

@@ -7,23 +7,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from clew.core.decide import decide
-from clew.core.decisions import AddMessage, AddStep, Refused, RunState, SaveStep
+from clew.core.decide import MOST_ATTEMPTS, decide
+from clew.core.decisions import AddMessage, AddStep, Refused, RunState, SaveCall, SaveStep
+from clew.core.entries import CallOutput, CallPiece, Entry, TextPiece, trimmed
 from clew.core.events import (
+    CallEnded,
+    CallsStopped,
     CancelRequested,
     Event,
     ModelFailed,
     ModelReplied,
     ModelStopped,
-    OutputsSubmitted,
     Started,
+    Submitted,
     TimeIsUp,
 )
-from clew.core.journal import JUMP, CallPiece, Entry, TextPiece, journal, trimmed
-from clew.core.records import Call, Failure, Message, Run, RunConfig, Step, Turn, Usage
-from clew.core.states import RunStatus
+from clew.core.journal import JUMP, journal
+from clew.core.records import Call, Called, Failure, Message, Outcome, Run, RunConfig, Said, Step, Turn, Usage
+from clew.core.states import CallResult, CallState, RunStatus, WaitsFor
+from clew.core.tools import ClockTool, FunctionDefinition, FunctionTool, Offer, Tool
 
-TOOL = {"type": "function", "function": {"name": "known"}}
+TOOLS: list[Tool] = [FunctionTool(function=FunctionDefinition(name="known")), ClockTool()]
+OFFERS = {
+    "repeatable": Offer(kind="clew_clock", tool=1, function="clew_clock", repeatable=True),
+    "once": Offer(kind="clew_clock", tool=1, function="clew_clock", repeatable=False),
+    "asked": Offer(kind="clew_clock", tool=1, function="clew_clock", repeatable=True, approval=True),
+}
+NAMES = ["known", "unknown", *OFFERS]
 
 
 @dataclass
@@ -46,23 +56,36 @@ class Rows:
             match write:
                 case AddMessage(message):
                     self.messages[message.id] = message
-                case AddStep(step) | SaveStep(step):
+                case AddStep(step):
                     self.steps[step.id] = step
+                case SaveStep(step):
+                    self.steps[step.id] = replace(step, calls=self.steps[step.id].calls)
+                case SaveCall(call):
+                    self._save(call)
         self.state = decision.state
+        assert self.state.open_step is None or self.state.open_step == self.steps[self.state.open_step.id]
+        assert (self.state.open_step is None) == (self.state.run.open_step is None)
+
+    def _save(self, call: Call) -> None:
+        step = self.steps[call.step_id]
+        calls = [call if each.id == call.id else each for each in step.calls]
+        self.steps[step.id] = replace(step, calls=calls)
 
     def take_over(self) -> None:
         """Another worker claims the run: what the former one may have said is skipped."""
         run = self.state.run
-        at_work = run.status == RunStatus.IN_PROGRESS
-        if at_work or (run.status == RunStatus.CANCELLING and self.state.waiting is None):
-            self.state = RunState(replace(run, position=run.position + JUMP), self.state.waiting)
+        at_work = run.status in (RunStatus.IN_PROGRESS, RunStatus.CANCELLING) and run.begun_at is not None
+        if at_work and self.state.open_step is None:
+            run = replace(run, position=run.position + JUMP)
+        attempts = min(run.attempts + 1, MOST_ATTEMPTS - 1) if run.status == RunStatus.IN_PROGRESS else 0
+        self.state = RunState(replace(run, attempts=attempts), self.state.open_step)
 
     def journal(self) -> list[Entry]:
         return journal(self.state.run, list(self.steps.values()), list(self.messages.values()))
 
 
 def new_rows(*, parallel: bool = True) -> Rows:
-    config = RunConfig(model="m", tools=[TOOL], parallel_tool_calls=parallel)
+    config = RunConfig(model="m", tools=list(TOOLS), offers=OFFERS, parallel_tool_calls=parallel)
     run = Run(
         id="run_1",
         project="p",
@@ -77,13 +100,24 @@ def new_rows(*, parallel: bool = True) -> Rows:
 
 
 texts = st.none() | st.text(min_size=1, max_size=6)
-calls = st.lists(st.tuples(st.sampled_from(["known", "unknown"]), st.text(max_size=5)), max_size=3)
-turns = st.tuples(texts, texts, calls, st.sampled_from(["stop", "length", "content_filter"]))
+calls = st.lists(st.tuples(st.sampled_from(NAMES), st.text(max_size=5)), max_size=12)
+said = st.tuples(texts, texts).filter(any)
+items = st.one_of(
+    st.lists(said, max_size=1),
+    st.tuples(calls.filter(bool)).map(list),
+    st.tuples(said, calls.filter(bool)).map(list),
+    st.tuples(calls.filter(bool), said).map(list),
+    st.tuples(said, calls.filter(bool), said).map(list),
+)
+turns = st.tuples(items, st.sampled_from(["stop", "stop", "stop", "length", "content_filter"]))
 actions = st.one_of(
     st.tuples(st.just("start"), st.none()),
     st.tuples(st.just("reply"), turns),
     st.tuples(st.just("fail"), turns),
-    st.tuples(st.just("submit"), st.none()),
+    st.tuples(st.just("submit"), st.booleans()),
+    st.tuples(st.just("submit"), st.booleans()),
+    st.tuples(st.just("end a call"), st.integers(0, 7)),
+    st.tuples(st.just("end a call"), st.integers(0, 7)),
     st.tuples(st.just("cancel"), st.none()),
     st.tuples(st.just("stop"), turns),
     st.tuples(st.just("take over"), st.none()),
@@ -91,31 +125,52 @@ actions = st.one_of(
 )
 
 
-def turn_of(run: Run, drawn: tuple[str | None, str | None, list[tuple[str, str]], str], now: int) -> Turn:
-    text, refusal, called, reason = drawn
+def turn_of(run: Run, drawn: tuple[list[object], str], now: int) -> Turn:
+    brought, reason = drawn
     number = run.turns + 1
     return Turn(
         number=number,
-        message_id=f"msg_{number}",
-        message_step_id=f"step_{number}m",
-        tools_step_id=f"step_{number}t",
         started_at=now,
-        text=text,
-        refusal=refusal,
-        calls=tuple(
-            Call(id=f"call_{number}_{index}", name=name, arguments=arguments)
-            for index, (name, arguments) in enumerate(called)
-        ),
+        blank=Said(message_id=f"msg_{number}_0", step_id=f"step_{number}_0"),
+        items=tuple(_item(number, index, each) for index, each in enumerate(brought)),
         finish_reason=reason,
         usage=Usage(prompt_tokens=1, completion_tokens=2),
     )
 
 
+def _item(number: int, index: int, drawn: object) -> Said | Called:
+    if isinstance(drawn, tuple):
+        text, refusal = drawn
+        return Said(
+            message_id=f"msg_{number}_{index}", step_id=f"step_{number}_{index}", text=text, refusal=refusal
+        )
+    assert isinstance(drawn, list)
+    step_id = f"step_{number}_calls"
+    return Called(
+        step_id=step_id,
+        calls=tuple(
+            Call(
+                id=f"call_{number}_{place}",
+                project="p",
+                created_at=0,
+                run_id="run_1",
+                step_id=step_id,
+                turn=number,
+                index=place,
+                name=name,
+                arguments=arguments,
+                kind=OFFERS[name].kind if name in OFFERS else "function",
+            )
+            for place, (name, arguments) in enumerate(drawn)
+        ),
+    )
+
+
 def perform(rows: Rows, action: str, drawn: object, now: int) -> None:
     """Let one thing happen, if it can happen to the run as it is."""
-    run = rows.state.run
-    working = run.status in (RunStatus.IN_PROGRESS, RunStatus.CANCELLING) and rows.state.waiting is None
-    if action in ("reply", "fail", "stop") and not (working and run.starts):
+    run, step = rows.state.run, rows.state.open_step
+    working = run.status in (RunStatus.IN_PROGRESS, RunStatus.CANCELLING) and run.begun_at is not None
+    if action in ("reply", "fail", "stop") and (not working or step is not None):
         return
     match action:
         case "start":
@@ -128,16 +183,47 @@ def perform(rows: Rows, action: str, drawn: object, now: int) -> None:
         case "fail":
             turn = turn_of(run, drawn, now)  # type: ignore[arg-type]
             rows.apply(ModelFailed(turn, Failure("server_error", "broken")), now)
-        case "stop":
+        case "stop" if step is None:
             rows.apply(ModelStopped(turn_of(run, drawn, now)), now)  # type: ignore[arg-type]
+        case "stop":
+            rows.apply(CallsStopped(), now)
+        case "end a call":
+            _end_a_call(rows, drawn, now)
         case "submit":
-            waiting = rows.state.waiting
-            ids = [call.id for call in waiting.calls if call.output is None] if waiting else []
-            rows.apply(OutputsSubmitted(tuple((call_id, "out") for call_id in ids)), now)
+            _submit(rows, drawn is True, now)
         case "cancel":
             rows.apply(CancelRequested(), now)
         case "expire":
             rows.apply(TimeIsUp(), 601_000)
+
+
+def _end_a_call(rows: Rows, drawn: object, now: int) -> None:
+    step = rows.state.open_step
+    at_work = [call for call in step.calls if call.state == CallState.AT_WORK] if step else []
+    if at_work and isinstance(drawn, int):
+        call = at_work[drawn % len(at_work)]
+        result = CallResult.FAILED if drawn % 2 else CallResult.OK
+        rows.apply(CallEnded(call.id, Outcome(output=f"out of {call.id}", result=result)), now)
+
+
+def _submit(rows: Rows, approve: bool, now: int) -> None:
+    step = rows.state.open_step
+    if step is None:
+        rows.apply(Submitted(), now)
+        return
+    if rows.state.run.waits_for == WaitsFor.APPROVAL:
+        waiting = [call for call in step.calls if call.state == CallState.WAITS_FOR_APPROVAL]
+        decided = tuple((call.id, approve or index > 0) for index, call in enumerate(waiting))
+        rows.apply(Submitted(approvals=decided), now)
+    else:
+        waiting = [call for call in step.calls if call.state == CallState.WAITS_FOR_CLIENT]
+        rows.apply(Submitted(outputs=tuple((call.id, "out") for call in waiting)), now)
+
+
+_ASKED = {
+    WaitsFor.APPROVAL: CallState.WAITS_FOR_APPROVAL,
+    WaitsFor.CLIENT: CallState.WAITS_FOR_CLIENT,
+}
 
 
 def outline(entries: list[Entry]) -> list[tuple[object, ...]]:
@@ -149,17 +235,28 @@ def outline(entries: list[Entry]) -> list[tuple[object, ...]]:
             case TextPiece():
                 about: tuple[object, ...] = (subject.message_id, subject.value, subject.refusal)
             case CallPiece():
-                about = (subject.step_id, subject.index, subject.id, subject.name, subject.arguments)
+                about = (
+                    *(subject.step_id, subject.index, subject.id, subject.name),
+                    *(subject.arguments, subject.kind),
+                )
+            case CallOutput():
+                about = (subject.call_id, subject.index, subject.kind, subject.output)
+            case Run(status=RunStatus.REQUIRES_ACTION):
+                assert entry.open_step is not None
+                assert subject.waits_for is not None
+                state = _ASKED[subject.waits_for]
+                asked = [call.id for call in entry.open_step.calls if call.state == state]
+                about = (subject.id, str(subject.status), str(subject.waits_for), subject.started_at, asked)
             case Run() | Step() | Message():
                 about = (subject.id, str(subject.status))
             case _:
                 about = ()
-        told.append((entry.position, entry.name, *about))
+        told.append((entry.position, str(entry.kind), *about))
     return told
 
 
 @settings(max_examples=1500, deadline=None, derandomize=True)
-@given(st.lists(actions, max_size=14))
+@given(st.lists(actions, max_size=20))
 def test_the_rows_tell_what_was_published(script: list[tuple[str, object]]) -> None:
     rows = new_rows()
     opening = journal(rows.state.run, (), ())
@@ -178,11 +275,11 @@ def test_a_reader_may_stop_and_go_on_anywhere(script: list[tuple[str, object]], 
     cut = data.draw(st.integers(0, max(1, whole[-1].end % JUMP)))
     before = [entry for entry in whole if entry.end <= cut]
     after = [left for entry in whole if (left := trimmed(entry, cut)) is not None]
-    assert said(before, cut, whole) + said(after, None, whole) == said(whole, None, whole)
+    assert heard(before, cut, whole) + heard(after, None, whole) == heard(whole, None, whole)
     assert all(entry.position > cut for entry in after)
 
 
-def said(entries: list[Entry], cut: int | None, whole: list[Entry]) -> str:
+def heard(entries: list[Entry], cut: int | None, whole: list[Entry]) -> str:
     """Return all text and arguments in a list of events, with the cut-off part of a split one."""
     text = "".join(_text(entry) for entry in entries)
     if cut is not None:
@@ -203,18 +300,26 @@ def _text(entry: Entry) -> str:
 def test_positions_follow_each_other_without_a_gap() -> None:
     rows = new_rows()
     rows.apply(Started(), 2000)
-    rows.apply(ModelReplied(turn_of(rows.state.run, ("Hello", None, [("known", "{}")], "stop"), 2001)), 2001)
-    rows.apply(OutputsSubmitted((("call_1_0", "12:00"),)), 2002)
-    rows.apply(Started(), 2003)
-    rows.apply(ModelReplied(turn_of(rows.state.run, ("It is noon.", None, [], "stop"), 2004)), 2004)
+    calls = [("known", "{}"), ("repeatable", "{}"), ("asked", "{}")]
+    rows.apply(ModelReplied(turn_of(rows.state.run, ([("Hello", None), calls], "stop"), 2001)), 2001)
+    rows.apply(CallEnded("call_1_1", Outcome(output="noon")), 2002)
+    rows.apply(Submitted(approvals=(("call_1_2", True),)), 2003)
+    rows.apply(Started(), 2004)
+    rows.apply(CallEnded("call_1_2", Outcome(output="12:00")), 2005)
+    rows.apply(Submitted(outputs=(("call_1_0", "12"),)), 2006)
+    rows.apply(Started(), 2007)
+    rows.apply(ModelReplied(turn_of(rows.state.run, ([("It is noon.", None)], "stop"), 2008)), 2008)
     entries = rows.journal()
     assert entries[0].position == 1
     assert all(after.position == before.end + 1 for before, after in pairwise(entries))
     assert entries[-1].end == rows.state.run.position
     assert [
-        entry.name for entry in entries if entry.name.startswith("run.") and ".step." not in entry.name
+        entry.kind for entry in entries if entry.kind.startswith("run.") and ".step." not in entry.kind
     ] == [
         "run.created",
+        "run.queued",
+        "run.in_progress",
+        "run.requires_action",
         "run.queued",
         "run.in_progress",
         "run.requires_action",

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from clew.core.decide import decide
 from clew.core.decisions import Decision, RunState
-from clew.core.events import CancelRequested, ModelReplied, OutputsSubmitted, Started
-from clew.core.records import Call, Run, Turn
-from clew.core.states import RunStatus
+from clew.core.events import CancelRequested, ModelReplied, Started, Submitted
+from clew.core.records import Run, Wait
+from clew.core.states import RunStatus, WaitsFor
 from clew.http.follower import RunKeys
 from clew.http.handlers.runs import _transition
 from clew.store import messages, runs, steps, threads
@@ -80,7 +80,7 @@ async def _at_work(db: Database) -> RunState:
 
     async def add(tx: Transaction) -> None:
         await threads.add(tx, store.thread())
-        await runs.add(tx, store.run(status=RunStatus.IN_PROGRESS, started_at=NOW, starts=1, position=3))
+        await runs.add(tx, store.run(status=RunStatus.IN_PROGRESS, started_at=NOW, begun_at=NOW, position=3))
 
     await db.write(add)
     owned = await db.write(runs.claim, "run_1", "worker_1", NOW)
@@ -96,30 +96,23 @@ async def _parked(db: Database) -> None:
         await runs.add(
             tx,
             store.run(
-                status=RunStatus.REQUIRES_ACTION, started_at=NOW, starts=1, position=9, expires_at=LATE
+                status=RunStatus.REQUIRES_ACTION,
+                started_at=NOW,
+                begun_at=NOW,
+                waits_for=WaitsFor.CLIENT,
+                open_step="step_1",
+                waits=[Wait(WaitsFor.CLIENT, "step_1", NOW, 9)],
+                position=9,
+                expires_at=LATE,
             ),
         )
-        await store.add_step(
-            tx, store.step(calls=[Call(id="call_1", name="look", arguments="{}")], waited=True)
-        )
+        await store.add_step(tx, store.step(calls=[store.call()]))
 
     await db.write(add)
 
 
-def _turn() -> Turn:
-    return Turn(
-        number=1,
-        message_id="msg_1",
-        message_step_id="step_m",
-        tools_step_id="step_t",
-        started_at=NOW,
-        text="Done.",
-        finish_reason="stop",
-    )
-
-
 def _completes(owned: RunState) -> Work:
-    decision: Decision = decide(owned, ModelReplied(_turn()), NOW + 1)
+    decision: Decision = decide(owned, ModelReplied(store.turn(text="Done.", finish_reason="stop")), NOW + 1)
     return lambda tx: runs.apply(tx, owned, decision, NOW + 1)
 
 
@@ -128,12 +121,12 @@ def _cancels(tx: Transaction) -> Coroutine[Any, Any, Any]:
 
 
 def _submits(now: int) -> Work:
-    event = OutputsSubmitted((("call_1", "a wall"),))
+    event = Submitted(outputs=(("call_1", "a wall"),))
     return lambda tx: _transition(tx, KEYS, event, now, None)
 
 
-def _claims(worker: str) -> Work:
-    return lambda tx: runs.claim(tx, "run_1", worker, NOW + 1)
+def _claims(worker: str, after: int = 1) -> Work:
+    return lambda tx: runs.claim(tx, "run_1", worker, NOW + after)
 
 
 async def _expires(tx: Transaction) -> Any:
@@ -162,7 +155,7 @@ async def test_an_end_that_comes_after_a_cancellation_is_decided_anew(db: Databa
     _, changed = await _race(db, _cancels, _completes(owned))
     assert isinstance(changed, runs.Changed)
     newest = await db.read(runs.reload, "run_1", owned.run.epoch)
-    decision = decide(newest, ModelReplied(_turn()), NOW + 2)
+    decision = decide(newest, ModelReplied(store.turn(text="Done.", finish_reason="stop")), NOW + 2)
     applied = await db.write(runs.apply, newest, decision, NOW + 2)
     assert applied.state.run.status == "cancelled"
     (message,) = await db.read(messages.of_run, "run_1")
@@ -201,7 +194,7 @@ async def test_a_takeover_during_a_cancellation_ends_the_run(db: Database) -> No
 
 async def test_of_two_takeovers_the_later_one_owns_the_run(db: Database) -> None:
     await _at_work(db)
-    second, third = await _race(db, _claims("worker_2"), _claims("worker_3"))
+    second, third = await _race(db, _claims("worker_2"), _claims("worker_3", after=60_000))
     assert third.run.epoch == second.run.epoch + 1
     _, lost = await _race(db, _completes(third), _completes(second))
     assert isinstance(lost, runs.ClaimLost)

@@ -16,8 +16,9 @@ from clew.bus.local_dispatch import LocalDispatch
 from clew.bus.local_events import LocalEvents
 from clew.core.decide import decide
 from clew.core.decisions import Decision, RunState
+from clew.core.entries import Entry
 from clew.core.events import ModelReplied, Started
-from clew.core.journal import Entry, journal
+from clew.core.journal import journal
 from clew.core.records import Usage
 from clew.core.states import RunStatus
 from clew.engine.recorder import TurnRecorder
@@ -120,7 +121,7 @@ class House:
         lasting = journal(
             run, await self.db.read(steps.of_run, run.id), await self.db.read(messages.of_run, run.id)
         )
-        assert self.told[-1].name == "run.completed"
+        assert self.told[-1].kind == "run.completed"
         assert list(check_stream(_frames(self.told), _frames(lasting))) == []
 
 

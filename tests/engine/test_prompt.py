@@ -1,5 +1,6 @@
 """What the model is asked, as a pure function of a thread, a run and its own turns."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from clew.core.content import ImageUrlContent, ImageUrlValue, RefusalContent, text_content
 from clew.core.decisions import CallModel
-from clew.core.records import Call, Message, Run, RunConfig, Usage, text_part
+from clew.core.records import Message, Run, RunConfig, Usage
+from clew.core.tools import FunctionDefinition, FunctionTool
 from clew.engine import prompt
 from clew.engine.prompt import DoesNotFit
 from tests.support import store
@@ -21,11 +24,12 @@ def _run(**config: Any) -> Run:
 
 
 def _said(text: str, role: Any = "user") -> Message:
-    return store.message(f"msg_{text[:20]}", role=role, content=[text_part(text)])
+    return store.message(f"msg_{text[:20]}", role=role, content=[text_content(text)])
 
 
 def _build(run: Run, *history: Message, call: CallModel = UNLIMITED, context: int | None = None) -> Any:
-    return prompt.build(run, "scripted", [prompt.said(each) for each in history], [], [], call, context)
+    told = [prompt.told(each) for each in history]
+    return prompt.build(run, "scripted", told, [], [], call, context).request
 
 
 def _contents(run: Run, *history: Message, **more: Any) -> list[Any]:
@@ -56,8 +60,9 @@ def test_a_zero_is_not_a_default() -> None:
 
 def test_text_parts_are_joined_and_images_keep_their_place() -> None:
     image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "auto"}}
-    words = replace(_said("a"), content=[text_part("one"), text_part("two")])
-    picture = replace(_said("b"), content=[text_part("see"), image, text_part("there")])
+    shown = ImageUrlContent(ImageUrlValue("https://example.org/a.png"))
+    words = replace(_said("a"), content=[text_content("one"), text_content("two")])
+    picture = replace(_said("b"), content=[text_content("see"), shown, text_content("there")])
     assert _contents(_run(), words, picture) == [
         "one\ntwo",
         [{"type": "text", "text": "see"}, image, {"type": "text", "text": "there"}],
@@ -65,7 +70,7 @@ def test_text_parts_are_joined_and_images_keep_their_place() -> None:
 
 
 def test_a_refusal_is_told_as_what_was_said() -> None:
-    refused = replace(_said("a", "assistant"), content=[{"type": "refusal", "refusal": "I won't."}])
+    refused = replace(_said("a", "assistant"), content=[RefusalContent("I won't.")])
     assert _contents(_run(), refused) == ["I won't."]
 
 
@@ -76,15 +81,16 @@ def test_metadata_is_never_told() -> None:
 
 
 def test_a_runs_own_turns_follow_the_thread_with_each_call_answered() -> None:
-    calls = [Call(id=f"call_{n}", name="look", arguments="{}", output=f"wall {n}") for n in (1, 2)]
+    calls = [store.call(f"call_{n}", model_id=f"theirs_{n}", output=f"wall {n}") for n in (1, 2)]
     steps = [
         store.step("step_1", type="message_creation", message_id="msg_own", turn=1),
         store.step("step_2", calls=calls, turn=1),
-        store.step("step_3", calls=[replace(calls[0], id="call_3", output="")], turn=2),
+        store.step("step_3", calls=[store.call("call_3", output="")], turn=2),
     ]
     own = replace(_said("Let me see.", "assistant"), id="msg_own", run_id="run_1")
     run = replace(_run(), turns=2, usage=Usage(prompt_tokens=5))
-    request = prompt.build(run, "scripted", [prompt.said(_said("Go."))], steps, [own], UNLIMITED, None)
+    told_before = [prompt.told(_said("Go."))]
+    request = prompt.build(run, "scripted", told_before, steps, [own], UNLIMITED, None).request
     told = list(request.messages)
     assert [message["role"] for message in told] == [
         "user",
@@ -95,25 +101,66 @@ def test_a_runs_own_turns_follow_the_thread_with_each_call_answered() -> None:
         "tool",
     ]
     assert told[1]["content"] == "Let me see."
-    assert [call["id"] for call in told[1]["tool_calls"]] == ["call_1", "call_2"]
+    assert [call["id"] for call in told[1]["tool_calls"]] == ["theirs_1", "theirs_2"]
     assert told[1]["tool_calls"][0]["function"] == {"name": "look", "arguments": "{}"}
-    assert told[2] == {"role": "tool", "tool_call_id": "call_1", "content": "wall 1"}
+    assert told[2] == {"role": "tool", "tool_call_id": "theirs_1", "content": "wall 1"}
     assert told[4]["content"] is None
-    assert told[5] == {"role": "tool", "tool_call_id": "call_3", "content": ""}
+    made = told[4]["tool_calls"][0]["id"]
+    assert re.fullmatch(r"[a-z0-9]{9}", made), "a call to which the model gave no id gets one that all take"
+    assert told[5] == {"role": "tool", "tool_call_id": made, "content": ""}
+
+
+def test_what_a_turn_said_after_its_calls_is_told_with_what_it_said_before() -> None:
+    steps = [
+        store.step("step_1", type="message_creation", message_id="msg_one"),
+        store.step("step_2", calls=[store.call(output="wall")]),
+        store.step("step_3", type="message_creation", message_id="msg_two"),
+    ]
+    said = {"msg_one": "So.", "msg_two": "Then."}
+    own = [replace(_said(text, "assistant"), id=id) for id, text in said.items()]
+    told = prompt.build(replace(_run(), turns=1), "scripted", [], steps, own, UNLIMITED, None)
+    assert [message["content"] for message in told.request.messages] == ["So.\nThen.", "wall"]
+
+
+@pytest.mark.parametrize("size", [32 * 1024 - 1, 32 * 1024, 32 * 1024 + 1, 200_000])
+def test_an_output_that_is_too_long_is_cut_and_the_cut_is_said(size: int) -> None:
+    told = prompt.told_output(store.call(output="é" * size))
+    most = prompt.MOST_OUTPUT
+    if 2 * size <= most:
+        assert told == "é" * size
+    else:
+        assert told == "é" * (most // 2) + f"\n[cut: {2 * size - most} of {2 * size} bytes left out]"
 
 
 @pytest.mark.parametrize(("turns", "expected"), [(0, "required"), (1, None), (2, None)])
 def test_a_forced_call_is_forced_on_the_first_turn_only(turns: int, expected: str | None) -> None:
-    tool = {"type": "function", "function": {"name": "look"}}
+    tool = FunctionTool(function=FunctionDefinition(name="look"))
     run = replace(_run(tools=[tool], tool_choice="required"), turns=turns)
     assert _build(run).tool_choice == expected
-    assert _build(run).tools == (tool,)
+    assert _build(run).tools == ({"type": "function", "function": {"name": "look"}},)
 
 
-def test_every_attempt_has_a_key_of_its_own() -> None:
-    runs = [replace(_run(), turns=turns, epoch=epoch) for turns in (0, 1) for epoch in (1, 2)]
-    keys = [_build(run).idempotency_key for run in runs]
-    assert keys == ["run_1/1/1", "run_1/1/2", "run_1/2/1", "run_1/2/2"]
+def test_a_turn_made_again_carries_the_same_key_and_another_request_another() -> None:
+    def key(run: Run, *history: Message) -> str:
+        return str(_build(run, *history).idempotency_key)
+
+    first, again = (replace(_run(), epoch=epoch) for epoch in (1, 2))
+    assert key(first, _said("one")) == key(again, _said("one"))
+    assert key(first, _said("one")) != key(first, _said("two"))
+    assert key(first).startswith("run_1/1/")
+    assert key(replace(first, turns=1)).startswith("run_1/2/")
+    assert key(first) != key(replace(first, config=RunConfig(model="scripted", temperature=0.5)))
+
+
+def test_the_facts_of_a_turn_say_what_the_model_was_shown() -> None:
+    history = [_said(f"{number:02d}" + "x" * 400) for number in range(20)]
+    told = [prompt.told(each) for each in history]
+    asked = prompt.build(_run(), "scripted", told, [], [], CallModel(1000, None), None)
+    shown = [message["content"] for message in asked.request.messages]
+    assert asked.facts.dropped == len(history) - len(shown) > 0
+    assert asked.facts.first == history[0].id
+    assert asked.facts.last == history[-1].id
+    assert asked.request.idempotency_key == f"run_1/1/{asked.facts.request}"
 
 
 def test_what_is_left_of_the_completion_budget_is_the_answers_limit() -> None:
@@ -124,8 +171,8 @@ def test_a_context_keeps_room_for_the_answer() -> None:
     said = [_said(f"{number:03d}" + "x" * 397) for number in range(100)]
     kept = _contents(_run(), *said, context=4096)
     assert 20 < len(kept) < 4096 * 4 / 400
-    assert kept[0] == said[0].content[0]["text"]["value"]
-    assert kept[-1] == said[-1].content[0]["text"]["value"]
+    assert kept[0] == store.text_of(said[0])
+    assert kept[-1] == store.text_of(said[-1])
 
 
 def test_a_newest_message_that_does_not_fit_is_told_to_the_caller() -> None:
@@ -145,7 +192,7 @@ def test_a_newest_message_that_does_not_fit_is_told_to_the_caller() -> None:
 def test_whatever_is_dropped_the_ends_stay(turns: list[tuple[str, int]], limit: int) -> None:
     """The newest message and the newest of the user stay, the rest goes from the middle, in order."""
     history = [_said(f"{number:02d}" + "x" * size, role) for number, (role, size) in enumerate(turns)]
-    texts = [message.content[0]["text"]["value"] for message in history]
+    texts = [store.text_of(message) for message in history]
     try:
         kept = _contents(_run(), *history, call=CallModel(limit, None))
     except DoesNotFit:
@@ -156,9 +203,9 @@ def test_whatever_is_dropped_the_ends_stay(turns: list[tuple[str, int]], limit: 
     places = [texts.index(text) for text in kept]
     assert places == sorted(places)
     assert texts[-1:] == kept[-1:]
-    questions = [place for place, (role, _) in enumerate(turns) if role == "user"]
-    assert not questions or questions[-1] in places
+    asked = [place for place, (role, _) in enumerate(turns) if role == "user"]
+    assert not asked or asked[-1] in places
     assert sum(len(text) // 4 for text in kept) <= limit
     missing = [place for place in range(len(texts)) if place not in places]
     between = [place for place in places if missing and missing[0] < place < missing[-1]]
-    assert set(between) <= set(questions[-1:]), "what is missing is not one piece"
+    assert set(between) <= set(asked[-1:]), "what is missing is not one piece"

@@ -21,6 +21,7 @@ from clew.store.database import Database
 from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Transaction
 from clew.testing.scripted_model import ScriptedModel
+from clew.tools.toolbox import Toolbox
 from tests.support import store
 from tests.support.clock import ManualClock
 from tests.support.database import Place, dump
@@ -53,6 +54,7 @@ class House:
             dispatch=LocalDispatch("worker_0", 10),
             events=LocalEvents(),
             models=Models(gateway, ["scripted"]),
+            toolbox=Toolbox({}),
             clock=self.clock,
             ids=self._ids,
         )
@@ -67,7 +69,7 @@ class House:
         return run
 
     async def said(self) -> list[str]:
-        return [each.content[0]["text"]["value"] for each in await self.db.read(messages.of_run, "run_1")]
+        return [store.text_of(each) for each in await self.db.read(messages.of_run, "run_1")]
 
 
 async def _thread_with_run(tx: Transaction) -> None:

@@ -93,16 +93,18 @@ WRONG = {
     "bad tool": Wrong(
         "/assistants",
         {"model": "m", "tools": [{"type": "retrieval"}]},
-        "Invalid value: 'retrieval'. Supported values are: 'function', 'code_interpreter', 'file_search', "
-        "'openapi', 'connected_agent', 'bing_grounding', 'azure_ai_search', and 'azure_function'.",
+        "Invalid value: 'retrieval'. Supported values are: 'function', 'clew_clock', 'clew_calculator', "
+        "'code_interpreter', 'file_search', 'openapi', 'mcp', 'connected_agent', 'bing_grounding', "
+        "'azure_ai_search', and 'azure_function'.",
         "tools[0].type",
         "invalid_value",
     ),
     "tool type of a wrong type": Wrong(
         "/assistants",
         {"model": "m", "tools": [{"type": {"a": 1}}]},
-        "Invalid value: '{\"a\":1}'. Supported values are: 'function', 'code_interpreter', 'file_search', "
-        "'openapi', 'connected_agent', 'bing_grounding', 'azure_ai_search', and 'azure_function'.",
+        "Invalid value: '{\"a\":1}'. Supported values are: 'function', 'clew_clock', 'clew_calculator', "
+        "'code_interpreter', 'file_search', 'openapi', 'mcp', 'connected_agent', 'bing_grounding', "
+        "'azure_ai_search', and 'azure_function'.",
         "tools[0].type",
         "invalid_value",
     ),

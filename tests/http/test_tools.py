@@ -4,6 +4,7 @@ Source: OpenAI's guides "Function calling" and "Assistants deep dive"; the refus
 service words them, because programs match against that.
 """
 
+import re
 import threading
 from typing import Any
 
@@ -175,11 +176,28 @@ def test_outputs_are_matched_by_id_not_by_position(waiting: RunHandle, model: Sc
     waiting.api.post(f"{waiting.path}/submit_tool_outputs", body)
     waiting.wait("completed")
     asked, *answers = model.requests[1].messages[1:]
-    assert [each["id"] for each in asked["tool_calls"]] == [turn["tool_call_id"], look["tool_call_id"]]
+    first, second = (each["id"] for each in asked["tool_calls"])
+    assert [each["function"]["name"] for each in asked["tool_calls"]] == ["turn", "look"]
     assert answers == [
-        {"role": "tool", "tool_call_id": turn["tool_call_id"], "content": "turned"},
-        {"role": "tool", "tool_call_id": look["tool_call_id"], "content": ""},
+        {"role": "tool", "tool_call_id": first, "content": "turned"},
+        {"role": "tool", "tool_call_id": second, "content": ""},
     ]
+
+
+def test_the_model_is_shown_its_own_ids_and_clients_see_ids_of_clews(api: Api, model: ScriptedModel) -> None:
+    """Source of the rule: contracts with models; Mistral and others refuse ids that they did not give."""
+    twice = "abcDEF123"
+    model.calls(call("look", id=twice), call("turn", {"way": "left"}, id=twice), call("look", id=""))
+    run = api.run(api.thread("Find the way."), api.agent(tools=[TURN, LOOK]))
+    ids = [each["id"] for each in run.wait_calls()]
+    run.answer_calls(lambda _: "done")
+    run.wait("completed")
+    assert all(each.startswith("call_") for each in ids)
+    shown = [each["id"] for each in model.requests[1].messages[1]["tool_calls"]]
+    assert shown[0] == twice
+    assert len(set(shown)) == 3, "an id that came twice, or none, gets one made for it"
+    assert re.fullmatch(r"[a-z0-9]{9}", shown[1]), "what every endpoint takes"
+    assert [each["tool_call_id"] for each in model.requests[1].messages[2:]] == shown
 
 
 def test_accepted_outputs_complete_the_step_at_once(

@@ -6,17 +6,24 @@ import httpx2
 import pytest
 import requests
 
+from clew.settings import SERVER_TOOLS
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
 from tests.openapi.target import IDLE_WEBHOOK, Target
 from tests.support.api import Api
 from tests.support.operations import World, new_world
 
+SETTINGS = {"server_tools": ",".join(SERVER_TOOLS)}
+
 
 @pytest.fixture(scope="package")
 def target() -> Iterator[Target]:
     """The server under test, shared by the package: requests are never sent to an empty one."""
-    with ScriptedModel() as model, RunningServer(model) as server, httpx2.Client(timeout=30) as http:
+    with (
+        ScriptedModel() as model,
+        RunningServer(model, settings=SETTINGS) as server,
+        httpx2.Client(timeout=30) as http,
+    ):
         api = Api(http, server.url, server.api_key)
         model.call("look_up", {"word": "clew"})
         world = _with_idle_webhook(api, new_world(api))

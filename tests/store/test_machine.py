@@ -19,9 +19,11 @@ from msgspec import Struct
 from clew.bus.local_events import LocalEvents, LocalSubscription
 from clew.core.decide import decide
 from clew.core.decisions import RunState
+from clew.core.entries import Entry
 from clew.core.events import ModelFailed, ModelReplied, Started
-from clew.core.journal import Entry, journal
-from clew.core.records import Call, Failure, Turn, Usage
+from clew.core.journal import journal
+from clew.core.records import Failure, Turn, Usage
+from clew.core.tools import FunctionDefinition, FunctionTool
 from clew.http.call import Call as HttpCall
 from clew.http.call import Services
 from clew.http.handlers import agents, threads
@@ -34,10 +36,11 @@ from clew.wire.errors import ApiError
 from tests.support.clock import ManualClock
 from tests.support.database import miscounted_threads, new_database
 from tests.support.ids import CountingIds
+from tests.support.store import turn
 
 PROJECT, EXPIRY = "alpha", 600_000
 LIVE = {"queued", "in_progress", "requires_action", "cancelling"}
-TOOL = requests.FunctionTool(function=requests.FunctionDefinition(name="look"))
+TOOL = FunctionTool(function=FunctionDefinition(name="look"))
 
 
 class NoWorkers:
@@ -239,7 +242,9 @@ class RunMachine(RuleBasedStateMachine):
         self.settle(state, event)
         run.tokens += turn.usage.total_tokens
         run.status = self.status_after(run, answer)
-        run.calls = [call.id for call in turn.calls] if run.status == "requires_action" else []
+        run.calls = (
+            [call.id for call in turn.called.calls] if turn.called and run.status == "requires_action" else []
+        )
 
     def status_after(self, run: Expected, answer: str) -> str:
         if run.status == "cancelling":
@@ -302,25 +307,18 @@ class RunMachine(RuleBasedStateMachine):
 
 
 def _lasting(entries: Sequence[Entry]) -> list[tuple[int, str]]:
-    return [(entry.position, entry.name) for entry in entries if not entry.name.endswith(".delta")]
+    return [(entry.position, str(entry.kind)) for entry in entries if not entry.kind.endswith(".delta")]
 
 
 def _turn(state: RunState, answer: str, now: int) -> Turn:
     number = state.run.turns + 1
     run_id = state.run.id
-    called = answer in ("calls", "both")
-    return Turn(
-        number=number,
-        message_id=f"msg_{run_id}_{number}",
-        message_step_id=f"step_{run_id}_{number}m",
-        tools_step_id=f"step_{run_id}_{number}t",
+    return turn(
+        number,
+        None if answer in ("calls", "failure") else "Some text",
+        ["look", "look"] if answer in ("calls", "both") else [],
+        run_id,
         started_at=now,
-        text=None if answer in ("calls", "failure") else "Some text",
-        calls=tuple(
-            Call(id=f"call_{run_id}_{number}_{index}", name="look", arguments="{}") for index in range(2)
-        )
-        if called
-        else (),
         finish_reason={"cut": "length", "failure": None}.get(answer, "stop"),
         usage=Usage() if answer == "failure" else Usage(prompt_tokens=3, completion_tokens=2),
     )

@@ -7,7 +7,7 @@ from clew.core.decide import decide
 from clew.core.decisions import AddMessage, AddStep, Decision, RunState
 from clew.core.events import CancelRequested, Started
 from clew.core.records import Run
-from clew.core.states import LIVE, RunStatus
+from clew.core.states import LIVE, RunStatus, WaitsFor
 from clew.store import messages, runs, steps, threads
 from clew.store.database import Conflict, Database
 from clew.store.statement import Transaction
@@ -128,7 +128,8 @@ async def test_metadata_of_clients_and_writes_of_workers_do_not_disturb_each_oth
 @pytest.mark.parametrize("status", list(RunStatus))
 async def test_only_runs_with_work_to_do_can_be_claimed(place: Place, status: RunStatus) -> None:
     async with opened(place) as db:
-        await db.write(_with_run, store.run(status=status))
+        waits_for = WaitsFor.CLIENT if status == RunStatus.REQUIRES_ACTION else None
+        await db.write(_with_run, store.run(status=status, waits_for=waits_for))
         at_work = status in LIVE and status != RunStatus.REQUIRES_ACTION
         assert (await db.write(runs.claim, "run_1", "worker_1", NOW) is not None) == at_work
         late = NOW + 600_000
@@ -139,9 +140,10 @@ async def test_only_runs_with_work_to_do_can_be_claimed(place: Place, status: Ru
 async def test_recovery_finds_the_runs_that_somebody_must_work_on(place: Place) -> None:
     async with opened(place) as db:
         for number, status in enumerate(RunStatus):
-            run = store.run(f"run_{status}", f"thread_{number}", status=status)
+            waits_for = WaitsFor.CLIENT if status == RunStatus.REQUIRES_ACTION else None
+            run = store.run(f"run_{status}", f"thread_{number}", status=status, waits_for=waits_for)
             await db.write(_with_run, replace(run, expires_at=NOW + number))
-        found = [run.id for run in await db.scan(runs.unfinished)]
+        found = [run.id for run in await db.scan(runs.unfinished, NOW)]
         assert found == ["run_queued", "run_in_progress", "run_cancelling"]
         expired, following = await db.scan(runs.due, NOW + 1)
         assert sorted(expired) == ["run_in_progress", "run_queued"]

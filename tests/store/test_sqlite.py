@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from clew.core.options import JsonObjectFormat
+from clew.core.tools import FunctionDefinition, FunctionTool, OtherTool
 from clew.store import agents, threads
 from clew.store.database import Database, StoreError
 from clew.store.sqlite import SqliteDatabase
@@ -195,9 +197,12 @@ async def test_what_was_accepted_is_finished_before_closing(database: Path) -> N
 async def test_records_come_back_as_they_were_stored(database: Path) -> None:
     agent = store.agent(
         name="\x00 é 🧶 '\"",
-        tools=[{"type": "function", "function": {"name": "f", "parameters": {"n": [1, None, 1.5, 2**70]}}}],
+        tools=[
+            FunctionTool(function=FunctionDefinition(name="f", parameters={"n": [1, None, 1.5, 2**70]})),
+            OtherTool(given={"type": "later", "later": None}),
+        ],
         metadata={"k": "v"},
-        response_format={"type": "json_object"},
+        response_format=JsonObjectFormat(),
         temperature=0.1,
     )
     async with opened(database) as db:

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from clew.clock import SystemClock
 from clew.core.decisions import AddMessage, AddStep, Decision, RunState
-from clew.core.records import Call, Run, Usage
-from clew.core.states import RunStatus, StepStatus
+from clew.core.records import Run, Usage
+from clew.core.states import CallResult, CallState, RunStatus, StepStatus
 from clew.store import line, messages, runs, steps, threads, webhooks
 from clew.store.database import CommitUnknown
 from clew.store.postgres import PostgresDatabase
@@ -40,7 +40,8 @@ async def _live(tx: Transaction) -> None:
 
 def _ending(run: Run, **fields: Any) -> tuple[RunState, Decision]:
     """Return a decision that ends a run with a message, a step that called two functions, and one without."""
-    calls = [Call(id=f"call_{n}", name="look_up", arguments="{}", output="x") for n in (1, 2)]
+    ended: dict[str, Any] = {"state": CallState.DONE, "result": CallResult.OK, "ended_at": NOW}
+    calls = [store.call(f"call_{n}", "step_a", index=n, name="look_up", output="x", **ended) for n in (1, 2)]
     done: dict[str, Any] = {"status": StepStatus.COMPLETED, "completed_at": NOW}
     writes = (
         AddMessage(store.message("msg_answer", run_id=run.id)),
@@ -78,7 +79,7 @@ async def test_what_a_run_brings_is_all_there_in_its_order(place: Place) -> None
         assert applied == (applied.state, None, False)
         assert [step.id for step in await db.read(steps.of_run, "run_1")] == ["step_b", "step_a"]
         rows = dump(place)
-        assert [len(rows[table]) for table in ("messages", "steps", "tool_calls")] == [1, 2, 2]
+        assert [len(rows[table]) for table in ("messages", "steps", "calls")] == [1, 2, 2]
         lock = await db.write(threads.lock, PROJECT, "thread_1")
         assert lock == (None, None)
         assert miscounted_threads(place) == []

@@ -24,6 +24,7 @@ from clew.model.remote import RemoteModel
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.store.database import Database
+from clew.tools.toolbox import KINDS, Toolbox
 from clew.wire import webhooks
 from tests.support.database import Place, miscounted_threads, open_place
 
@@ -34,6 +35,10 @@ MODEL_KEY = "sk-the-providers-secret-0123456789"
 """The key that the server sends to the model."""
 
 _PATIENCE = 15.0
+
+
+ALL_TOOLS = Toolbox(KINDS)
+"""Every kind of server-side tool switched on."""
 
 
 class Server:
@@ -64,6 +69,7 @@ class Server:
         works: bool = True,
         outbound: GuardedHttp | None = None,
         daily_token_budget: int | None = None,
+        toolbox: Toolbox = ALL_TOOLS,
         wrap: Callable[[Database], Database] = lambda db: db,
     ) -> None:
         self.place = place
@@ -73,6 +79,7 @@ class Server:
         self._clock, self._ids = clock, ids
         self._run_expiry, self._works = run_expiry, works
         self._max_active_runs, self._max_waiting_runs = max_active_runs, max_waiting_runs
+        self._toolbox = toolbox
         self._outbound, self._daily_token_budget = outbound, daily_token_budget
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -144,6 +151,7 @@ class Server:
             process=process,
             bus=LocalBus(process.id, self._max_active_runs if self._works else 0, self._max_waiting_runs),
             models=models,
+            toolbox=self._toolbox,
             clock=self._clock,
             ids=self._ids,
             deliverer=self._deliverer(db),
@@ -155,6 +163,7 @@ class Server:
             clock=self._clock,
             ids=self._ids,
             models=models.names,
+            toolbox=self._toolbox,
             run_expiry=self._run_expiry,
             daily_token_budget=self._daily_token_budget,
             outbound=self._outbound.guard if self._outbound is not None else Guard(),

@@ -1,14 +1,16 @@
 """Rows for tests of the store, and a database that a test opens for itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec.structs import replace
 
 from clew.clock import SystemClock
-from clew.core.records import Agent, Message, Run, RunConfig, Step, Thread, text_part
-from clew.store import steps
+from clew.core.content import TextContent, text_content
+from clew.core.records import Agent, Call, Called, Item, Message, Run, RunConfig, Said, Step, Thread, Turn
+from clew.core.states import CallState
+from clew.store import calls, steps
 from clew.store.database import Database
 from clew.store.statement import Transaction
 from tests.support.database import Place, open_place
@@ -42,7 +44,7 @@ def message(id: str = "msg_1", thread_id: str = "thread_1", **fields: Any) -> Me
         thread_id=thread_id,
         created_at=NOW,
         role="user",
-        content=[text_part(id)],
+        content=[text_content(id)],
         completed_at=NOW,
     )
     return replace(made, **fields)
@@ -75,9 +77,59 @@ def step(id: str = "step_1", run_id: str = "run_1", thread_id: str = "thread_1",
     return replace(made, **fields)
 
 
+def call(id: str = "call_1", step_id: str = "step_1", **fields: Any) -> Call:
+    made = Call(
+        id=id,
+        project=PROJECT,
+        created_at=NOW,
+        run_id="run_1",
+        step_id=step_id,
+        turn=1,
+        index=0,
+        name="look",
+        arguments="{}",
+        state=CallState.WAITS_FOR_CLIENT,
+    )
+    return replace(made, **fields)
+
+
+def turn(
+    number: int = 1, text: str | None = None, names: Sequence[str] = (), run_id: str = "run_1", **fields: Any
+) -> Turn:
+    """Return a turn that has said a text, or called functions, or both, in this order."""
+    message_id, step_id = f"msg_{run_id}_{number}", f"step_{run_id}_{number}t"
+    said = Said(message_id=message_id, step_id=f"step_{run_id}_{number}m", text=text)
+    items: list[Item] = [said] if text is not None else []
+    if names:
+        called = [
+            call(
+                f"call_{run_id}_{number}_{index}",
+                step_id,
+                run_id=run_id,
+                turn=number,
+                index=index,
+                name=name,
+                state=CallState.PROPOSED,
+            )
+            for index, name in enumerate(names)
+        ]
+        items.append(Called(step_id=step_id, calls=tuple(called)))
+    made = Turn(number=number, started_at=NOW, blank=replace(said, text=None), items=tuple(items))
+    return replace(made, **fields)
+
+
+def text_of(message: Message) -> str:
+    """Return the text of a message of one part."""
+    (part,) = message.content
+    assert isinstance(part, TextContent)
+    return part.text.value
+
+
 async def add_step(tx: Transaction, step: Step) -> None:
-    """Store a step."""
+    """Store a step with its calls."""
     await tx.write((), [steps.insertion(step)])
+    for each in step.calls:
+        await tx.write((), [calls.insertion(each)])
 
 
 async def nothing(tx: Transaction) -> None:

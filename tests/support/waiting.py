@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -38,3 +38,12 @@ async def until_somebody_waits(url: str, at_least: int = 1) -> None:
             if await connection.fetchval(query, at_least):
                 return
             await asyncio.sleep(pause)
+
+
+async def until_so(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Return when something holds that only rows tell; it is asked again and again, between others' turns."""
+    async with asyncio.timeout(10):
+        for _ in itertools.repeat(None):
+            if await holds():
+                return
+            await asyncio.sleep(0)

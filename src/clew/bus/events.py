@@ -7,7 +7,7 @@ newest of them; a reader that is further back takes what it missed from the rows
 from collections.abc import Sequence
 from typing import Protocol
 
-from clew.core.journal import Entry
+from clew.core.entries import Entry
 
 
 class Subscription(Protocol):

@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
-from clew.core.journal import ENDINGS, CallPiece, Entry, TextPiece
+from clew.core.entries import ENDINGS, CallPiece, Entry, TextPiece
 
 _MERGE_AT = 4096
 """Pieces of text in a window, beyond which those of one text become one."""
@@ -57,7 +57,7 @@ class Window:
         self._close_gap(entries)
         del self.entries[: self._last_commit]
         self._last_commit = len(self.entries)
-        self.at_work = entries[-1].name not in ENDINGS
+        self.at_work = entries[-1].kind not in ENDINGS
         self.add(entries)
         for reader in self.readers:
             reader.wake_for_commit()

@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from clew.bus import packets
 from clew.bus.local_events import LocalEvents, LocalSubscription, Window
 from clew.bus.nats_link import NatsLink
-from clew.core.journal import ENDINGS, Entry
+from clew.core.entries import ENDINGS, Entry
 
 _WINDOW_PATIENCE = 0.25
 """Seconds in which whoever works on a run sends its window."""
@@ -65,7 +65,7 @@ class NatsEvents:
         if works_here or self.local.window(run_id) is not None:
             self.local.committed(run_id, entries)
         self._send(run_id, entries, commit=True)
-        if entries[-1].name in ENDINGS:
+        if entries[-1].kind in ENDINGS:
             self._forget(run_id)
 
     def left(self, run_id: str) -> None:

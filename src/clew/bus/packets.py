@@ -6,16 +6,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from clew.core.journal import CallPiece, Entry, TextPiece
-from clew.core.records import Message, Run, Step, Thread
+from clew.core.entries import CallOutput, CallPiece, Entry, EventKind, TextPiece
+from clew.core.records import Message, Run, Step
 
 
 class _Item(Struct, array_like=True):
     position: int
-    name: str
-    kind: str
+    kind: EventKind
+    type: str
     subject: msgspec.Raw
-    waiting: Step | None
+    open_step: Step | None
 
 
 class Packet(Struct, array_like=True):
@@ -31,14 +31,14 @@ class Packet(Struct, array_like=True):
     def entries(self) -> list[Entry]:
         """Return the events."""
         return [
-            Entry(item.position, item.name, _DECODERS[item.kind].decode(item.subject), item.waiting)
+            Entry(item.position, item.kind, _DECODERS[item.type].decode(item.subject), item.open_step)
             for item in self.items
         ]
 
 
 _DECODERS: dict[str, Any] = {
     kind.__name__: msgspec.msgpack.Decoder(kind)
-    for kind in (Thread, Run, Step, Message, TextPiece, CallPiece)
+    for kind in (Run, Step, Message, TextPiece, CallPiece, CallOutput)
 }
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Packet)
@@ -49,10 +49,10 @@ def encode(before: int, entries: Sequence[Entry], *, commit: bool) -> bytes:
     items = [
         _Item(
             entry.position,
-            entry.name,
+            entry.kind,
             type(entry.subject).__name__,
             msgspec.Raw(_encode(entry.subject)),
-            entry.waiting,
+            entry.open_step,
         )
         for entry in entries
     ]

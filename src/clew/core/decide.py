@@ -1,8 +1,12 @@
 """What happens to a run: one pure function from a state and an event to writes and effects.
 
 No clock, no I/O, no asyncio: time and ids come in with the event. The loop around it, in
-:mod:`clew.engine`, performs an effect, turns its result into an event, asks :func:`decide`, commits
+:mod:`clew.engine`, performs effects, turns each result into an event, asks :func:`decide`, commits
 the writes in one transaction, and publishes.
+
+Where a run goes while calls of its turn are open: any call at work on the server, and it is in progress;
+else any call that a person must approve, and it requires that; else any call for the client, and it
+requires outputs; else the model is asked again.
 """
 
 from collections.abc import Callable
@@ -10,45 +14,45 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clew.core import turns
+from clew.core import calls, turns
 from clew.core.decisions import (
     AddMessage,
     AddStep,
-    CallModel,
+    ApprovalsMismatch,
     Decision,
     NotCancellable,
     OutputsMismatch,
     OutputsNotAccepted,
     RunState,
+    SaveCall,
     SaveStep,
+    Write,
+    tokens_left,
 )
+from clew.core.entries import OF_RUN, OF_STEP, EventKind, Publish
 from clew.core.events import (
+    CallEnded,
+    CallsStopped,
     CancelRequested,
     Event,
     ModelFailed,
     ModelReplied,
     ModelStopped,
-    OutputsSubmitted,
     PromptTooLong,
     Started,
+    Submitted,
     TimeIsUp,
+    Unstorable,
 )
-from clew.core.journal import (
-    JUMP,
-    Entry,
-    Publish,
-    call_entries,
-    message_opening,
-    opened_message,
-    opened_step,
-    text_entries,
-    tools_opening,
-)
-from clew.core.records import Call, Failure, Json, Message, Run, Step, Turn, Usage
-from clew.core.states import MessageStatus, RunStatus, StepStatus, move
+from clew.core.journal import JUMP, entered, output_of
+from clew.core.records import Call, Called, Failure, Run, Said, Step, Turn, Wait
+from clew.core.states import CallState, MessageStatus, RunStatus, StepStatus, WaitsFor, move
 
 MAX_TURNS = 100
 """Model calls one run may make. Bounds a model that calls tools for ever."""
+
+MOST_ATTEMPTS = 5
+"""Claims without a commit after which a run fails: whatever breaks its workers would go on to."""
 
 
 def decide(state: RunState, event: Event, now: int) -> Decision:
@@ -60,7 +64,10 @@ def decide(state: RunState, event: Event, now: int) -> Decision:
         Refused: a client asked for what the run's status does not allow.
     """
     handler: Callable[[RunState, Any, int], Decision] = _HANDLERS[type(event)]
-    return _entered(state.run.position, handler(state, event, now))
+    return entered(state.run.position, handler(state, event, now))
+
+
+# --- starting, and starting again --------------------------------------------------------------------
 
 
 def _started(state: RunState, _: Started, now: int) -> Decision:
@@ -71,110 +78,108 @@ def _started(state: RunState, _: Started, now: int) -> Decision:
         return over
     if run.status == RunStatus.REQUIRES_ACTION:
         return Decision(state)
-    if run.status == RunStatus.IN_PROGRESS:  # taken over from a worker that died
-        return _next_turn(state, now)
+    if run.status == RunStatus.IN_PROGRESS:
+        return _taken_over(state, now)
     started = replace(
         run,
         status=move(run.status, RunStatus.IN_PROGRESS),
         started_at=now,
         begun_at=now if run.begun_at is None else run.begun_at,
-        starts=run.starts + 1,
+        waits=_last_wait(run, started_at=now) if run.waits else run.waits,
     )
-    begun = Decision(RunState(started), publish=(Publish("run.in_progress", started),))
-    return begun.then(_next_turn(begun.state, now))
+    begun = Decision(
+        RunState(started, state.open_step), publish=(Publish(EventKind.RUN_IN_PROGRESS, started),)
+    )
+    return begun.then(_go_on(begun.state, now))
+
+
+def _taken_over(state: RunState, now: int) -> Decision:
+    """Go on where a worker has died or given up."""
+    run, step = state.run, state.open_step
+    if run.attempts >= MOST_ATTEMPTS:
+        message = f"The server gave up after {MOST_ATTEMPTS} attempts that broke off. Its log says more."
+        return _failed(state, None, Failure("server_error", message), now)
+    if step is None:
+        return _next_turn(state, now)
+    return _with_calls(state, [calls.taken_over(call, now) for call in step.calls], now)
+
+
+def _last_wait(run: Run, **changes: int) -> list[Wait]:
+    return [*run.waits[:-1], replace(run.waits[-1], **changes)]
+
+
+# --- the model's turns -------------------------------------------------------------------------------
 
 
 def _next_turn(state: RunState, now: int) -> Decision:
     """Ask the model again, unless a budget for the whole run is used up."""
-    run, config = state.run, state.run.config
-    left_prompt = _left(config.max_prompt_tokens, run.usage.prompt_tokens)
-    left_completion = _least(
-        _left(config.max_completion_tokens, run.usage.completion_tokens),
-        _left(config.token_allowance, run.usage.total_tokens),
-    )
+    left_prompt, left_completion = tokens_left(state.run)
     if left_completion == 0:
         return _incomplete(state, "max_completion_tokens", now)
     if left_prompt == 0:
         return _incomplete(state, "max_prompt_tokens", now)
-    if run.turns >= MAX_TURNS:
+    if state.run.turns >= MAX_TURNS:
         failure = Failure("server_error", f"The run stopped after {MAX_TURNS} calls of the model.")
         return _failed(state, None, failure, now)
-    return Decision(state, call_model=CallModel(left_prompt, left_completion))
-
-
-def _least(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else min(one, other)
-
-
-def _left(budget: int | None, used: int) -> int | None:
-    return None if budget is None else max(0, budget - used)
+    return Decision(state)
 
 
 def _model_replied(state: RunState, event: ModelReplied, now: int) -> Decision:
     if not state.run.status.live:
         return Decision(state)
-    if over := _over(state, event.turn, now):
-        return over
     turn = event.turn
+    if over := _over(state, turn, now):
+        return over
     if turn.finish_reason in ("length", "content_filter"):
         return _cut_short(state, turn, now)
-    if turn.calls:
-        return _called(state, turn, now)
-    run = turns.counted(state.run, turn)
+    turn = _whole(turn)
+    run = turns.counted(_progressed(state.run), turn)
+    told = Decision(RunState(run))
+    for item in turns.in_order(turn):
+        match item:
+            case Said():
+                told = told.then(_message(told.state, turn, item, now))
+            case Called():
+                told = told.then(_step_of_calls(told.state, turn, item, now))
+    if told.state.open_step is not None:
+        return told.then(_go_on(told.state, now))
     done = replace(run, status=move(run.status, RunStatus.COMPLETED), completed_at=now)
-    message, step = turns.message(run, turn, now), turns.message_step(run, turn, now, turn.usage)
+    return told.then(Decision(RunState(done), publish=(Publish(EventKind.RUN_COMPLETED, done),)))
+
+
+def _progressed(run: Run) -> Run:
+    """Return the run after its owner has got something done."""
+    return replace(run, attempts=0) if run.attempts else run
+
+
+def _whole(turn: Turn) -> Turn:
+    """Return the turn with an empty message if it has brought nothing."""
+    return turn if turn.items else replace(turn, items=(turn.blank,))
+
+
+def _message(state: RunState, turn: Turn, said: Said, now: int) -> Decision:
+    message = turns.message(state.run, turn, said, now)
+    step = turns.message_step(state.run, turn, said, now)
     return Decision(
-        RunState(done),
+        state,
         (AddMessage(message), AddStep(step)),
-        (
-            Publish("message.completed", message),
-            Publish("run.step.completed", step),
-            Publish("run.completed", done),
-        ),
+        (Publish(EventKind.MESSAGE_COMPLETED, message), Publish(EventKind.STEP_COMPLETED, step)),
     )
 
 
-def _called(state: RunState, turn: Turn, now: int) -> Decision:
-    """The model called functions: hand them to the client, or answer those nobody can."""
-    run = turns.counted(state.run, turn)
-    spoken = Decision(state)
-    if turn.text or turn.refusal:
-        message, said = turns.message(run, turn, now), turns.message_step(run, turn, now, Usage())
-        spoken = Decision(
-            RunState(run),
-            (AddMessage(message), AddStep(said)),
-            (Publish("message.completed", message), Publish("run.step.completed", said)),
-        )
-    step = turns.tools_step(run, turn, [_answer_if_unknown(call, run) for call in turn.calls])
-    if any(call.output is None for call in step.calls):
-        waiting = replace(run, status=move(run.status, RunStatus.REQUIRES_ACTION), worker=None)
-        step = replace(step, waited=True)
-        published = Publish("run.requires_action", waiting, step)
-        return spoken.then(Decision(RunState(waiting, step), (AddStep(step),), (published,)))
-    done = replace(step, status=StepStatus.COMPLETED, completed_at=now)
-    answered = Decision(RunState(run), (AddStep(done),), (Publish("run.step.completed", done),))
-    return spoken.then(answered).then(_next_turn(RunState(run), now))
-
-
-def _answer_if_unknown(call: Call, run: Run) -> Call:
-    """A function that was not offered goes back to the model as an error, never to the client."""
-    offered = run.config.function_names()
-    if call.name in offered:
-        return call
-    return replace(call, output=f'{{"error": "There is no function named {call.name!r}. Known: {offered}"}}')
+def _step_of_calls(state: RunState, turn: Turn, called: Called, now: int) -> Decision:
+    """The model called tools: those that the server runs begin, unless a person must approve them."""
+    config = state.run.config
+    begun = calls.begun([calls.proposed(call, config, now) for call in called.calls], now)
+    step = turns.tools_step(state.run, turn, called, begun)
+    return Decision(RunState(state.run, step), (AddStep(step),))
 
 
 def _cut_short(state: RunState, turn: Turn, now: int) -> Decision:
     """The answer was cut by its length or by a content filter: keep what there is."""
     filtered = turn.finish_reason == "content_filter"
-    closed = _close_turn(
-        state.run,
-        turn,
-        now,
-        reason="content_filter" if filtered else "max_tokens",
-        status=StepStatus.COMPLETED,
-        failure=None,
-    )
+    reason = "content_filter" if filtered else "max_tokens"
+    closed = _close_turn(state.run, turn, now, reason=reason, status=StepStatus.COMPLETED, failure=None)
     run = turns.counted(state.run, turn)
     ended = _incomplete(RunState(run), "content_filter" if filtered else "max_completion_tokens", now)
     return closed.then(ended)
@@ -202,25 +207,151 @@ def _prompt_too_long(state: RunState, _: PromptTooLong, now: int) -> Decision:
     return _over(state, None, now) or _incomplete(state, "max_prompt_tokens", now)
 
 
-def _outputs_submitted(state: RunState, event: OutputsSubmitted, now: int) -> Decision:
-    run, step = state.run, state.waiting
+# --- calls --------------------------------------------------------------------------------------------
+
+
+def _go_on(state: RunState, now: int) -> Decision:
+    """Let calls begin that may; go where the open calls lead, or to the next turn if there are none."""
+    if state.open_step is None:
+        return _next_turn(state, now)
+    return _with_calls(state, state.open_step.calls, now)
+
+
+def _with_calls(state: RunState, changed: list[Call], now: int) -> Decision:
+    """Save the calls of the open step that have changed, and go on."""
+    run, before = state.run, state.open_step
+    assert before is not None
+    now_open = calls.begun(changed, now)
+    step = replace(before, calls=now_open)
+    different = [new for old, new in zip(before.calls, now_open, strict=True) if new is not old]
+    saved = Decision(
+        RunState(run, step),
+        tuple(SaveCall(call) for call in different),
+        tuple(
+            Publish(EventKind.STEP_DELTA, output_of(call)) for call in different if _is_told_by_itself(call)
+        ),
+    )
+    return saved.then(_where_calls_lead(saved.state, now))
+
+
+def _is_told_by_itself(call: Call) -> bool:
+    """Whether readers hear of a call's outcome before its step completes: the client's they know already."""
+    return not call.state.open and not calls.is_client_s(call)
+
+
+def _where_calls_lead(state: RunState, now: int) -> Decision:
+    step = state.open_step
+    assert step is not None
+    open_in = {call.state for call in step.calls}
+    if CallState.AT_WORK in open_in:
+        return Decision(state)
+    if CallState.WAITS_FOR_APPROVAL in open_in:
+        return _park(state, step, WaitsFor.APPROVAL, now)
+    if CallState.WAITS_FOR_CLIENT in open_in:
+        return _park(state, step, WaitsFor.CLIENT, now)
+    completed = _step_completed(state, step, now)
+    return completed.then(_next_turn(completed.state, now))
+
+
+def _park(state: RunState, step: Step, reason: WaitsFor, now: int) -> Decision:
+    run = state.run
+    parked = replace(
+        run,
+        status=move(run.status, RunStatus.REQUIRES_ACTION),
+        worker=None,
+        waits_for=reason,
+        waits=[*run.waits, Wait(reason, step.id, now)],
+    )
+    return Decision(RunState(parked, step), publish=(Publish(EventKind.RUN_REQUIRES_ACTION, parked, step),))
+
+
+def _step_completed(state: RunState, step: Step, now: int) -> Decision:
+    done = replace(step, status=StepStatus.COMPLETED, completed_at=now)
+    return Decision(RunState(state.run), (SaveStep(done),), (Publish(EventKind.STEP_COMPLETED, done),))
+
+
+def _call_ended(state: RunState, event: CallEnded, now: int) -> Decision:
+    if not state.run.status.live:
+        return Decision(state)
+    if over := _over(state, None, now):
+        return over
+    step = state.open_step
+    if step is None or event.call_id not in [call.id for call in calls.those(step, CallState.AT_WORK)]:
+        return Decision(state)
+    changed = [
+        calls.ended(call, event.outcome, now) if call.id == event.call_id else call for call in step.calls
+    ]
+    return _with_calls(RunState(_progressed(state.run), step), changed, now)
+
+
+def _calls_stopped(state: RunState, _: CallsStopped, now: int) -> Decision:
+    return (_over(state, None, now) if state.run.status.live else None) or Decision(state)
+
+
+def _unstorable(state: RunState, event: Unstorable, now: int) -> Decision:
+    if not state.run.status.live:
+        return Decision(state)
+    return _over(state, None, now) or _failed(state, None, event.failure, now)
+
+
+# --- clients ------------------------------------------------------------------------------------------
+
+
+def _submitted(state: RunState, event: Submitted, now: int) -> Decision:
+    run, step = state.run, state.open_step
     if run.status != RunStatus.REQUIRES_ACTION or step is None:
         raise OutputsNotAccepted(run.status)
     if now >= run.expires_at:
         raise OutputsNotAccepted(RunStatus.EXPIRED)
-    expected = [call.id for call in step.calls if call.output is None]
+    if run.waits_for == WaitsFor.APPROVAL:
+        changed = _decided(step, event, now)
+    else:
+        changed = _answered(step, event, now)
+    queued = replace(
+        run,
+        status=move(run.status, RunStatus.QUEUED),
+        waits_for=None,
+        waits=_last_wait(run, resumed_at=now),
+    )
+    return _resumed(RunState(queued, replace(step, calls=changed)), step, now)
+
+
+def _resumed(state: RunState, before: Step, now: int) -> Decision:
+    """Queue a run whose client has answered; its step is complete if no call is open any more."""
+    step = state.open_step
+    assert step is not None
+    different = [new for old, new in zip(before.calls, step.calls, strict=True) if new is not old]
+    told = (call for call in different if _is_told_by_itself(call))
+    saved = Decision(
+        state,
+        tuple(SaveCall(call) for call in different),
+        tuple(Publish(EventKind.STEP_DELTA, output_of(call)) for call in told),
+    )
+    if not any(call.state.open for call in step.calls):
+        saved = saved.then(_step_completed(state, step, now))
+    return saved.then(Decision(saved.state, publish=(Publish(EventKind.RUN_QUEUED, state.run),)))
+
+
+def _answered(step: Step, event: Submitted, now: int) -> list[Call]:
+    expected = [call.id for call in calls.those(step, CallState.WAITS_FOR_CLIENT)]
     got = [call_id for call_id, _ in event.outputs]
-    if sorted(expected) != sorted(got):
+    if event.approvals or sorted(expected) != sorted(got):
         raise OutputsMismatch(expected, got)
     outputs = dict(event.outputs)
-    answered = [replace(call, output=outputs.get(call.id, call.output)) for call in step.calls]
-    done = replace(step, calls=answered, status=StepStatus.COMPLETED, completed_at=now)
-    queued = replace(run, status=move(run.status, RunStatus.QUEUED))
-    return Decision(
-        RunState(queued),
-        (SaveStep(done),),
-        (Publish("run.step.completed", done), Publish("run.queued", queued)),
-    )
+    return [
+        calls.answered(call, outputs[call.id], now) if call.id in outputs else call for call in step.calls
+    ]
+
+
+def _decided(step: Step, event: Submitted, now: int) -> list[Call]:
+    expected = [call.id for call in calls.those(step, CallState.WAITS_FOR_APPROVAL)]
+    got = [call_id for call_id, _ in event.approvals]
+    if event.outputs or sorted(expected) != sorted(got):
+        raise ApprovalsMismatch(expected, got)
+    approved = dict(event.approvals)
+    return [
+        calls.decided(call, approved[call.id], now) if call.id in approved else call for call in step.calls
+    ]
 
 
 def _cancel_requested(state: RunState, _: CancelRequested, now: int) -> Decision:
@@ -229,67 +360,12 @@ def _cancel_requested(state: RunState, _: CancelRequested, now: int) -> Decision
         raise NotCancellable(run.status)
     if now >= run.expires_at:
         raise NotCancellable(RunStatus.EXPIRED)
-    cancelling = replace(run, status=move(run.status, RunStatus.CANCELLING))
-    return Decision(RunState(cancelling, state.waiting))  # its readers are told when the work stops
+    cancelling = replace(run, status=move(run.status, RunStatus.CANCELLING), waits_for=None, due=None)
+    return Decision(RunState(cancelling, state.open_step))  # its readers are told when the work stops
 
 
 def _time_is_up(state: RunState, _: TimeIsUp, now: int) -> Decision:
     return (_over(state, None, now) if state.run.status.live else None) or Decision(state)
-
-
-# --- the journal ---------------------------------------------------------------------------------
-
-
-def _entered(position: int, decision: Decision) -> Decision:
-    """Enter a decision in the run's journal, which ends at ``position``.
-
-    A new step's opening and what was said in it come right before its first event; the first new
-    step's come before everything, because readers have seen them live.
-    """
-    if not decision.publish:
-        return decision
-    messages = {write.message.id: write.message for write in decision.writes if isinstance(write, AddMessage)}
-    unopened = [write.step for write in decision.writes if isinstance(write, AddStep)]
-    starts: dict[str, int] = {}
-    entries: list[Entry] = []
-    for event in decision.publish:
-        while unopened and (not starts or _about(event, unopened[0])):
-            step = unopened.pop(0)
-            starts[step.id] = position + 1
-            entries += _opening(position + 1, step, messages.get(step.message_id or ""))
-            position = entries[-1].end
-        position += 1
-        entries.append(Entry(position, event.name, event.subject, event.waiting))
-    return _placed(decision, starts, entries, position)
-
-
-def _about(event: Publish, step: Step) -> bool:
-    if isinstance(event.subject, Run):
-        return event.waiting is not None and event.waiting.id == step.id
-    return event.subject.id in (step.id, step.message_id)
-
-
-def _opening(position: int, step: Step, message: Message | None) -> list[Entry]:
-    if message is not None:
-        opening = message_opening(position, opened_step(step), opened_message(message))
-        return opening + list(text_entries(position + len(opening), message))
-    opening = tools_opening(position, opened_step(step))
-    return opening + list(call_entries(position + len(opening), step))
-
-
-def _placed(decision: Decision, starts: dict[str, int], entries: list[Entry], position: int) -> Decision:
-    """Return the decision with its new steps and its run at their positions."""
-
-    def place(step: Step) -> Step:
-        return replace(step, position=starts[step.id]) if step.id in starts else step
-
-    state = decision.state
-    writes = tuple(
-        AddStep(place(write.step)) if isinstance(write, AddStep) else write for write in decision.writes
-    )
-    waiting = place(state.waiting) if state.waiting is not None else None
-    placed = RunState(replace(state.run, position=position), waiting)
-    return Decision(placed, writes, decision.publish, decision.call_model, tuple(entries))
 
 
 # --- endings -------------------------------------------------------------------------------------
@@ -298,84 +374,101 @@ def _placed(decision: Decision, starts: dict[str, int], entries: list[Entry], po
 def _over(state: RunState, turn: Turn | None, now: int) -> Decision | None:
     """End a run that a client cancelled or whose time is up; None if neither is so."""
     if state.run.status == RunStatus.CANCELLING:
-        told = Decision(state, publish=(Publish("run.cancelling", state.run),))
+        told = Decision(state, publish=(Publish(EventKind.RUN_CANCELLING, state.run),))
         closed = told.then(_close(state, turn, now, "run_cancelled", StepStatus.CANCELLED, None))
-        run = closed.state.run
-        ended = replace(run, status=move(run.status, RunStatus.CANCELLED), cancelled_at=now)
-        return closed.then(Decision(RunState(ended), publish=(Publish("run.cancelled", ended),)))
+        return closed.then(_ended(closed.state, RunStatus.CANCELLED, cancelled_at=now))
     if now >= state.run.expires_at:
         closed = _close(state, turn, now, "run_expired", StepStatus.EXPIRED, None)
-        run = closed.state.run
-        ended = replace(run, status=move(run.status, RunStatus.EXPIRED))
-        return closed.then(Decision(RunState(ended), publish=(Publish("run.expired", ended),)))
+        return closed.then(_ended(closed.state, RunStatus.EXPIRED))
     return None
 
 
 def _failed(state: RunState, turn: Turn | None, failure: Failure, now: int) -> Decision:
     closed = _close(state, turn, now, "run_failed", StepStatus.FAILED, failure)
-    run = closed.state.run
-    ended = replace(run, status=move(run.status, RunStatus.FAILED), failed_at=now, last_error=failure)
-    return closed.then(Decision(RunState(ended), publish=(Publish("run.failed", ended),)))
+    return closed.then(_ended(closed.state, RunStatus.FAILED, failed_at=now, last_error=failure))
 
 
 def _incomplete(state: RunState, reason: str, now: int) -> Decision:
+    return _ended(state, RunStatus.INCOMPLETE, incomplete_reason=reason, completed_at=now)
+
+
+def _ended(state: RunState, status: RunStatus, **fields: Any) -> Decision:
     run = state.run
-    status = move(run.status, RunStatus.INCOMPLETE)
-    ended = replace(run, status=status, incomplete_reason=reason, completed_at=now)
-    return Decision(RunState(ended), publish=(Publish("run.incomplete", ended),))
+    ended = replace(run, status=move(run.status, status), waits_for=None, due=None, **fields)
+    return Decision(RunState(ended), publish=(Publish(OF_RUN[status], ended),))
 
 
 def _close(
     state: RunState, turn: Turn | None, now: int, reason: str, status: StepStatus, failure: Failure | None
 ) -> Decision:
-    """Close what is open, inside out: the waiting tool step, or the turn that was cut off."""
-    run = state.run
-    if state.waiting is not None:
-        step = _closed(state.waiting, status, now, failure)
-        return Decision(RunState(run), (SaveStep(step),), (Publish(f"run.step.{status}", step),))
+    """Close what is open, inside out: the step of open calls, or the turn that was cut off."""
+    run, step = state.run, state.open_step
+    if step is not None:
+        return _close_step(run, step, now, status, failure)
     if turn is None:
         return Decision(RunState(run))
     closed = _close_turn(run, turn, now, reason=reason, status=status, failure=failure)
     return closed.then(Decision(RunState(turns.counted(run, turn))))
 
 
+def _close_step(run: Run, step: Step, now: int, status: StepStatus, failure: Failure | None) -> Decision:
+    ended = [calls.closed(call, status, now) for call in step.calls]
+    closed = _closed(replace(step, calls=ended), status, now, failure)
+    writes: list[Write] = [
+        SaveCall(new) for old, new in zip(step.calls, ended, strict=True) if new is not old
+    ]
+    return Decision(RunState(run), (*writes, SaveStep(closed)), (Publish(OF_STEP[status], closed),))
+
+
 def _close_turn(
     run: Run, turn: Turn, now: int, *, reason: str, status: StepStatus, failure: Failure | None
 ) -> Decision:
-    """Keep what a broken-off turn has brought: its text as an incomplete message, its calls as a step."""
+    """Keep what a broken-off turn has brought: its texts as incomplete messages, its calls as a step."""
     decision = Decision(RunState(run))
-    booked = turn.usage
-    if turn.begun or (turn.finish_reason and not turn.calls):
-        message = replace(
-            turns.message(run, turn, now),
-            status=MessageStatus.INCOMPLETE,
-            incomplete_reason=reason,
-            completed_at=None,
-            incomplete_at=now,
-        )
-        step = _closed(turns.message_step(run, turn, now, booked), status, now, failure)
-        booked = Usage()
-        decision = Decision(
-            RunState(run),
-            (AddMessage(message), AddStep(step)),
-            (Publish("message.incomplete", message), Publish(f"run.step.{status}", step)),
-        )
-    if turn.calls:
-        # A call that was cut off can't be answered: its step never completes.
-        ending = StepStatus.FAILED if status == StepStatus.COMPLETED else status
-        cut_off = Failure("server_error", "The model's answer was cut off.")
-        why = failure or (cut_off if ending is StepStatus.FAILED else None)
-        tools = replace(turns.tools_step(run, turn, list(turn.calls)), usage=booked)
-        tools = _closed(tools, ending, now, why)
-        decision = decision.then(
-            Decision(RunState(run), (AddStep(tools),), (Publish(f"run.step.{ending}", tools),))
-        )
+    if not turn.items and turn.finish_reason:
+        turn = _whole(turn)
+    for item in turns.in_order(turn):
+        match item:
+            case Said():
+                decision = decision.then(_incomplete_message(run, turn, item, now, reason, status, failure))
+            case Called():
+                decision = decision.then(_cut_calls(run, turn, item, now, status, failure))
     return decision
+
+
+def _incomplete_message(
+    run: Run, turn: Turn, said: Said, now: int, reason: str, status: StepStatus, failure: Failure | None
+) -> Decision:
+    message = replace(
+        turns.message(run, turn, said, now),
+        status=MessageStatus.INCOMPLETE,
+        incomplete_reason=reason,
+        completed_at=None,
+        incomplete_at=now,
+    )
+    step = _closed(turns.message_step(run, turn, said, now), status, now, failure)
+    return Decision(
+        RunState(run),
+        (AddMessage(message), AddStep(step)),
+        (Publish(EventKind.MESSAGE_INCOMPLETE, message), Publish(OF_STEP[status], step)),
+    )
+
+
+def _cut_calls(
+    run: Run, turn: Turn, called: Called, now: int, status: StepStatus, failure: Failure | None
+) -> Decision:
+    """A call that was cut off can't be answered: its step never completes."""
+    ending = StepStatus.FAILED if status == StepStatus.COMPLETED else status
+    cut_off = Failure("server_error", "The model's answer was cut off.")
+    why = failure or (cut_off if ending is StepStatus.FAILED else None)
+    ended = [calls.closed(call, ending, now) for call in called.calls]
+    step = _closed(turns.tools_step(run, turn, called, ended), ending, now, why)
+    return Decision(RunState(run), (AddStep(step),), (Publish(OF_STEP[ending], step),))
 
 
 def _closed(step: Step, status: StepStatus, now: int, failure: Failure | None) -> Step:
     """Return the step ended in ``status``, with exactly the one time stamp that goes with it."""
-    stamps: Json = {"completed_at": None, f"{status}_at": now}
+    stamps: dict[str, Any] = {"completed_at": None, f"{status}_at": now}
     return replace(step, status=status, last_error=failure, **stamps)
 
 
@@ -385,7 +478,10 @@ _HANDLERS: dict[type, Callable[[RunState, Any, int], Decision]] = {
     ModelFailed: _model_failed,
     ModelStopped: _model_stopped,
     PromptTooLong: _prompt_too_long,
-    OutputsSubmitted: _outputs_submitted,
+    CallEnded: _call_ended,
+    CallsStopped: _calls_stopped,
+    Unstorable: _unstorable,
+    Submitted: _submitted,
     CancelRequested: _cancel_requested,
     TimeIsUp: _time_is_up,
 }

@@ -5,20 +5,20 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from clew.core.journal import Entry, Publish
-from clew.core.records import Message, Run, Step
-from clew.core.states import RunStatus
+from clew.core.entries import Entry, Publish
+from clew.core.records import Call, Message, Run, Step
+from clew.core.states import CallState, RunStatus
 
 
 class RunState(Struct, frozen=True):
-    """All that a decision needs: the run, and its tool step if one waits for outputs."""
+    """All that a decision needs: the run, and its step whose calls have not all ended, if there is one."""
 
     run: Run
-    waiting: Step | None = None
+    open_step: Step | None = None
 
     def at_version(self, version: int) -> "RunState":
         """Return the state as the store holds it after a write."""
-        return RunState(replace(self.run, version=version), self.waiting)
+        return RunState(replace(self.run, version=version), self.open_step)
 
 
 class AddMessage(Struct, frozen=True):
@@ -28,18 +28,24 @@ class AddMessage(Struct, frozen=True):
 
 
 class AddStep(Struct, frozen=True):
-    """Write: a new step."""
+    """Write: a new step, with its calls."""
 
     step: Step
 
 
 class SaveStep(Struct, frozen=True):
-    """Write: a step that has changed."""
+    """Write: a step that has changed, without its calls."""
 
     step: Step
 
 
-Write: TypeAlias = AddMessage | AddStep | SaveStep
+class SaveCall(Struct, frozen=True):
+    """Write: a call that has changed."""
+
+    call: Call
+
+
+Write: TypeAlias = AddMessage | AddStep | SaveStep | SaveCall
 
 
 class CallModel(Struct, frozen=True):
@@ -49,8 +55,21 @@ class CallModel(Struct, frozen=True):
     completion_tokens_left: int | None
 
 
+class RunCall(Struct, frozen=True):
+    """Effect: run a call of a server-side tool.
+
+    ``key`` is the same whenever this call is made again after a crash.
+    """
+
+    call: Call
+    key: str
+
+
+Effect: TypeAlias = CallModel | RunCall
+
+
 class Decision(Struct, frozen=True):
-    """The answer to an event: the next state, what to write with it, then what to do.
+    """The answer to an event: the next state, and what to write with it.
 
     ``entries`` is what the run's readers are told, as it stands in the run's journal.
     """
@@ -58,14 +77,48 @@ class Decision(Struct, frozen=True):
     state: RunState
     writes: tuple[Write, ...] = ()
     publish: tuple[Publish, ...] = ()
-    call_model: CallModel | None = None
     entries: tuple[Entry, ...] = ()
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What is to be performed in the state that it leads to, less what is being performed already."""
+        return effects_of(self.state)
 
     def then(self, later: "Decision") -> "Decision":
         """Return both decisions as one: ``later`` was made on this one's state."""
         return Decision(
-            later.state, self.writes + later.writes, self.publish + later.publish, later.call_model
+            later.state,
+            self.writes + later.writes,
+            self.publish + later.publish,
+            self.entries + later.entries,
         )
+
+
+def effects_of(state: RunState) -> tuple[Effect, ...]:
+    """Return what is still to be performed for a run, whoever takes it over in this state."""
+    run, step = state.run, state.open_step
+    if run.status != RunStatus.IN_PROGRESS or run.waits_for is not None:
+        return ()
+    if step is None:
+        return (CallModel(*tokens_left(run)),)
+    return tuple(
+        RunCall(call, f"{run.id}/{call.turn}/{call.index}")
+        for call in step.calls
+        if call.state == CallState.AT_WORK
+    )
+
+
+def tokens_left(run: Run) -> tuple[int | None, int | None]:
+    """Return the tokens that prompts and answers of a run may still use; None for any number."""
+    config, usage = run.config, run.usage
+    allowed = _left(config.token_allowance, usage.total_tokens)
+    asked = _left(config.max_completion_tokens, usage.completion_tokens)
+    answers = allowed if asked is None else asked if allowed is None else min(asked, allowed)
+    return _left(config.max_prompt_tokens, usage.prompt_tokens), answers
+
+
+def _left(budget: int | None, used: int) -> int | None:
+    return None if budget is None else max(0, budget - used)
 
 
 class Refused(Exception):
@@ -84,6 +137,13 @@ class OutputsMismatch(Refused):
 
     def __init__(self, expected: list[str], got: list[str]) -> None:
         super().__init__(f"Expected tool outputs for call_ids {expected}, got {got}")
+
+
+class ApprovalsMismatch(Refused):
+    """Approvals that are not exactly those the run waits for."""
+
+    def __init__(self, expected: list[str], got: list[str]) -> None:
+        super().__init__(f"Expected tool approvals for call_ids {expected}, got {got}")
 
 
 class NotCancellable(Refused):

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from clew.core.records import Failure, Turn
+from clew.core.records import Failure, Outcome, Turn
 
 
 class Started(Struct, frozen=True):
@@ -34,10 +34,28 @@ class PromptTooLong(Struct, frozen=True):
     """Not even the newest message fits the run's prompt budget."""
 
 
-class OutputsSubmitted(Struct, frozen=True):
-    """A client has answered function calls: pairs of call id and output."""
+class CallEnded(Struct, frozen=True):
+    """A call of a server-side tool has ended."""
 
-    outputs: tuple[tuple[str, str], ...]
+    call_id: str
+    outcome: Outcome
+
+
+class CallsStopped(Struct, frozen=True):
+    """The calls at work were stopped, because the run is cancelled or out of time."""
+
+
+class Unstorable(Struct, frozen=True):
+    """What came of an effect can't be stored."""
+
+    failure: Failure
+
+
+class Submitted(Struct, frozen=True):
+    """A client has answered calls: outputs by call id, and who may run by call id."""
+
+    outputs: tuple[tuple[str, str], ...] = ()
+    approvals: tuple[tuple[str, bool], ...] = ()
 
 
 class CancelRequested(Struct, frozen=True):
@@ -54,7 +72,10 @@ Event: TypeAlias = (
     | ModelFailed
     | ModelStopped
     | PromptTooLong
-    | OutputsSubmitted
+    | CallEnded
+    | CallsStopped
+    | Unstorable
+    | Submitted
     | CancelRequested
     | TimeIsUp
 )

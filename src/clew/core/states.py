@@ -50,6 +50,51 @@ class MessageStatus(StrEnum):
     INCOMPLETE = "incomplete"
 
 
+class CallState(StrEnum):
+    """Where a call of a tool is."""
+
+    PROPOSED = "proposed"
+    """The server will run it when there is a place."""
+    WAITS_FOR_APPROVAL = "waits_for_approval"
+    WAITS_FOR_CLIENT = "waits_for_client"
+    AT_WORK = "at_work"
+    """The server runs it, or did when it died."""
+    DONE = "done"
+    DENIED = "denied"
+
+    @property
+    def open(self) -> bool:
+        """Whether its outcome is still to come."""
+        return self not in (CallState.DONE, CallState.DENIED)
+
+
+class CallResult(StrEnum):
+    """What became of a call."""
+
+    OK = "ok"
+    FAILED = "failed"
+    """It ended with an error, which the model was told."""
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+    """It may have happened: the server died meanwhile, and it is not safe to repeat."""
+    NOT_OFFERED = "not_offered"
+    """There is no function of that name."""
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    BROKEN_OFF = "broken_off"
+    """The run failed, or the answer was cut, before it had an outcome."""
+
+
+class WaitsFor(StrEnum):
+    """Why a run is parked: it has no worker, no place and no claim until that is over."""
+
+    CLIENT = "client"
+    APPROVAL = "approval"
+    CHILD = "child"
+    FILES = "files"
+    RETRY = "retry"
+
+
 class Move(Struct, frozen=True):
     """One legal move of a run."""
 
@@ -64,13 +109,13 @@ MOVES: tuple[Move, ...] = (
     Move(_S.QUEUED, _S.IN_PROGRESS, "a worker takes the run"),
     Move(_S.QUEUED, _S.CANCELLING, "a client cancels it"),
     Move(_S.QUEUED, _S.EXPIRED, "its time is over"),
-    Move(_S.IN_PROGRESS, _S.REQUIRES_ACTION, "the model called a function"),
+    Move(_S.IN_PROGRESS, _S.REQUIRES_ACTION, "a call needs the client's output or a person's approval"),
     Move(_S.IN_PROGRESS, _S.COMPLETED, "the model answered without calling a tool"),
     Move(_S.IN_PROGRESS, _S.FAILED, "the model failed"),
     Move(_S.IN_PROGRESS, _S.INCOMPLETE, "a token budget or the model's own limit cut the answer"),
     Move(_S.IN_PROGRESS, _S.EXPIRED, "its time is over"),
     Move(_S.IN_PROGRESS, _S.CANCELLING, "a client cancels it"),
-    Move(_S.REQUIRES_ACTION, _S.QUEUED, "all tool outputs were submitted"),
+    Move(_S.REQUIRES_ACTION, _S.QUEUED, "all that it asked for was submitted"),
     Move(_S.REQUIRES_ACTION, _S.CANCELLING, "a client cancels it"),
     Move(_S.REQUIRES_ACTION, _S.EXPIRED, "its time is over"),
     Move(_S.CANCELLING, _S.CANCELLED, "the work has stopped"),

@@ -1,28 +1,29 @@
-"""What one turn of the model leaves behind: a message, its step, a step of tool calls."""
+"""What one turn of the model leaves behind: messages and their steps, and a step of tool calls."""
 
 from msgspec.structs import replace
 
-from clew.core.records import Call, Message, Run, Step, Turn, Usage, text_part
+from clew.core.content import Content, RefusalContent, text_content
+from clew.core.records import Call, Called, Item, Message, Run, Said, Step, StepType, Turn, Usage
 from clew.core.states import StepStatus
 
 
 def counted(run: Run, turn: Turn) -> Run:
     """Return the run with the turn's tokens booked, and the moment of its first word."""
     spoke_at = run.spoke_at
-    if spoke_at is None and turn.begun:
+    if spoke_at is None and turn.said:
         spoke_at = turn.first_token_at or turn.started_at
     return replace(run, usage=run.usage + turn.usage, turns=run.turns + 1, spoke_at=spoke_at)
 
 
-def message(run: Run, turn: Turn, now: int) -> Message:
+def message(run: Run, turn: Turn, said: Said, now: int) -> Message:
     """Return what the model said, as a completed message of the thread."""
-    content = []
-    if turn.text is not None or turn.refusal is None:
-        content.append(text_part(turn.text or ""))
-    if turn.refusal is not None:
-        content.append({"type": "refusal", "refusal": turn.refusal})
+    content: list[Content] = []
+    if said.text is not None or said.refusal is None:
+        content.append(text_content(said.text or ""))
+    if said.refusal is not None:
+        content.append(RefusalContent(said.refusal))
     return Message(
-        id=turn.message_id,
+        id=said.message_id,
         project=run.project,
         thread_id=run.thread_id,
         created_at=turn.first_token_at or turn.started_at,
@@ -34,32 +35,46 @@ def message(run: Run, turn: Turn, now: int) -> Message:
     )
 
 
-def _step(run: Run, turn: Turn, step_id: str) -> Step:
+def _step(run: Run, turn: Turn, item: Item, kind: StepType) -> Step:
+    """Return a step as it begins. The turn's last one carries the turn's usage and facts."""
+    last = not turn.items or in_order(turn)[-1] is item
     return Step(
-        id=step_id,
+        id=item.step_id,
         project=run.project,
         run_id=run.id,
         thread_id=run.thread_id,
         assistant_id=run.assistant_id,
         created_at=turn.first_token_at or turn.started_at,
-        type="tool_calls",
+        type=kind,
         turn=turn.number,
         first_token_at=turn.first_token_at,
+        usage=turn.usage if last else Usage(),
+        facts=turn.facts if last else None,
     )
 
 
-def message_step(run: Run, turn: Turn, now: int, usage: Usage) -> Step:
-    """Return the completed step in which the message was written."""
+def message_step(run: Run, turn: Turn, said: Said, now: int) -> Step:
+    """Return the completed step in which a message was written."""
     return replace(
-        _step(run, turn, turn.message_step_id),
-        type="message_creation",
-        message_id=turn.message_id,
+        _step(run, turn, said, "message_creation"),
+        message_id=said.message_id,
         status=StepStatus.COMPLETED,
         completed_at=now,
-        usage=usage,
     )
 
 
-def tools_step(run: Run, turn: Turn, calls: list[Call]) -> Step:
-    """Return the open step that holds the turn's calls."""
-    return replace(_step(run, turn, turn.tools_step_id), calls=calls, usage=turn.usage)
+def tools_step(run: Run, turn: Turn, called: Called, calls: list[Call]) -> Step:
+    """Return the open step that holds a turn's calls, as they are now."""
+    return replace(_step(run, turn, called, "tool_calls"), calls=calls)
+
+
+def in_order(turn: Turn) -> list[Item]:
+    """Return what a turn has brought in the order in which it is told.
+
+    What came first was told as it came. Of the rest, messages are closed before the step of calls goes on.
+    """
+    if len(turn.items) < 2:
+        return list(turn.items)
+    first, rest = list(turn.items[:1]), turn.items[1:]
+    messages: list[Item] = [item for item in rest if isinstance(item, Said)]
+    return first + messages + [item for item in rest if isinstance(item, Called)]

@@ -19,6 +19,7 @@ from clew.store.database import Database
 from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
 from clew.store.workers import WorkerRow
+from clew.tools.toolbox import KINDS, Toolbox
 
 
 class House(NamedTuple):
@@ -27,6 +28,7 @@ class House(NamedTuple):
     db: Database
     engine: Engine
     models: Models
+    toolbox: Toolbox
 
 
 def assemble(settings: Settings, *, encode: Encode, works: bool, clock: Clock, ids: Ids) -> House:
@@ -42,7 +44,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, clock: Clock, i
     """
     process = this_process(ids, clock, works=works)
     db = open_database(settings, clock, process.id)
-    models = make_models(settings, clock)
+    models, tools = make_models(settings, clock), make_toolbox(settings)
     deliverer = Deliverer(
         db,
         http=GuardedHttp(Guard(settings.outbound_allow)),
@@ -56,12 +58,13 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, clock: Clock, i
         process=process,
         bus=_make_bus(settings, process),
         models=models,
+        toolbox=tools,
         clock=clock,
         ids=ids,
         takeover_after=int(settings.takeover_after * 1000),
         deliverer=deliverer,
     )
-    return House(db, engine, models)
+    return House(db, engine, models, tools)
 
 
 def this_process(ids: Ids, clock: Clock, *, works: bool) -> WorkerRow:
@@ -113,6 +116,11 @@ def _make_bus(settings: Settings, process: WorkerRow) -> Bus:
         limit=limit,
         line=settings.max_waiting_runs,
     )
+
+
+def make_toolbox(settings: Settings) -> Toolbox:
+    """Return the kinds of tools that the settings switch on."""
+    return Toolbox({kind: KINDS[kind] for kind in settings.server_tool_kinds})
 
 
 def make_models(settings: Settings, clock: Clock) -> Models:

@@ -247,5 +247,5 @@ async def _subject(tx: Transaction, delivery: Delivery) -> tuple[Run, Step | Non
         return None if run is None else (run, None)
     for entry in journal(run, await steps.of_run(tx, run.id), ()):
         if entry.position == delivery.position and isinstance(entry.subject, Run):
-            return entry.subject, entry.waiting
+            return entry.subject, entry.open_step
     return None

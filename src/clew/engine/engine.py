@@ -1,6 +1,7 @@
 """The engine of one process: a worker, the sweep, and what tells webhooks, on one bus."""
 
 import asyncio
+import logging
 from contextlib import suppress
 
 from clew.bus.bus import Bus
@@ -15,6 +16,9 @@ from clew.ids import Ids
 from clew.model.catalogue import Models
 from clew.store.database import Database
 from clew.store.workers import WorkerRow
+from clew.tools.toolbox import Toolbox
+
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -32,6 +36,7 @@ class Engine:
         process: WorkerRow,
         bus: Bus,
         models: Models,
+        toolbox: Toolbox,
         clock: Clock,
         ids: Ids,
         takeover_after: int = 3_500,
@@ -48,6 +53,7 @@ class Engine:
             dispatch=bus.dispatch,
             events=bus.events,
             models=models,
+            toolbox=toolbox,
             clock=clock,
             ids=ids,
             announced=self.announced,
@@ -107,8 +113,7 @@ class Engine:
         await self._serving.finish(patience)
         unfinished = self._worker.owned()
         await self._serving.close()
-        if self._shared is not None:
-            await self._hand_over(unfinished)
+        await self._hand_over(unfinished)
         for task in self._tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -117,8 +122,12 @@ class Engine:
         await self._models.aclose()
 
     async def _hand_over(self, unfinished: list[tuple[str, int]]) -> None:
-        assert self._shared is not None
-        for run_id, epoch in unfinished:
-            await self._worker.disown(run_id, epoch)
+        """Give up what is unfinished: that it was, counts as no attempt of its next worker."""
+        try:
+            for run_id, epoch in unfinished:
+                await self._worker.disown(run_id, epoch)
+        except Exception:
+            _log.exception("what is unfinished could not be given up; it counts as broken off")
         await self._serving.hand_over([run_id for run_id, _ in unfinished])
-        await self._shared.end()
+        if self._shared is not None:
+            await self._shared.end()

@@ -7,7 +7,7 @@ is not what is known and what is new, something was deleted, and the thread is r
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from clew.engine.prompt import Said, said
+from clew.engine.prompt import Told, told
 from clew.store import messages
 from clew.store.database import Database
 
@@ -27,12 +27,12 @@ class _Kept:
     __slots__ = ("last_id", "seq", "tokens", "told", "visible")
 
     def __init__(self) -> None:
-        self.told: list[Said] = []
+        self.told: list[Told] = []
         self.last_id, self.seq, self.visible, self.tokens = "", 0, 0, 0
 
     def extend(self, found: messages.Numbered) -> None:
         """Add messages that follow on what is kept."""
-        new = [said(message) for message in found.messages]
+        new = [told(message) for message in found.messages]
         self.told += new
         self.tokens += sum(each.tokens for each in new)
         self.visible = found.visible
@@ -58,7 +58,7 @@ class Histories:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._tokens = 0
 
-    async def before(self, thread_id: str, run_id: str, limit: int | None) -> Sequence[Said]:
+    async def before(self, thread_id: str, run_id: str, limit: int | None) -> Sequence[Told]:
         """Return the thread's newest ``limit`` messages (None: all), oldest first, less those of one run."""
         if thread_id not in self._kept:
             first = _AT_ONCE if limit is None else min(limit, _AT_ONCE)
@@ -66,7 +66,7 @@ class Histories:
             if len(newest) == first != limit and limit is not None:
                 newest = await self._db.scan(messages.newest, thread_id, limit, except_run=run_id)
             if limit is not None or len(newest) < first:
-                return [said(message) for message in newest]
+                return [told(message) for message in newest]
         known = await self._known(thread_id)
         others = [each for each in known.told if each.run_id != run_id]
         return others if limit is None else others[-limit:]

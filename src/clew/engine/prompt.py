@@ -1,14 +1,19 @@
 """What the model is asked: a thread, a run and its own turns so far as one chat request. Pure."""
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
+from clew.core.content import Content, ImageUrlContent, RefusalContent, TextContent
 from clew.core.decisions import CallModel
-from clew.core.records import Call, Json, Message, Run, Step
+from clew.core.options import Json
+from clew.core.records import Call, Message, Run, Step, TurnFacts
+from clew.core.tools import FunctionDefinition, NamedTool
 from clew.model.chat import ChatRequest
 
 _BYTES_PER_TOKEN = 4
@@ -16,37 +21,52 @@ _TOKENS_PER_MESSAGE = 4
 _ANSWER_RESERVE = 512
 """Tokens of a model's context that are kept free for its answer."""
 
+MOST_OUTPUT = 64 * 1024
+"""Bytes of a call's output that a model is told, at most."""
+
+_MODEL_ID = 9
+"""Characters of an id for a call to which the model gave none: what every endpoint takes."""
+
 _MOST_MESSAGES = 2**31
 """More than any thread holds, and still a number that every database takes."""
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Said(NamedTuple):
+class Told(NamedTuple):
     """A message of a thread as a model is told it, with what it takes of the prompt."""
 
     chat: Json
     tokens: int
     run_id: str | None
+    message_id: str
 
 
 class DoesNotFit(Exception):
     """Not even the newest message fits the tokens that are left."""
 
 
+class Prompt(NamedTuple):
+    """A request to a model, and what is known of it."""
+
+    request: ChatRequest
+    facts: TurnFacts
+
+
 def build(
     run: Run,
     model: str,
-    history: Sequence[Said],
+    history: Sequence[Told],
     own_steps: Sequence[Step],
     own_messages: Sequence[Message],
     call: CallModel,
     context_tokens: int | None,
-) -> ChatRequest:
+    offered: Sequence[FunctionDefinition] = (),
+) -> Prompt:
     """Return the request for a run's next turn.
 
     ``history`` is the thread without what this run wrote; ``own_*`` is what it wrote and called so
-    far, which is never cut.
+    far, which is never cut. ``offered`` are the functions that the server runs.
 
     Raises:
         DoesNotFit: the instructions, the newest message and the run's own turns are too long.
@@ -54,42 +74,70 @@ def build(
     config = run.config
     head = [{"role": "system", "content": config.instructions}] if config.instructions else []
     tail = _own_turns(own_steps, own_messages)
+    tools = _functions(run, offered)
     limit = _limit(call.prompt_tokens_left, context_tokens)
+    shown = history
     if limit is not None:
-        history = _drop_middle(history, limit - _tokens(head) - _tokens(tail) - _tokens(config.functions()))
-    told = [each.chat for each in history]
-    tools = config.functions() if config.tool_choice != "none" else []
-    return ChatRequest(
+        shown = _drop_middle(history, limit - _tokens(head) - _tokens(tail) - _tokens(tools))
+    messages = (*head, *[each.chat for each in shown], *tail)
+    if config.tool_choice == "none":
+        tools = []
+    answer_format = config.response_format
+    request = ChatRequest(
         model=model,
-        messages=(*head, *told, *tail),
+        messages=messages,
         tools=tuple(tools),
         tool_choice=_tool_choice(run) if tools else None,
         parallel_tool_calls=config.parallel_tool_calls,
-        response_format=config.response_format if isinstance(config.response_format, dict) else None,
-        temperature=None if config.temperature == 1 else config.temperature,
-        top_p=None if config.top_p == 1 else config.top_p,
+        response_format=None if answer_format == "auto" else answer_format,
+        temperature=config.temperature,
+        top_p=config.top_p,
         max_completion_tokens=call.completion_tokens_left,
         reasoning_effort=config.reasoning_effort,
-        idempotency_key=f"{run.id}/{run.turns + 1}/{run.epoch}",
     )
+    digest = sha256(_encode(request)).hexdigest()[:32]
+    facts = TurnFacts(
+        model=model,
+        first=shown[0].message_id if shown else None,
+        last=shown[-1].message_id if shown else None,
+        dropped=len(history) - len(shown),
+        request=digest,
+    )
+    return Prompt(replace(request, idempotency_key=f"{run.id}/{run.turns + 1}/{digest}"), facts)
 
 
-def said(message: Message) -> Said:
+def _functions(run: Run, offered: Sequence[FunctionDefinition]) -> list[Json]:
+    """Return all that the model may call, as chat completions want it: the client's functions first."""
+    if not run.config.tools:
+        return []
+    definitions = [tool.function for tool in run.config.functions()] + list(offered)
+    return [{"type": "function", "function": msgspec.to_builtins(each)} for each in definitions]
+
+
+def told(message: Message) -> Told:
     """Return a message as a model is told it."""
     chat = _chat_message(message)
-    return Said(chat, _tokens([chat]), message.run_id)
+    return Told(chat, _tokens([chat]), message.run_id, message.id)
 
 
 def history_limit(run: Run) -> int | None:
     """Return how many of the newest messages the model is given; None for all that fit."""
     strategy = run.config.truncation_strategy
-    limit: int | None = strategy["last_messages"] if strategy["type"] == "last_messages" else None
+    limit = strategy.last_messages if strategy.type == "last_messages" else None
     return None if limit is None else min(limit, _MOST_MESSAGES)
 
 
 def _tool_choice(run: Run) -> str | Json | None:
     """Forcing a call applies to the first turn only: for ever forced, a run would never end."""
-    return run.config.tool_choice if run.turns == 0 else None
+    choice = run.config.tool_choice
+    if run.turns:
+        return None
+    if not isinstance(choice, NamedTool):
+        return choice
+    if choice.function is not None:
+        return {"type": "function", "function": {"name": choice.function.name}}
+    named = [name for name, offer in run.config.offers.items() if offer.kind == choice.type]
+    return {"type": "function", "function": {"name": named[0]}} if len(named) == 1 else "required"
 
 
 def _limit(budget: int | None, context_tokens: int | None) -> int | None:
@@ -103,7 +151,7 @@ def _tokens(items: Sequence[Json]) -> int:
     return sum(len(_encode(item)) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE for item in items)
 
 
-def _drop_middle(messages: Sequence[Said], limit: int) -> Sequence[Said]:
+def _drop_middle(messages: Sequence[Told], limit: int) -> Sequence[Told]:
     """Keep the newest and the oldest messages that fit, dropping from the middle of the thread.
 
     The newest message and the newest by the user are never dropped.
@@ -143,36 +191,60 @@ def _chat_message(message: Message) -> Json:
     return {"role": message.role, "content": parts}
 
 
-def _chat_part(part: Json) -> Json | None:
+def _chat_part(part: Content) -> Json | None:
     match part:
-        case {"type": "text", "text": {"value": value}}:
-            return {"type": "text", "text": value}
-        case {"type": "refusal", "refusal": value}:
-            return {"type": "text", "text": value}
-        case {"type": "image_url"}:
-            return part
+        case TextContent(text):
+            return {"type": "text", "text": text.value}
+        case RefusalContent(refusal):
+            return {"type": "text", "text": refusal}
+        case ImageUrlContent(image):
+            return {"type": "image_url", "image_url": {"url": image.url, "detail": image.detail}}
     return None
 
 
 def _own_turns(steps: Sequence[Step], messages: Sequence[Message]) -> list[Json]:
     """Return each earlier turn of the run: what it said and called, then one tool message a call."""
-    said = {message.id: message for message in messages}
+    written = {message.id: message for message in messages}
     turns: list[Json] = []
+    ids: set[str] = set()
     for _, of_turn in groupby(steps, key=attrgetter("turn")):
-        text, calls = None, []
+        texts: list[Any] = []
+        calls: list[tuple[str, Call]] = []
         for step in of_turn:
-            if step.message_id in said:
-                text = _chat_message(said[step.message_id])["content"]
-            calls += step.calls
-        turns.append(
-            {"role": "assistant", "content": text} | ({"tool_calls": _tool_calls(calls)} if calls else {})
-        )
-        turns += [{"role": "tool", "tool_call_id": call.id, "content": call.output or ""} for call in calls]
+            if step.message_id in written:
+                texts.append(_chat_message(written[step.message_id])["content"])
+            calls += [(_model_id(call, ids), call) for call in step.calls]
+        said = {"role": "assistant", "content": _joined(texts)}
+        turns.append(said | ({"tool_calls": [_tool_call(*each) for each in calls]} if calls else {}))
+        turns += [{"role": "tool", "tool_call_id": id, "content": told_output(call)} for id, call in calls]
     return turns
 
 
-def _tool_calls(calls: Sequence[Call]) -> list[Json]:
-    return [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        for call in calls
-    ]
+def _joined(texts: Sequence[Any]) -> Any:
+    """Return a turn's texts as one; what a turn said after its calls stands behind what it said before."""
+    return texts[0] if len(texts) == 1 else "\n".join(texts) if texts else None
+
+
+def _model_id(call: Call, taken: set[str]) -> str:
+    """Return the id by which the model knows a call: its own, or one made if it gave none of its own."""
+    given = call.model_id
+    if not given or given in taken:
+        given = sha256(call.id.encode()).hexdigest()[:_MODEL_ID]
+    taken.add(given)
+    return given
+
+
+def _tool_call(id: str, call: Call) -> Json:
+    return {"id": id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def told_output(call: Call) -> str:
+    """Return what a model is told of a call's output: its beginning, with the cut said, if it is too long."""
+    output = call.output or ""
+    if len(output) <= MOST_OUTPUT // 4:  # no character takes more than four bytes
+        return output
+    data = output.encode()
+    if len(data) <= MOST_OUTPUT:
+        return output
+    kept = data[:MOST_OUTPUT].decode(errors="ignore")
+    return f"{kept}\n[cut: {len(data) - MOST_OUTPUT} of {len(data)} bytes left out]"

@@ -1,54 +1,83 @@
 """Records one turn of the model as it comes, and tells the run's readers."""
 
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
 from clew.bus.events import Events
 from clew.clock import Clock
 from clew.core import turns
-from clew.core.journal import (
-    CallPiece,
-    Entry,
-    Subject,
-    TextPiece,
-    message_opening,
-    opened_message,
-    opened_step,
-    tools_opening,
-)
-from clew.core.records import Call, Run, Turn, Usage
+from clew.core.entries import CallPiece, Entry, EventKind, Subject, TextPiece
+from clew.core.journal import message_opening, opened_message, opened_step, tools_opening
+from clew.core.records import FUNCTION, Call, Called, Item, Run, Said, Turn, TurnFacts, Usage
+from clew.engine.prompt import Prompt
 from clew.ids import CALL, MESSAGE, STEP, Ids
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, RefusalDelta, TextDelta, estimate
+
+
+class _Speech:
+    """A message as it comes."""
+
+    def __init__(self, message_id: str, step_id: str) -> None:
+        self.message_id, self.step_id = message_id, step_id
+        self.text: list[str] = []
+        self.refusal: list[str] = []
+
+    def item(self) -> Said:
+        return Said(
+            message_id=self.message_id,
+            step_id=self.step_id,
+            text="".join(self.text) if self.text else None,
+            refusal="".join(self.refusal) if self.refusal else None,
+        )
+
+
+class _Head(NamedTuple):
+    """A call as it comes; its arguments follow in pieces."""
+
+    id: str
+    model_id: str | None
+    name: str
+    at: int
+    arguments: list[str]
+
+
+class _Calls:
+    """The calls of a turn as they come."""
+
+    def __init__(self, step_id: str) -> None:
+        self.step_id = step_id
+        self.heads: list[_Head] = []
 
 
 class TurnRecorder:
     """One turn under way.
 
-    Readers see openings and pieces at once. What lasts, such as a completed message, they see after
-    its commit. Calls that follow text therefore stay unheard until then: messages and steps are
-    closed before the next is opened.
+    Readers see openings and pieces of what comes first at once. What lasts, such as a completed message,
+    they see after its commit; so what follows the first message, or the calls, stays unheard until then:
+    messages and steps are closed before the next is opened.
 
-    The ids of what a turn brings follow from the run and the turn's number. A turn that is made again
-    after a crash brings the same ids, so nothing can be there twice, and readers who had begun to
-    read the first attempt see the second one replace it.
+    The ids of what a turn brings follow from the run, the turn's number and its place in the turn. A turn
+    that is made again after a crash brings the same ids, so nothing can be there twice, and readers who had
+    begun to read the first attempt see the second one replace it.
     """
 
     def __init__(self, run: Run, *, ids: Ids, clock: Clock, events: Events) -> None:
         self._run, self._ids, self._clock, self._events = run, ids, clock, events
-        number = run.turns + 1
-        self._number = str(number)
-        self._blank = Turn(
-            number=number,
-            message_id=ids.derived(MESSAGE, run.id, self._number, "message"),
-            message_step_id=ids.derived(STEP, run.id, self._number, "message step"),
-            tools_step_id=ids.derived(STEP, run.id, self._number, "tools step"),
-            started_at=clock.now(),
-        )
+        self._number = run.turns + 1
+        self._started_at = clock.now()
         self._first_token_at: int | None = None
-        self._text: list[str] = []
-        self._refusal: list[str] = []
-        self._calls: list[tuple[str, str, list[str]]] = []
+        self._first = self._speech_at(0)
+        self._items: list[_Speech | _Calls] = []
         self._finished: Finished | None = None
         self._request: ChatRequest | None = None
+        self._facts: TurnFacts | None = None
         self.position = run.position
         """Where the run's journal ends for its readers."""
+
+    def asked(self, prompt: Prompt) -> None:
+        """Remember what the model was asked, also to tell what an answer that is broken off has cost."""
+        self._request, self._facts = prompt
 
     def add(self, chunk: Chunk) -> None:
         """Record a chunk."""
@@ -56,10 +85,9 @@ class TurnRecorder:
             self._first_token_at = self._clock.now()
         match chunk:
             case TextDelta(text):
-                refused = bool(self._refusal and not self._text)  # what follows a refusal belongs to it
-                self._add_text(text, self._refusal if refused else self._text, refusal=refused)
+                self._add_text(text, refusal=False)
             case RefusalDelta(text):
-                self._add_text(text, self._refusal, refusal=True)
+                self._add_text(text, refusal=True)
             case CallDelta():
                 self._add_call(chunk)
             case Finished():
@@ -67,26 +95,37 @@ class TurnRecorder:
 
     def turn(self) -> Turn:
         """Return what has been recorded so far."""
+        blank = self._first
         return Turn(
-            number=self._blank.number,
-            message_id=self._blank.message_id,
-            message_step_id=self._blank.message_step_id,
-            tools_step_id=self._blank.tools_step_id,
-            started_at=self._blank.started_at,
+            number=self._number,
+            started_at=self._started_at,
+            blank=Said(message_id=blank.message_id, step_id=blank.step_id),
+            items=tuple(map(self._item, self._items)),
             first_token_at=self._first_token_at,
-            text="".join(self._text) if self._text else None,
-            refusal="".join(self._refusal) if self._refusal else None,
-            calls=tuple(
-                Call(id=call_id, name=name, arguments="".join(pieces))
-                for call_id, name, pieces in self._calls
-            ),
             finish_reason=self._finished.reason if self._finished else None,
             usage=self._usage(),
+            facts=self._facts,
         )
 
-    def asked(self, request: ChatRequest) -> None:
-        """Remember what the model was asked, to tell what an answer that is broken off has cost."""
-        self._request = request
+    def _item(self, item: _Speech | _Calls) -> Item:
+        if isinstance(item, _Speech):
+            return item.item()
+        calls = (self._call(index, head, item.step_id) for index, head in enumerate(item.heads))
+        return Called(step_id=item.step_id, calls=tuple(calls))
+
+    def _call(self, index: int, head: _Head, step_id: str) -> Call:
+        return Call(
+            id=head.id,
+            project=self._run.project,
+            created_at=head.at,
+            run_id=self._run.id,
+            step_id=step_id,
+            turn=self._number,
+            index=index,
+            name=head.name,
+            arguments="".join(head.arguments),
+            model_id=head.model_id,
+        )
 
     def _usage(self) -> Usage:
         """Return what the model counted; of an answer that was broken off, an estimate."""
@@ -94,53 +133,94 @@ class TurnRecorder:
             return self._finished.usage
         if self._request is None or self._first_token_at is None:
             return Usage()
-        said = [*self._text, *self._refusal, *(piece for call in self._calls for piece in call[2])]
-        return estimate(self._request, sum(map(len, said)))
+        said = 0
+        for item in self._items:
+            if isinstance(item, _Speech):
+                said += sum(map(len, item.text)) + sum(map(len, item.refusal))
+            else:
+                said += sum(len(piece) for head in item.heads for piece in head.arguments)
+        return estimate(self._request, said)
 
-    @property
-    def _speaking(self) -> bool:
-        return bool(self._text or self._refusal)
+    def _new_id(self, prefix: str, *parts: str) -> str:
+        return self._ids.derived(prefix, self._run.id, str(self._number), *parts)
 
-    def _add_text(self, text: str, pieces: list[str], *, refusal: bool) -> None:
-        if self._calls:
-            return  # a message closes before tools are called; what is said after that is not kept
-        if not self._speaking:
-            self._open_message()
-        part = 1 if refusal and self._text else 0
-        piece = TextPiece(self._blank.message_id, text, part, first=not pieces, refusal=refusal)
+    def _speech_at(self, index: int) -> _Speech:
+        number = str(index)
+        return _Speech(self._new_id(MESSAGE, number, "message"), self._new_id(STEP, number, "message step"))
+
+    # --- text ------------------------------------------------------------------------------------
+
+    def _add_text(self, text: str, *, refusal: bool) -> None:
+        last = self._items[-1] if self._items else None
+        if not isinstance(last, _Speech):
+            if last is not None and not text.strip():
+                return  # white space behind calls is not a message
+            last = self._speech_at(len(self._items)) if self._items else self._first
+            self._items.append(last)
+            if self._told_live(last):
+                self._open_message()
+        if last.refusal and not last.text:
+            refusal = True  # what follows a refusal belongs to it
+        pieces = last.refusal if refusal else last.text
+        if self._told_live(last):
+            part = 1 if refusal and last.text else 0
+            piece = TextPiece(last.message_id, text, part, first=not pieces, refusal=refusal)
+            self._tell(EventKind.MESSAGE_DELTA, piece)
         pieces.append(text)
-        self._tell("message.delta", piece)
+
+    def _told_live(self, item: _Speech | _Calls) -> bool:
+        return item is self._items[0]
+
+    def _open_message(self) -> None:
+        turn = self.turn()
+        said = turn.said[0]
+        step = opened_step(turns.message_step(self._run, turn, said, 0))
+        message = opened_message(turns.message(self._run, turn, said, 0))
+        self._publish(message_opening(self.position + 1, step, message))
+
+    # --- calls -----------------------------------------------------------------------------------
 
     def _add_call(self, chunk: CallDelta) -> None:
         if chunk.index > 0 and not self._run.config.parallel_tool_calls:
             return  # the model was asked for one call at a time; it can ask for the next one later
-        silent = self._speaking
-        if chunk.index == len(self._calls):
-            if not self._calls and not silent:
+        calls = next((item for item in self._items if isinstance(item, _Calls)), None)
+        if calls is None:
+            calls = _Calls(self._new_id(STEP, "tools step"))
+            self._items.append(calls)
+            if self._told_live(calls):
                 self._open_tools()
-            call_id = self._ids.derived(CALL, self._run.id, self._number, str(chunk.index))
-            self._calls.append((call_id, chunk.name or "", []))
-            if not silent:
-                piece = CallPiece(self._blank.tools_step_id, chunk.index, call_id, chunk.name or "")
-                self._tell("run.step.delta", piece)
+        live = self._told_live(calls)
+        if chunk.index == len(calls.heads):
+            call_id = self._new_id(CALL, str(chunk.index))
+            head = _Head(call_id, chunk.id, chunk.name or "", self._clock.now(), [])
+            calls.heads.append(head)
+            if live:
+                kind = self._kind(head)
+                self._tell(
+                    EventKind.STEP_DELTA,
+                    CallPiece(calls.step_id, chunk.index, call_id, head.name, kind=kind),
+                )
+        head = calls.heads[chunk.index]
         if chunk.arguments:
-            self._calls[chunk.index][2].append(chunk.arguments)
-            if not silent:
-                piece = CallPiece(self._blank.tools_step_id, chunk.index, arguments=chunk.arguments)
-                self._tell("run.step.delta", piece)
+            head.arguments.append(chunk.arguments)
+            if live:
+                kind, index = self._kind(head), chunk.index
+                piece = CallPiece(calls.step_id, index, arguments=chunk.arguments, kind=kind)
+                self._tell(EventKind.STEP_DELTA, piece)
 
-    def _open_message(self) -> None:
-        turn = self.turn()
-        step = opened_step(turns.message_step(self._run, turn, 0, Usage()))
-        message = opened_message(turns.message(self._run, turn, 0))
-        self._publish(message_opening(self.position + 1, step, message))
+    def _kind(self, head: _Head) -> str:
+        offer = self._run.config.offers.get(head.name)
+        return FUNCTION if offer is None else offer.kind
 
     def _open_tools(self) -> None:
-        step = turns.tools_step(self._run, self.turn(), [])
+        turn = self.turn()
+        called = turn.called
+        assert called is not None
+        step = replace(turns.tools_step(self._run, turn, called, []), usage=Usage(), facts=None)
         self._publish(tools_opening(self.position + 1, step))
 
-    def _tell(self, name: str, piece: Subject) -> None:
-        self._publish([Entry(self.position + 1, name, piece)])
+    def _tell(self, kind: EventKind, piece: Subject) -> None:
+        self._publish([Entry(self.position + 1, kind, piece)])
 
     def _publish(self, entries: list[Entry]) -> None:
         self.position = entries[-1].end

@@ -80,15 +80,17 @@ class Sweeper:
         for run_id in expired:
             if self._presence.leads or self._dispatch.works_on(run_id):
                 self._dispatch.interrupt(run_id)
-        self._take_up(await self._db.scan(runs.unfinished), now)
+        unfinished = await self._db.scan(runs.unfinished, now)
+        self._take_up([run for run in unfinished if run.not_before <= now], now)
         self._fresh = False
         if now >= self._forget_at:
             await self._db.write(idempotency.forget, now - idempotency.KEPT_FOR)
             self._forget_at = now + _FORGET_INTERVAL
-        return self._next_look(now, following, expired=bool(expired))
+        later = [run.not_before for run in unfinished if run.not_before > now]
+        return self._next_look(now, min([following or now + _INTERVAL, *later]), expired=bool(expired))
 
-    def _next_look(self, now: int, following: int | None, *, expired: bool) -> int:
-        soonest = min(following or now + _INTERVAL, now + _INTERVAL)
+    def _next_look(self, now: int, following: int, *, expired: bool) -> int:
+        soonest = min(following, now + _INTERVAL)
         if self._suspects:
             soonest = min(soonest, now + _SECOND_LOOK)
         return max(soonest, now + _PAUSE) if expired else soonest

@@ -1,4 +1,4 @@
-"""The run loop: claim, decide, commit, publish, perform the effect, and again."""
+"""The run loop: claim, decide, commit, publish, perform the effects, and again with what comes of them."""
 
 import logging
 from collections.abc import Callable
@@ -9,32 +9,56 @@ from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.clock import Clock
 from clew.core.decide import decide
-from clew.core.decisions import CallModel, Decision, RunState
-from clew.core.events import Event, ModelFailed, ModelReplied, ModelStopped, PromptTooLong, Started
-from clew.core.journal import trimmed
+from clew.core.decisions import CallModel, Decision, RunCall, RunState, effects_of
+from clew.core.entries import trimmed
+from clew.core.events import (
+    CallsStopped,
+    Event,
+    ModelFailed,
+    ModelReplied,
+    ModelStopped,
+    PromptTooLong,
+    Started,
+    Unstorable,
+)
 from clew.core.records import Failure, Message, Run, Step
+from clew.core.tools import FunctionTool, kind_of
 from clew.engine import prompt
+from clew.engine.calls import CallsAtWork
 from clew.engine.histories import Histories
 from clew.engine.recorder import TurnRecorder
 from clew.ids import Ids
 from clew.model.catalogue import Models
-from clew.model.chat import ChatRequest, ModelError
+from clew.model.chat import ModelError
 from clew.store import messages, runs, steps
-from clew.store.database import CommitUnknown, Database
+from clew.store.database import CommitUnknown, Database, is_passing
 from clew.store.statement import Transaction
+from clew.tools.toolbox import Toolbox
+
+_STORE_PAUSE = 1_000
+"""Milliseconds after which what a store did not take that has trouble of its own is stored again."""
 
 _log = logging.getLogger(__name__)
 
 
 class _Work:
-    """A run being worked on: where to reach the model call, and whether somebody wants attention."""
+    """A run being worked on: where to reach what it performs, and whether somebody wants attention."""
 
-    __slots__ = ("epoch", "interrupted", "scope")
+    __slots__ = ("calls", "epoch", "interrupted", "scope")
 
     def __init__(self) -> None:
         self.scope: anyio.CancelScope | None = None
+        self.calls: CallsAtWork | None = None
         self.interrupted = False
         self.epoch = 0
+
+    def interrupt(self) -> None:
+        """Have the run's row looked at again."""
+        self.interrupted = True
+        if self.scope is not None:
+            self.scope.cancel()
+        if self.calls is not None:
+            self.calls.interrupt()
 
 
 class Worker:
@@ -48,6 +72,7 @@ class Worker:
         dispatch: Dispatch,
         events: Events,
         models: Models,
+        toolbox: Toolbox,
         clock: Clock,
         ids: Ids,
         announced: Callable[[], None] = lambda: None,
@@ -55,7 +80,7 @@ class Worker:
         """Prepare a worker; ``announced`` is called when webhooks are to be told of something."""
         self._id, self._announced = id, announced
         self._db, self._dispatch, self._events = db, dispatch, events
-        self._models, self._clock, self._ids = models, clock, ids
+        self._models, self._toolbox, self._clock, self._ids = models, toolbox, clock, ids
         self._histories = Histories(db)
         self._working: dict[str, _Work] = {}
 
@@ -63,9 +88,7 @@ class Worker:
         """Have the run's row looked at again; return whether this worker works on the run."""
         if (work := self._working.get(run_id)) is None:
             return False
-        work.interrupted = True
-        if work.scope is not None:
-            work.scope.cancel()
+        work.interrupt()
         return True
 
     async def advance(
@@ -107,23 +130,35 @@ class Worker:
         return [(run_id, work.epoch) for run_id, work in self._working.items() if work.epoch]
 
     async def _loop(self, state: RunState, work: _Work) -> None:
-        event: Event = Started()
+        """Perform what a run's state asks for until that is nothing."""
         recorder: TurnRecorder | None = None
         try:
-            while True:
+            while effects := effects_of(state):
+                match effects:
+                    case (CallModel() as call,):  # nothing goes on beside it: no task is needed
+                        recorder = TurnRecorder(
+                            state.run, ids=self._ids, clock=self._clock, events=self._events
+                        )
+                        event = await self._call_model(state.run, call, recorder, work)
+                    case _:
+                        calls = tuple(each for each in effects if isinstance(each, RunCall))
+                        event = await self._run_calls(state.run, calls, work)
+                if isinstance(event, ModelStopped | CallsStopped):  # something has changed: look first
+                    state = await self._db.read(runs.reload, state.run.id, state.run.epoch)
                 state, decision = await self._settle(state, event)
                 self._publish(decision, recorder)
-                if decision.call_model is None:
-                    return
-                recorder = TurnRecorder(state.run, ids=self._ids, clock=self._clock, events=self._events)
-                event = await self._call_model(state.run, decision.call_model, recorder, work)
-                if isinstance(event, ModelStopped):  # something has changed: look before deciding
-                    state = await self._db.read(runs.reload, state.run.id, state.run.epoch)
         except runs.ClaimLost:
             _log.info("run %s: another worker has taken it over, or it was deleted", state.run.id)
+        finally:
+            if work.calls is not None:
+                await work.calls.stop()
 
     async def _settle(self, state: RunState, event: Event) -> tuple[RunState, Decision]:
-        """Decide and commit; again on the run's newest version if a client has changed it meanwhile."""
+        """Decide and commit; again on the run's newest version if a client has changed it meanwhile.
+
+        While the store itself has trouble, what has come of an effect is kept, and stored when it can be: to
+        ask a model twice costs more than to wait. What can't be stored for any other reason ends the run.
+        """
         while True:
             decision = decide(state, event, self._clock.now())
             if not decision.writes and decision.state.run == state.run:
@@ -132,12 +167,37 @@ class Worker:
                 applied = await self._db.write(runs.apply, state, decision, self._clock.now(), last=True)
             except (runs.Changed, CommitUnknown):
                 newest = await self._db.read(runs.reload, state.run.id, state.run.epoch)
-                if newest.run == decision.state.at_version(state.run.version + 1).run:
-                    return newest, decision  # the commit that nobody answered for was made
-                state = newest
-                continue
-            self._applied(applied)
-            return applied.state, decision
+            except runs.ClaimLost:
+                raise
+            except Exception as error:
+                if isinstance(event, Unstorable):
+                    raise
+                if not is_passing(error):
+                    event = self._unstorable(state.run)
+                newest = await self._reloaded(state)
+            else:
+                self._applied(applied)
+                return applied.state, decision
+            if newest.run == decision.state.at_version(state.run.version + 1).run:
+                return newest, decision  # the commit that nobody answered for was made
+            state = newest
+
+    def _unstorable(self, run: Run) -> Unstorable:
+        _log.exception("run %s: what came of its last effect can't be stored", run.id)
+        return Unstorable(
+            Failure("server_error", "The server could not store the answer. Its log says more.")
+        )
+
+    async def _reloaded(self, state: RunState) -> RunState:
+        """Return the run's newest state as soon as the store has got over its trouble."""
+        while True:
+            await self._clock.sleep(_STORE_PAUSE)
+            try:
+                return await self._db.read(runs.reload, state.run.id, state.run.epoch)
+            except Exception as error:
+                if not is_passing(error):
+                    raise
+                _log.warning("run %s: the store does not answer: %s", state.run.id, error)
 
     def _applied(self, applied: runs.Applied) -> None:
         """See to what else has come of a decision that is written."""
@@ -152,7 +212,19 @@ class Worker:
         entries = [entry for entry in decision.entries if trimmed(entry, told) is not None]
         self._events.committed(decision.state.run.id, entries)
 
-    # --- the effect --------------------------------------------------------------------------
+    # --- the effects -------------------------------------------------------------------------
+
+    async def _run_calls(self, run: Run, effects: tuple[RunCall, ...], work: _Work) -> Event:
+        """Have calls performed; return what comes of one of them, or that somebody wants attention."""
+        if work.interrupted:
+            work.interrupted = False
+            return CallsStopped()
+        if work.calls is None:
+            work.calls = CallsAtWork(self._toolbox, self._clock, run)
+        event = await work.calls.next(effects)
+        if isinstance(event, CallsStopped):
+            work.interrupted = False
+        return event
 
     async def _call_model(self, run: Run, call: CallModel, recorder: TurnRecorder, work: _Work) -> Event:
         """Ask the model for one turn, unless interrupted. Whatever happens becomes an event."""
@@ -167,9 +239,9 @@ class Worker:
             return ModelFailed(recorder.turn(), failure)
         model, name = self._models.resolve(run.config.model)
         try:
-            request = await self._request(run, name, call, model.context_tokens)
-            recorder.asked(request)
-            stream = model.stream(request)
+            asked = await self._prompt(run, name, call, model.context_tokens)
+            recorder.asked(asked)
+            stream = model.stream(asked.request)
             try:
                 async for chunk in stream:
                     if work.interrupted:
@@ -190,27 +262,29 @@ class Worker:
             return ModelFailed(recorder.turn(), failure)
         return ModelReplied(recorder.turn())
 
-    async def _request(self, run: Run, model: str, call: CallModel, context: int | None) -> ChatRequest:
+    async def _prompt(self, run: Run, model: str, call: CallModel, context: int | None) -> prompt.Prompt:
         history = await self._histories.before(run.thread_id, run.id, prompt.history_limit(run))
         own_steps, own_messages = await self._db.read(_own_turns, run.id) if run.turns else ([], [])
-        return prompt.build(run, model, history, own_steps, own_messages, call, context)
+        offered = self._toolbox.definitions(run.config) if run.config.offers else ()
+        return prompt.build(run, model, history, own_steps, own_messages, call, context, offered)
 
 
 async def _take(tx: Transaction, run_id: str, worker: str, now: int) -> tuple[Decision, runs.Applied] | None:
     while (run := await runs.queued(tx, run_id)) is not None:
-        decision = decide(RunState(runs.claimed(run, worker)), Started(), now)
+        owned = RunState(runs.claimed(run, worker, now), await steps.open_of(tx, run))
+        decision = decide(owned, Started(), now)
         try:
             return decision, await runs.apply(tx, RunState(run), decision, now, last=True)
         except (runs.Changed, runs.ClaimLost):
             continue  # somebody was quicker: look again
     await runs.hold_thread(tx, run_id)
-    owned = await runs.claim(tx, run_id, worker, now)
-    if owned is None:
+    claimed = await runs.claim(tx, run_id, worker, now)
+    if claimed is None:
         return None
-    decision = decide(owned, Started(), now)
-    if not decision.writes and decision.state.run == owned.run:
-        return decision, runs.Applied(owned, None, announced=False)
-    return decision, await runs.apply(tx, owned, decision, now)
+    decision = decide(claimed, Started(), now)
+    if not decision.writes and decision.state.run == claimed.run:
+        return decision, runs.Applied(claimed, None, announced=False)
+    return decision, await runs.apply(tx, claimed, decision, now)
 
 
 async def _own_turns(tx: Transaction, run_id: str) -> tuple[list[Step], list[Message]]:
@@ -219,7 +293,16 @@ async def _own_turns(tx: Transaction, run_id: str) -> tuple[list[Step], list[Mes
 
 
 def _unavailable(run: Run) -> Failure | None:
-    kinds = sorted({tool["type"] for tool in run.config.tools if tool["type"] != "function"})
+    if all(isinstance(tool, FunctionTool) for tool in run.config.tools):
+        return None
+    offered = {offer.tool for offer in run.config.offers.values()}
+    kinds = sorted(
+        {
+            kind_of(tool)
+            for index, tool in enumerate(run.config.tools)
+            if not isinstance(tool, FunctionTool) and index not in offered
+        }
+    )
     if not kinds:
         return None
     return Failure(

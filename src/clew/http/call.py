@@ -13,6 +13,7 @@ from clew.ids import Ids
 from clew.net.guard import Guard
 from clew.store.database import Database
 from clew.store.pages import PageRequest
+from clew.tools.toolbox import Toolbox
 from clew.wire.errors import invalid
 from clew.wire.explain import bad_choice, check_range
 
@@ -33,6 +34,8 @@ class Services(Struct, frozen=True, kw_only=True):
     clock: Clock
     ids: Ids
     models: tuple[str, ...]
+    toolbox: Toolbox = field(default_factory=lambda: Toolbox({}))
+    """The kinds of tools that this server runs."""
     run_expiry: int
     """Milliseconds after which an unfinished run expires."""
     daily_token_budget: int | None = None

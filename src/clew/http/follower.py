@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from clew.bus.events import Subscription
-from clew.core.journal import Entry, journal, trimmed
+from clew.core.entries import Entry, trimmed
+from clew.core.journal import journal
 from clew.core.records import Run
 from clew.http.call import Services
 from clew.store import messages, runs, steps

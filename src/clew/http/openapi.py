@@ -16,7 +16,7 @@ from http import HTTPStatus
 import msgspec
 
 from clew import __version__
-from clew.core.records import Json
+from clew.core.options import Json
 from clew.http.endpoint import BODY_LIMIT, POLL_AFTER_MS
 from clew.http.openapi_parameters import PARAMETERS, documented_path, path_parameters
 from clew.http.openapi_schemas import EVENTS, answer, ref, schemas

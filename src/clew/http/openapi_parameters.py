@@ -7,7 +7,7 @@ Source: OpenAI's API reference (list parameters, ``include[]``); azure-core for
 import re
 from typing import Any
 
-from clew.core.records import Json
+from clew.core.options import Json
 from clew.http.call import LATEST, LONGEST_WAIT
 from clew.http.handlers.runs import LAST_POSITION
 from clew.http.once import LONGEST_KEY

@@ -12,39 +12,16 @@ from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import UNSET, Struct
 
-from clew.core.records import Json
+from clew.core.options import Json
 from clew.core.states import MessageStatus, RunStatus, StepStatus
 from clew.http import openapi_shapes as shapes
 from clew.http.operations import OPERATIONS, Operation
 from clew.http.streams import RunStream
-from clew.wire import errors, metrics, objects, requests
+from clew.wire import calls, errors, metrics, objects
 
 Schemas: TypeAlias = dict[str, Json]
 
 _REF = "#/components/schemas/{name}"
-
-_CLOSER: dict[type[Struct], dict[str, Any]] = {
-    objects.AgentObject: {
-        "tools": requests.Tools,
-        "tool_resources": requests.ToolResources,
-        "response_format": requests.ResponseFormat,
-    },
-    objects.ThreadObject: {"tool_resources": requests.ToolResources},
-    objects.MessageObject: {
-        "content": list[shapes.Content],
-        "incomplete_details": shapes.MessageIncompleteDetails | None,
-    },
-    objects.RunObject: {
-        "tools": requests.Tools,
-        "tool_resources": requests.ToolResources,
-        "response_format": requests.ResponseFormat,
-        "truncation_strategy": shapes.TruncationInForce,
-        "tool_choice": requests.ToolChoice,
-        "incomplete_details": shapes.RunIncompleteDetails | None,
-    },
-    objects.StepObject: {"step_details": shapes.StepDetails},
-}
-"""Types of fields that the wire types leave open, because their JSON is kept as it came."""
 
 _EXPIRES_IN = "Clew's own: seconds until the run expires, instead of the server's setting."
 _BUDGET = "Clew's own: tokens that all runs on the thread may use together."
@@ -121,19 +98,14 @@ def _name(kind: Any) -> str:
 def schemas() -> Schemas:
     """Return every schema of the document, by name."""
     bodies = [operation.body for operation in OPERATIONS if operation.body is not None]
-    closer = [kind for fields in _CLOSER.values() for kind in fields.values()]
-    answers = [kind for module in (objects, metrics, errors, shapes) for kind in _structs(module)]
-    types = list(dict.fromkeys([*bodies, *answers]))
-    derived, components = msgspec.json.schema_components([*types, *closer], ref_template=_REF)
-    exact = iter(derived[len(types) :])
-    for owner, fields in _CLOSER.items():
-        for field in fields:
-            components[owner.__name__]["properties"][field] = next(exact)
+    answers = [kind for module in (objects, calls, metrics, errors, shapes) for kind in _structs(module)]
+    _, components = msgspec.json.schema_components(
+        list(dict.fromkeys([*bodies, *answers])), ref_template=_REF
+    )
     for kind in answers:
         _always_there(kind, components[kind.__name__])
     _make_lists(components)
     components["Deleted"]["properties"]["deleted"] = {"type": "boolean", "const": True}
-    del components["IncompleteDetails"]  # two closer types stand for it
     for name, condition in _CONDITIONS.items():
         components[name] |= condition
     for name, remarks in _REMARKS.items():

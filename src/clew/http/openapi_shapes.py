@@ -1,109 +1,12 @@
-"""The parts of answers that :mod:`clew.wire.objects` builds as plain JSON, as types: for the document only.
+"""The data of deltas, which :mod:`clew.wire.frames` builds as plain JSON, as types: for the document only.
 
-Stored JSON goes out as it was kept, so the server itself has no types for it. Here each part has one,
-and the tests hold real answers against them. Source of the shapes: OpenAI's published API schema
-(``MessageObject.content``, ``RunStepDetails*``, ``MessageDeltaObject``, ``RunStepDeltaObject``).
+The tests hold real events against them. Source of the shapes: OpenAI's published API schema
+(``MessageDeltaObject``, ``RunStepDeltaObject``).
 """
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
-
-# --- messages --------------------------------------------------------------------------------------
-
-
-class TextValue(Struct):
-    """A text and what it cites."""
-
-    value: str
-    annotations: list[dict[str, Any]]
-
-
-class TextContent(Struct, tag="text"):
-    """A part of a message: text."""
-
-    text: TextValue
-
-
-class RefusalContent(Struct, tag="refusal"):
-    """A part of a message: why the model would not answer."""
-
-    refusal: str
-
-
-class ImageUrlValue(Struct):
-    """An image by address, or inline as a ``data:`` URL."""
-
-    url: str
-    detail: Literal["auto", "low", "high"]
-
-
-class ImageUrlContent(Struct, tag="image_url"):
-    """A part of a message: an image by address."""
-
-    image_url: ImageUrlValue
-
-
-Content: TypeAlias = TextContent | RefusalContent | ImageUrlContent
-
-
-class MessageIncompleteDetails(Struct):
-    """Why a message is incomplete."""
-
-    reason: Literal["content_filter", "max_tokens", "run_cancelled", "run_expired", "run_failed"]
-
-
-# --- runs and steps --------------------------------------------------------------------------------
-
-
-class RunIncompleteDetails(Struct):
-    """Why a run is incomplete."""
-
-    reason: Literal["max_completion_tokens", "max_prompt_tokens", "content_filter"]
-
-
-class TruncationInForce(Struct):
-    """Which messages of the thread the model is given."""
-
-    type: Literal["auto", "last_messages"]
-    last_messages: int | None
-
-
-class WrittenMessage(Struct):
-    """Which message a step wrote."""
-
-    message_id: str
-
-
-class MessageCreationDetails(Struct, tag="message_creation"):
-    """What a step did: it wrote a message."""
-
-    message_creation: WrittenMessage
-
-
-class FunctionCalled(Struct):
-    """A function, how it was called, and what it gave; ``output`` is null until somebody says it."""
-
-    name: str
-    arguments: str
-    output: str | None
-
-
-class FunctionCall(Struct):
-    """A call of a function."""
-
-    id: str
-    type: Literal["function"]
-    function: FunctionCalled
-
-
-class ToolCallsDetails(Struct, tag="tool_calls"):
-    """What a step did: it called tools."""
-
-    tool_calls: list[FunctionCall]
-
-
-StepDetails: TypeAlias = MessageCreationDetails | ToolCallsDetails
 
 # --- deltas ----------------------------------------------------------------------------------------
 
@@ -143,20 +46,35 @@ class MessageDelta(Struct):
     delta: MessagePieces
 
 
-class FunctionPiece(Struct):
-    """A piece of a call: its name comes once, its arguments piece by piece."""
+class CalledPiece(Struct):
+    """A piece of a call: its name comes once, its arguments piece by piece, a server's output last."""
 
-    arguments: str
+    arguments: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
-    output: UnsetType | None = UNSET
+    output: str | UnsetType | None = UNSET
 
 
-class CallPiece(Struct):
-    """A piece of a call; the id comes once."""
+class FunctionPiece(Struct, tag="function"):
+    """A piece of a call of a function; the id comes once."""
 
     index: int
-    type: Literal["function"]
-    function: FunctionPiece
+    function: CalledPiece
+    id: str | UnsetType = UNSET
+
+
+class ClockPiece(Struct, tag="clew_clock"):
+    """A piece of a call of the server's clock."""
+
+    index: int
+    clew_clock: CalledPiece
+    id: str | UnsetType = UNSET
+
+
+class CalculatorPiece(Struct, tag="clew_calculator"):
+    """A piece of a call of the server's calculator."""
+
+    index: int
+    clew_calculator: CalledPiece
     id: str | UnsetType = UNSET
 
 
@@ -164,7 +82,7 @@ class CallPieces(Struct):
     """What a step of tool calls has got."""
 
     type: Literal["tool_calls"]
-    tool_calls: list[CallPiece]
+    tool_calls: list[FunctionPiece | ClockPiece | CalculatorPiece]
 
 
 class StepPieces(Struct):

@@ -150,6 +150,7 @@ def make_services(settings: Settings, house: House, clock: Clock, ids: Ids) -> S
         clock=clock,
         ids=ids,
         models=house.models.names,
+        toolbox=house.toolbox,
         run_expiry=settings.run_expiry * 1000,
         daily_token_budget=settings.daily_token_budget,
         outbound=Guard(settings.outbound_allow),

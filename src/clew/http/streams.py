@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from clew.core.journal import ENDINGS, Entry
+from clew.core.entries import ENDINGS, Entry, EventKind
 from clew.http.call import Services
 from clew.http.follower import Follower, RunKeys
 from clew.wire import frames
@@ -18,7 +18,6 @@ _HEADERS = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
-_WAITING = "run.requires_action"
 
 
 class RunStream:
@@ -68,9 +67,9 @@ class RunStream:
         return frames.frame(entry, numbered=self._joined)
 
     def _is_last(self, entries: Sequence[Entry]) -> bool:
-        if not entries or entries[-1].name not in ENDINGS:
+        if not entries or entries[-1].kind not in ENDINGS:
             return False
-        return not (self._joined and entries[-1].name == _WAITING)
+        return not (self._joined and entries[-1].kind == EventKind.RUN_REQUIRES_ACTION)
 
 
 async def _news(follower: Follower, gone: "asyncio.Future[None]") -> bool:

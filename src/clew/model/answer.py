@@ -34,12 +34,12 @@ class _Choice(Struct):
 
 
 class _PromptDetails(Struct):
-    cached_tokens: int | None = None
+    cached_tokens: Any = None
 
 
 class _Usage(Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
     prompt_tokens_details: _PromptDetails | None = None
 
 
@@ -48,6 +48,15 @@ class _Piece(Struct):
     usage: _Usage | None = None
     error: Any = None
 
+
+MOST_CALLS = 128
+"""Calls of one answer that are kept; more are left out, and the model may make them in its next turn."""
+
+LONGEST_NAME = 64
+"""Characters of a function's name. No longer one can have been offered, so what is cut is found unknown."""
+
+MOST_TOKENS = 10_000_000
+"""Tokens that one call may count: more than any context holds, and a hundred turns of it fit a column."""
 
 _decoder = msgspec.json.Decoder(_Piece)
 _REASONS: dict[str, FinishReason] = {
@@ -115,17 +124,19 @@ class AnswerReader:
             self.characters += len(delta.refusal)
             yield RefusalDelta(delta.refusal)
         for call in delta.tool_calls or ():
-            yield self._read_call(call)
+            index = self._index(call)
+            if index < MOST_CALLS:
+                yield self._read_call(call, index)
 
-    def _read_call(self, call: _ToolCall) -> CallDelta:
-        index = self._index(call)
+    def _read_call(self, call: _ToolCall, index: int) -> CallDelta:
         function = call.function or _Function()
         arguments = _arguments(function.arguments)
         self.characters += len(arguments)
         if index < len(self._call_ids):
             return CallDelta(index, arguments=arguments)
         self._call_ids.append(call.id)
-        return CallDelta(index, call.id, function.name or "", arguments)
+        name = (function.name or "")[:LONGEST_NAME].replace("\0", "\ufffd")
+        return CallDelta(index, call.id, name, arguments)
 
     def _index(self, call: _ToolCall) -> int:
         """Return which call a piece belongs to. Servers without indexes repeat the id, or give none."""
@@ -159,7 +170,15 @@ def _arguments(value: Any) -> str:
 def _usage(usage: _Usage) -> Usage:
     details = usage.prompt_tokens_details
     return Usage(
-        prompt_tokens=usage.prompt_tokens or 0,
-        completion_tokens=usage.completion_tokens or 0,
-        cached_tokens=(details.cached_tokens or 0) if details else 0,
+        prompt_tokens=_count(usage.prompt_tokens),
+        completion_tokens=_count(usage.completion_tokens),
+        cached_tokens=_count(details.cached_tokens) if details else 0,
     )
+
+
+def _count(value: Any) -> int:
+    """Return a count of tokens that fits a column, whatever a server has counted."""
+    try:
+        return min(max(0, int(value)), MOST_TOKENS)
+    except (TypeError, ValueError, OverflowError):  # missing, no number, or infinite
+        return 0

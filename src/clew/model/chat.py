@@ -10,13 +10,14 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from clew.core.records import ErrorCode, Json, Usage
+from clew.core.options import Json, Sampling
+from clew.core.records import ErrorCode, Usage
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 """Why a model stopped. Back ends map anything else they meet to ``stop``."""
 
 
-class ChatRequest(Struct, frozen=True, kw_only=True):
+class ChatRequest(Sampling, frozen=True, kw_only=True):
     """One call to a model. Fields that are None are left out of the request."""
 
     model: str
@@ -26,13 +27,9 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     """Function tools, ``{"type": "function", "function": {...}}``, as the agent declared them."""
     tool_choice: str | Json | None = None
     parallel_tool_calls: bool = True
-    response_format: Json | None = None
-    temperature: float | None = None
-    top_p: float | None = None
     max_completion_tokens: int | None = None
-    reasoning_effort: str | None = None
     idempotency_key: str | None = None
-    """``run/step/attempt``: the same call, made again after a crash, carries the same key."""
+    """``run/turn/digest of the request``: the same call, made again after a crash, carries the same key."""
 
 
 class TextDelta(Struct, frozen=True, tag=True):
@@ -48,7 +45,7 @@ class RefusalDelta(Struct, frozen=True, tag=True):
 
 
 class CallDelta(Struct, frozen=True, tag=True):
-    """A piece of a function call. ``id`` and ``name`` come once, in the call's first piece."""
+    """A piece of a function call. ``id`` (the model's own) and ``name`` come once, in its first piece."""
 
     index: int
     id: str | None = None

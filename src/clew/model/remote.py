@@ -14,7 +14,8 @@ import aiohttp
 import msgspec
 
 from clew.clock import Clock
-from clew.core.records import ErrorCode, Json
+from clew.core.options import Json, Sampling
+from clew.core.records import ErrorCode
 from clew.model.answer import AnswerReader
 from clew.model.chat import ChatRequest, Chunk, ModelError, estimate
 
@@ -146,7 +147,7 @@ class RemoteModel:
                 body["tool_choice"] = request.tool_choice
             if not request.parallel_tool_calls:
                 body["parallel_tool_calls"] = False
-        for name in ("response_format", "temperature", "top_p", "reasoning_effort"):
+        for name in Sampling.__struct_fields__:
             if (value := getattr(request, name)) is not None:
                 body[name] = value
         if request.max_completion_tokens is not None:

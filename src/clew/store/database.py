@@ -4,6 +4,7 @@ A store function is ``async def f(tx, ...)``. It awaits nothing but its transact
 writer thread can drive it without an event loop, and PostgreSQL's driver can await the network.
 """
 
+import sqlite3
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
@@ -72,3 +73,35 @@ class CommitUnknown(StoreError):
 
 class Unstorable(StoreError):
     """A text that the database cannot keep. The message says why."""
+
+
+_PASSING_ON_SQLITE = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    )
+)
+_PASSING_ON_POSTGRES = ("08", "53", "57")
+"""Classes of PostgreSQL's errors (SQLSTATE) that speak of the server and not of what it was asked."""
+
+_READ_ONLY = "25006"
+_PRIMARY = 0xFF
+"""The part of SQLite's extended codes that says what kind of error it is."""
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether an error tells of trouble of the store itself: full, away, read-only or busy.
+
+    What was to be written has no part in it, and may well be written later.
+    """
+    if isinstance(error, StoreUnavailable | OSError):
+        return True
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return code & _PRIMARY in _PASSING_ON_SQLITE
+    state = getattr(error, "sqlstate", None) or ""
+    return state[:2] in _PASSING_ON_POSTGRES or state == _READ_ONLY

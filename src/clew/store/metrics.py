@@ -1,6 +1,6 @@
 """How many runs ended how, what they took, and which tools they called: exactly, from the rows.
 
-What is counted is written by the transaction that ends a run or a step. An index holds all of it, so a
+What is counted is written by the transaction that ends a run or a call. An index holds all of it, so a
 million runs are counted without reading one of them; percentiles are exact, because equal durations are
 counted together before they are put in order.
 """
@@ -9,18 +9,13 @@ from collections import Counter
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, func, select
 
-from clew.core.records import Run, Step
-from clew.core.states import RunStatus, StepStatus
-from clew.store.statement import Statement, Transaction, Write, param
-from clew.store.tables import HAS_ENDED, IS_LIVE, runs, tool_calls
+from clew.core.records import Run
+from clew.core.states import RunStatus
+from clew.store.statement import Statement, Transaction, param
+from clew.store.tables import HAS_ENDED, IS_LIVE, calls, runs
 
-_OK, _FAILED = "ok", "failed"
-
-INSERT_CALL = Statement(
-    insert(tool_calls), columns=["project", "run_id", "ended_at", "name", "outcome", "ms"]
-)
 _RANGE = (
     runs.c.project == param("project"),
     HAS_ENDED,
@@ -56,13 +51,14 @@ COUNT_LIVE = Statement(
     .group_by(runs.c.status)
 )
 COUNT_CALLS = Statement(
-    select(tool_calls.c.name, tool_calls.c.outcome, tool_calls.c.ms, func.count())
+    select(calls.c.name, calls.c.result, calls.c.ms, func.count())
     .where(
-        tool_calls.c.project == param("project"),
-        tool_calls.c.ended_at.between(param("since"), param("until")),
+        calls.c.project == param("project"),
+        HAS_ENDED,
+        calls.c.ended_at.between(param("since"), param("until")),
     )
-    .group_by(tool_calls.c.name, tool_calls.c.outcome, tool_calls.c.ms)
-    .order_by(tool_calls.c.name, tool_calls.c.ms)
+    .group_by(calls.c.name, calls.c.result, calls.c.ms)
+    .order_by(calls.c.name, calls.c.ms)
 )
 
 
@@ -93,27 +89,6 @@ def code_of(run: Run) -> str | None:
     return run.incomplete_reason or run.status.value
 
 
-def of_ended_calls(step: Step, now: int) -> list[Write]:
-    """Return what stores that by which the calls of a step are counted that is over."""
-    counted = {
-        "project": step.project,
-        "run_id": step.run_id,
-        "ended_at": now,
-        "ms": max(0, now - step.created_at),
-    }
-    return [
-        Write(INSERT_CALL, {**counted, "name": call.name, "outcome": _outcome(step.status, call.output)})
-        for call in step.calls
-    ]
-
-
-def _outcome(status: StepStatus, output: str | None) -> str:
-    """Return whether a call worked: by its step's status, and by how outputs begin that tell of errors."""
-    if status != StepStatus.COMPLETED:
-        return status.value
-    return _FAILED if output is not None and output.lstrip().startswith('{"error"') else _OK
-
-
 # --- counted ---------------------------------------------------------------------------------------
 
 
@@ -139,7 +114,7 @@ class ModelCount(Struct, frozen=True):
 
 
 class ToolCount(Struct, frozen=True):
-    """The calls of one tool; ``ms`` is how long their steps were open."""
+    """The calls of one tool; ``ms`` is how long they were at work, or waited for the client."""
 
     calls: int
     outcomes: dict[str, int]
@@ -220,10 +195,10 @@ def _models(groups: Any, tokens: Any) -> dict[str, ModelCount]:
     return counted
 
 
-def _tools(calls: Any) -> dict[str, ToolCount]:
+def _tools(counted_calls: Any) -> dict[str, ToolCount]:
     outcomes: dict[str, Counter[str]] = {}
     durations: dict[str, Counter[int]] = {}
-    for name, outcome, ms, count in calls:
+    for name, outcome, ms, count in counted_calls:
         outcomes.setdefault(name, Counter())[outcome] += count
         durations.setdefault(name, Counter())[ms] += count
     counted: dict[str, ToolCount] = {}

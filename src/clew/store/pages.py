@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Select, select
 
 from clew.store.statement import Mapper, R, Statement, Transaction, constant, param
-from clew.store.tables import messages, thread_tags
+from clew.store.tables import IS_SHOWN, messages, thread_tags, threads
 
 
 class PageRequest(NamedTuple):
@@ -80,6 +80,8 @@ def _statement(mapper: Mapper[Any], shape: _Shape) -> Statement:
 
     if table is messages:
         query = query.where(table.c.held.is_(None))
+    if table is threads:
+        query = query.where(IS_SHOWN)
 
     def position(cursor: str) -> Any:
         same_list = (table.c[name] == param(name) for name in shape.parents)

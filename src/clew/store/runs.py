@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import and_, func, insert, null, select, update
+from sqlalchemy import and_, func, insert, null, or_, select, update
 
-from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveStep
+from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveCall, SaveStep
 from clew.core.journal import JUMP
 from clew.core.records import Agent, Message, Run, Thread
-from clew.core.states import RunStatus, StepStatus
-from clew.store import budgets, line, messages, metrics, pages, steps, threads, webhooks
+from clew.core.states import RunStatus, WaitsFor
+from clew.store import budgets, calls, line, messages, metrics, pages, steps, threads, webhooks
 from clew.store.agents import AGENT
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Row, Statement, Transaction, Write, batches, constant, param
@@ -18,26 +18,21 @@ from clew.store.tables import COUNTED_BY, IS_LIVE, runs, takeovers, workers
 from clew.store.tables import threads as thread_rows
 
 _RUN = Mapper(runs, Run)
+_AGENT_ID = AGENT.names.index("id")
 _ONE = (runs.c.id == param("id"), runs.c.thread_id == param("thread_id"), runs.c.project == param("project"))
-_PARKED = constant(RunStatus.REQUIRES_ACTION.value)
-_CHANGING = (
-    "status",
-    "started_at",
-    "completed_at",
-    "failed_at",
-    "cancelled_at",
-    "last_error",
-    "incomplete_reason",
-    "usage",
-    "turns",
-    "position",
-    "starts",
-    "held",
-    "epoch",
-    "worker",
-    "begun_at",
-    "spoke_at",
+_FIXED = (
+    "id",
+    "project",
+    "thread_id",
+    "assistant_id",
+    "created_at",
+    "expires_at",
+    "config",
+    "metadata",
+    "version",
 )
+_CHANGING = tuple(name for name in _RUN.names if name not in _FIXED)
+"""What a decision may change; ``metadata`` is a client's, ``version`` counts up by itself."""
 
 SELECT_GROUND = Statement(
     select(thread_rows.c.live_run, thread_rows.c.token_budget, thread_rows.c.tokens_used, *AGENT.columns)
@@ -66,10 +61,9 @@ HOLD_THREAD_OF_RUN = Statement(
     .with_for_update(key_share=True)
 )
 HOLD_RUN = Statement(select(*_RUN.columns).where(*_ONE).with_for_update(key_share=True))
+_CLAIMED = ("epoch", "version", "worker", "position", "claimed_at", "attempts", "waits_for", "due")
 CLAIM_RUN = Statement(
-    update(runs)
-    .where(runs.c.id == param("id"))
-    .values({name: param(f"new_{name}") for name in ("epoch", "version", "worker", "position")})
+    update(runs).where(runs.c.id == param("id")).values({name: param(f"new_{name}") for name in _CLAIMED})
 )
 INSERT_TAKEOVER = Statement(
     insert(takeovers), columns=["run_id", "at", "epoch", "turn", "from_worker", "to_worker"]
@@ -81,12 +75,20 @@ DISOWN_RUN = Statement(
 )
 UPDATE_METADATA = Statement(update(runs).where(*_ONE).values(metadata=param("new_metadata")))
 SELECT_DUE = Statement(select(runs.c.id).where(IS_LIVE, runs.c.expires_at <= param("now")))
-SELECT_NEXT_DUE = Statement(select(func.min(runs.c.expires_at)).where(IS_LIVE))
+SELECT_NEXT_DUE = Statement(select(func.min(runs.c.expires_at), func.min(runs.c.due)).where(IS_LIVE))
 # In the order of the index of live runs: by seq, SQLite would walk all runs that ever were.
 SELECT_UNFINISHED = Statement(
-    select(runs.c.id, runs.c.version, runs.c.status, runs.c.worker, workers.c.beats)
+    select(
+        runs.c.id,
+        runs.c.version,
+        runs.c.status,
+        runs.c.worker,
+        workers.c.beats,
+        runs.c.attempts,
+        runs.c.claimed_at,
+    )
     .join_from(runs, workers, workers.c.id == runs.c.worker, isouter=True)
-    .where(IS_LIVE, runs.c.status != _PARKED)
+    .where(IS_LIVE, or_(runs.c.waits_for.is_(None), runs.c.due <= param("now")))
     .order_by(runs.c.expires_at)
 )
 
@@ -107,6 +109,14 @@ class Unfinished(NamedTuple):
     status: str
     worker: str | None
     beats: int | None
+    attempts: int
+    claimed_at: int | None
+
+    @property
+    def not_before(self) -> int:
+        """When it may be claimed (milliseconds); at once, unless its workers have died or broken off."""
+        broke_off = self.status == RunStatus.IN_PROGRESS and self.worker is not None
+        return not_before(self.attempts, self.claimed_at) if broke_off else 0
 
 
 class ClaimLost(Exception):
@@ -158,7 +168,7 @@ async def ground(tx: Transaction, project: str, thread_id: str, agent_id: str) -
         return Ground(None, 0, None)
     live_run, budget, used, *agent = row
     lock = threads.lock_of(live_run, budget, used)
-    return Ground(lock, used, None if agent[0] is None else AGENT.read(agent))
+    return Ground(lock, used, None if agent[_AGENT_ID] is None else AGENT.read(agent))
 
 
 async def get(tx: Transaction, project: str, thread_id: str, run_id: str) -> Run | None:
@@ -195,8 +205,7 @@ async def hold_thread(tx: Transaction, run_id: str) -> None:
 
 async def state(tx: Transaction, run: Run) -> RunState:
     """Return all that a decision about the run needs."""
-    waits = run.status in (RunStatus.REQUIRES_ACTION, RunStatus.CANCELLING)
-    return RunState(run, await steps.waiting(tx, run.id) if waits else None)
+    return RunState(run, await steps.open_of(tx, run))
 
 
 async def queued(tx: Transaction, run_id: str) -> Run | None:
@@ -207,39 +216,60 @@ async def queued(tx: Transaction, run_id: str) -> Run | None:
     return run
 
 
-def claimed(run: Run, worker: str) -> Run:
+def claimed(run: Run, worker: str, now: int) -> Run:
     """Return a queued run as a worker's own; the next :func:`apply` stores that."""
-    return replace(run, epoch=run.epoch + 1, worker=worker)
+    return replace(run, epoch=run.epoch + 1, worker=worker, claimed_at=now)
+
+
+RETRY_AFTER = (0, 1_000, 5_000, 15_000, 30_000)
+"""Milliseconds from a claim whose owner died or broke off to the next one, by how many such came before it.
+
+From claim to claim, so that nothing need be written when an owner dies. The fifth such claim ends the run.
+"""
+
+
+def not_before(attempts: int, claimed_at: int | None) -> int:
+    """Return when a run may be claimed whose owner has died or broken off, as ``attempts`` did before."""
+    return (claimed_at or 0) + RETRY_AFTER[min(attempts, len(RETRY_AFTER) - 1)]
 
 
 async def claim(tx: Transaction, run_id: str, worker: str, now: int) -> RunState | None:
-    """Make a worker the owner of a run that has work to do; None if it has none.
+    """Make a worker the owner of a run that has work to do; None if it has none, or not yet.
 
-    Whoever is handed a run claims it unconditionally: the former owner's writes die on the epoch.
+    Whoever is handed a run claims it, whoever has it: the former owner's writes die on the epoch. A claim
+    counts as an attempt if the owner before it died or broke off since it last committed anything, and not
+    if it gave the run up.
     """
     await tx.begin()
     row = await tx.one(HOLD_BY_ID, {"id": run_id})
     if row is None or not _has_work(run := _RUN.read(row), now):
         return None
-    before = await state(tx, run)
-    spoken = _may_have_spoken(before)
+    broke_off = run.status == RunStatus.IN_PROGRESS and run.worker is not None
+    if broke_off and now < min(not_before(run.attempts, run.claimed_at), run.expires_at):
+        return None
+    spoken = _may_have_spoken(run)
     claimed = replace(
         run,
         epoch=run.epoch + 1,
         version=run.version + 1,
         worker=worker,
         position=run.position + (JUMP if spoken else 0),
+        claimed_at=now,
+        attempts=run.attempts + broke_off,
+        waits_for=None if run.waits_for == WaitsFor.RETRY else run.waits_for,
+        due=None,
     )
-    new = {f"new_{name}": getattr(claimed, name) for name in ("epoch", "version", "worker", "position")}
+    new = {f"new_{name}": getattr(claimed, name) for name in _CLAIMED}
     await tx.run(CLAIM_RUN, {"id": run_id, **new})
-    if spoken:
+    if run.status == RunStatus.IN_PROGRESS or spoken:
         await _record_takeover(tx, run, claimed, now)
-    return RunState(claimed, before.waiting)
+    return await state(tx, claimed)
 
 
 def _has_work(run: Run, now: int) -> bool:
-    waits = run.held is not None or (run.status == RunStatus.REQUIRES_ACTION and now < run.expires_at)
-    return run.status.live and not waits
+    wakes_at = run.expires_at if run.due is None else min(run.expires_at, run.due)
+    parked = run.waits_for is not None and now < wakes_at
+    return run.status.live and run.held is None and not parked
 
 
 async def _record_takeover(tx: Transaction, before: Run, after: Run, now: int) -> None:
@@ -259,10 +289,10 @@ async def disown(tx: Transaction, run_id: str, epoch: int) -> bool:
     return await tx.run(DISOWN_RUN, {"id": run_id, "epoch": epoch}) > 0
 
 
-def _may_have_spoken(owned: RunState) -> bool:
-    """Whether an earlier owner may have told readers more than it committed."""
-    cancelled_at_work = owned.run.status == RunStatus.CANCELLING and owned.waiting is None
-    return owned.run.status == RunStatus.IN_PROGRESS or cancelled_at_work
+def _may_have_spoken(run: Run) -> bool:
+    """Whether an earlier owner may have told readers more than it committed: only a model does that."""
+    at_work = run.status in (RunStatus.IN_PROGRESS, RunStatus.CANCELLING)
+    return at_work and run.open_step is None and run.begun_at is not None
 
 
 async def apply(
@@ -323,10 +353,11 @@ def _writes(before: Run, decision: Decision, now: int) -> list[Write]:
                 brought += 1
             case AddStep(step):
                 writes.append(steps.insertion(step))
+                writes += map(calls.insertion, step.calls)
             case SaveStep(step):
                 writes.append(steps.change(step))
-        if not isinstance(write, AddMessage) and write.step.status != StepStatus.IN_PROGRESS:
-            writes += metrics.of_ended_calls(write.step, now)
+            case SaveCall(call):
+                writes.append(calls.change(call))
     if (told := webhooks.announcement(before, after, now)) is not None:
         writes.append(told)
     if brought or not after.status.live:
@@ -360,12 +391,12 @@ async def reload(tx: Transaction, run_id: str, epoch: int) -> RunState:
 
 
 async def due(tx: Transaction, now: int) -> tuple[list[str], int | None]:
-    """Return the ids of live runs whose time is up, and when the next live run's is."""
+    """Return the ids of live runs whose time is up, and when the next live run expires or goes on."""
     expired = [row[0] for row in await tx.all(SELECT_DUE, {"now": now})]
-    following = await tx.one(SELECT_NEXT_DUE, {})
-    return expired, following[0] if following else None
+    following = await tx.one(SELECT_NEXT_DUE, {}) or ()
+    return expired, min((moment for moment in following if moment is not None), default=None)
 
 
-async def unfinished(tx: Transaction) -> list[Unfinished]:
+async def unfinished(tx: Transaction, now: int) -> list[Unfinished]:
     """Return the live runs that a worker should be working on, the soonest to expire first."""
-    return [Unfinished(*row) for row in await tx.all(SELECT_UNFINISHED, {})]
+    return [Unfinished(*row) for row in await tx.all(SELECT_UNFINISHED, {"now": now})]

@@ -6,7 +6,7 @@ about ten times as much a statement) and one set of queries for both databases.
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast, get_type_hints
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
 from sqlalchemy import BigInteger, Dialect, Insert, Select, Table, bindparam, literal_column
@@ -141,10 +141,12 @@ R = TypeVar("R", bound=msgspec.Struct)
 class Mapper(Generic[R]):
     """Turns records into the parameters of a table's statements, and rows into records."""
 
-    def __init__(self, table: Table, record: type[R]) -> None:
+    def __init__(self, table: Table, record: type[R], *, apart: Sequence[str] = ()) -> None:
+        """Prepare for a table; fields named ``apart`` are kept elsewhere, and begin with their defaults."""
         self.table = table
         self.record = record
-        self.names = record.__struct_fields__
+        self.names = tuple(name for name in record.__struct_fields__ if name not in apart)
+        self._apart = apart
         self.columns = [table.c[name] for name in self.names]
         hints = get_type_hints(record)
         self._objects = [
@@ -153,12 +155,16 @@ class Mapper(Generic[R]):
             if isinstance(table.c[name].type, Object)
         ]
         self._enums = [
-            (position, hints[name]) for position, name in enumerate(self.names) if _is_enum(hints[name])
+            (position, enum)
+            for position, name in enumerate(self.names)
+            if (enum := _enum_of(hints[name])) is not None
         ]
 
     def params(self, record: R) -> dict[str, Any]:
         """Return the record's fields by column name, objects encoded."""
         values = msgspec.structs.asdict(record)
+        for name in self._apart:
+            del values[name]
         for _, name, _ in self._objects:
             if values[name] is not None:
                 values[name] = _encode(values[name]).decode()
@@ -171,15 +177,19 @@ class Mapper(Generic[R]):
             if values[position] is not None:
                 values[position] = decoder.decode(values[position])
         for position, enum in self._enums:
-            values[position] = enum(values[position])
+            if values[position] is not None:
+                values[position] = enum(values[position])
         return self.record(**dict(zip(self.names, values, strict=True)))
 
 
 _encode = msgspec.json.Encoder().encode
 
 
-def _is_enum(hint: Any) -> bool:
-    return isinstance(hint, type) and hasattr(hint, "__members__")
+def _enum_of(hint: Any) -> Any:
+    """Return the enumeration that a field holds members of, if it does; None may be among them."""
+    kinds = [kind for kind in get_args(hint) or (hint,) if kind is not type(None)]
+    only = kinds[0] if len(kinds) == 1 else None
+    return only if isinstance(only, type) and hasattr(only, "__members__") else None
 
 
 def param(name: str) -> BindParameter[Any]:

@@ -2,17 +2,16 @@
 
 from sqlalchemy import insert, select, update
 
-from clew.core.records import Step
-from clew.core.states import StepStatus
-from clew.store import pages
+from clew.core.records import Run, Step
+from clew.store import calls, pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, Write, constant, param
+from clew.store.statement import Mapper, Statement, Transaction, Write, param
 from clew.store.tables import steps
 
-_STEP = Mapper(steps, Step)
+_STEP = Mapper(steps, Step, apart=("calls",))
 _CHANGING = (
     "status",
-    "calls",
+    "end_position",
     "last_error",
     "usage",
     "completed_at",
@@ -30,13 +29,7 @@ SELECT_STEP = Statement(
         steps.c.project == param("project"),
     )
 )
-SELECT_WAITING = Statement(
-    select(*_STEP.columns)
-    .where(steps.c.run_id == param("run_id"), steps.c.status == constant(StepStatus.IN_PROGRESS.value))
-    .order_by(steps.c.seq.desc())
-    .limit(constant(1))
-    .offset(constant(0))
-)
+SELECT_BY_ID = Statement(select(*_STEP.columns).where(steps.c.id == param("id")))
 SELECT_OF_RUN = Statement(
     select(*_STEP.columns).where(steps.c.run_id == param("run_id")).order_by(steps.c.seq)
 )
@@ -60,20 +53,28 @@ async def get(tx: Transaction, project: str, thread_id: str, run_id: str, step_i
     """Return a step of the run, or None."""
     keys = {"id": step_id, "run_id": run_id, "thread_id": thread_id, "project": project}
     row = await tx.one(SELECT_STEP, keys)
-    return None if row is None else _STEP.read(row)
+    return None if row is None else await _filled(tx, _STEP.read(row))
 
 
-async def waiting(tx: Transaction, run_id: str) -> Step | None:
-    """Return the run's open tool step, or None."""
-    row = await tx.one(SELECT_WAITING, {"run_id": run_id})
-    return None if row is None else _STEP.read(row)
+async def _filled(tx: Transaction, step: Step) -> Step:
+    return (await calls.filled(tx, step.run_id, [step]))[0]
+
+
+async def open_of(tx: Transaction, run: Run) -> Step | None:
+    """Return the step of a run whose calls have not all ended, or None."""
+    if run.open_step is None:
+        return None
+    row = await tx.one(SELECT_BY_ID, {"id": run.open_step})
+    return None if row is None else await _filled(tx, _STEP.read(row))
 
 
 async def of_run(tx: Transaction, run_id: str) -> list[Step]:
     """Return all steps of a run, oldest first."""
-    return [_STEP.read(row) for row in await tx.all(SELECT_OF_RUN, {"run_id": run_id})]
+    found = [_STEP.read(row) for row in await tx.all(SELECT_OF_RUN, {"run_id": run_id})]
+    return await calls.filled(tx, run_id, found)
 
 
 async def page(tx: Transaction, project: str, thread_id: str, run_id: str, wanted: PageRequest) -> Page:
     """Return one page of a run's steps."""
-    return await pages.page(tx, _STEP, wanted, project=project, thread_id=thread_id, run_id=run_id)
+    page = await pages.page(tx, _STEP, wanted, project=project, thread_id=thread_id, run_id=run_id)
+    return Page(await calls.filled(tx, run_id, page.items), page.has_more)

@@ -6,6 +6,9 @@ ten messages and of a hundred thousand. Objects are JSON in text columns: both d
 the same bytes. Times are milliseconds.
 """
 
+from typing import get_args
+
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -17,9 +20,11 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
     text,
 )
 
+from clew.core.options import Sampling
 from clew.core.states import LIVE
 
 metadata = MetaData()
@@ -44,7 +49,10 @@ IS_LIVE = text("held IS NULL AND status IN ({})".format(", ".join(f"'{status}'" 
 
 
 HAS_ENDED = text("ended_at IS NOT NULL")
-"""The condition of the index of runs that are over."""
+"""The condition of the indexes of runs and calls that are over."""
+
+IS_SHOWN = text("NOT hidden")
+"""The condition of the index of threads that lists show."""
 
 
 class Object(Text):
@@ -64,6 +72,19 @@ def _in_thread() -> Column[object]:
     return Column("thread_id", Text, ForeignKey("threads.id", ondelete="CASCADE"), nullable=False)
 
 
+def _sampling() -> list[Column[object]]:
+    """Return a column for each option that :class:`clew.core.options.Sampling` declares."""
+    return [Column(field.name, _column_type(field.type)) for field in msgspec.structs.fields(Sampling)]
+
+
+def _column_type(declared: object) -> type[Float[float] | Text]:
+    """Return the type of the column that holds what may be None: a number, a text, or JSON."""
+    kinds = [getattr(each, "__origin__", each) for each in get_args(declared) if each is not type(None)]
+    if kinds == [float]:
+        return Float
+    return Text if kinds == [str] else Object
+
+
 agents = Table(
     "agents",
     metadata,
@@ -75,10 +96,7 @@ agents = Table(
     Column("tools", Object, nullable=False),
     Column("tool_resources", Object, nullable=False),
     Column("metadata", Object, nullable=False),
-    Column("temperature", Float, nullable=False),
-    Column("top_p", Float, nullable=False),
-    Column("response_format", Object, nullable=False),
-    Column("reasoning_effort", Text),
+    *_sampling(),
     Index("agents_by_project", "project", "seq"),
 )
 
@@ -94,7 +112,11 @@ threads = Table(
     # What locks the thread: its live run's id, and how many runs and messages wait in its line.
     Column("live_run", Text),
     Column("waiting", Integer, nullable=False, server_default="0"),
-    Index("threads_by_project", "project", "seq"),
+    Column("hidden", Boolean, nullable=False, server_default=false()),
+    # Where a thread begins that continues another's history from the middle on.
+    Column("begins_in", Text),
+    Column("begins_after", BigInteger),
+    Index("threads_by_project", "project", "seq", sqlite_where=IS_SHOWN),
 )
 
 # Tokens that a project has used on one day (days since the Unix epoch).
@@ -148,7 +170,7 @@ runs = Table(
     metadata,
     *_columns(),
     _in_thread(),
-    Column("assistant_id", Text, nullable=False),
+    Column("assistant_id", Text),
     Column("expires_at", BigInteger, nullable=False),
     Column("config", Object, nullable=False),
     Column("status", Text, nullable=False),
@@ -164,7 +186,6 @@ runs = Table(
     Column("epoch", Integer, nullable=False),
     Column("version", Integer, nullable=False),
     Column("position", BigInteger, nullable=False),
-    Column("starts", Integer, nullable=False),
     Column("held", Integer),
     Column("worker", Text),
     Column("begun_at", BigInteger),
@@ -179,6 +200,13 @@ runs = Table(
     Column("prompt_tokens", Integer),
     Column("completion_tokens", Integer),
     Column("cached_tokens", Integer),
+    Column("claimed_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("open_step", Text),
+    # Why the run is parked, until when, and all the times that it was.
+    Column("waits_for", Text),
+    Column("due", BigInteger),
+    Column("waits", Object, nullable=False),
     Index("runs_by_thread", "thread_id", "seq"),
     # Holds all that is counted, so that the rows themselves need not be read.
     Index(
@@ -202,14 +230,12 @@ steps = Table(
     *_columns(),
     _in_thread(),
     Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
-    Column("assistant_id", Text, nullable=False),
+    Column("assistant_id", Text),
     Column("type", Text, nullable=False),
     Column("turn", Integer, nullable=False),
     Column("position", BigInteger, nullable=False),
-    Column("waited", Boolean, nullable=False),
     Column("status", Text, nullable=False),
     Column("message_id", Text),
-    Column("calls", Object, nullable=False),
     Column("last_error", Object),
     Column("usage", Object, nullable=False),
     Column("first_token_at", BigInteger),
@@ -218,23 +244,39 @@ steps = Table(
     Column("cancelled_at", BigInteger),
     Column("expired_at", BigInteger),
     Column("metadata", Object, nullable=False),
+    Column("end_position", BigInteger),
+    Column("facts", Object),
     Index("steps_by_run", "run_id", "seq"),
     Index("steps_by_thread", "thread_id", "seq"),
 )
 
-# The tool calls of steps that are over, to be counted.
-tool_calls = Table(
-    "tool_calls",
+# The calls of steps. Those that have ended are counted by an index that holds all that is counted.
+calls = Table(
+    "calls",
     metadata,
-    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
-    Column("project", Text, nullable=False),
+    *_columns(),
     Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
-    Column("ended_at", BigInteger, nullable=False),
+    Column("step_id", Text, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("index", Integer, nullable=False),
     Column("name", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("ms", BigInteger, nullable=False),
-    Index("tool_calls_by_end", "project", "ended_at", "name", "outcome", "ms"),
-    Index("tool_calls_by_run", "run_id"),
+    Column("arguments", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("result", Text),
+    Column("approval", Boolean, nullable=False),
+    Column("repeatable", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("output", Text),
+    Column("detail", Object),
+    Column("model_id", Text),
+    Column("extras", Object),
+    Column("position", BigInteger),
+    Column("begun_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("ms", BigInteger),
+    Index("calls_by_run", "run_id", "turn", "index"),
+    Index("calls_by_end", "project", "ended_at", "name", "result", "ms", sqlite_where=HAS_ENDED),
 )
 
 # Runs that went on with another worker, or with the same one once more, than the one that had begun a turn.

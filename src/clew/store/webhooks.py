@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import bindparam, delete, func, insert, null, select, update
 
-from clew.core.journal import ENDINGS
+from clew.core.entries import ENDINGS
 from clew.core.records import Run
 from clew.store import pages
 from clew.store.pages import Page, PageRequest

@@ -1,12 +1,14 @@
 """From what clients send to what is kept. Pure: times and ids come in as parameters."""
 
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from clew.core.records import Agent, Json, Message, RunConfig, text_part
+from clew.core.content import Content, ImageUrlContent, ImageUrlValue, text_content
+from clew.core.options import Json
+from clew.core.records import Agent, Message, RunConfig
+from clew.core.tools import ChosenFunction, NamedTool, ToolResources
 from clew.wire import requests
 from clew.wire.errors import ApiError, invalid
 from clew.wire.explain import too_long
@@ -15,7 +17,7 @@ from clew.wire.explain import too_long
 def agent_fields(body: requests.CreateAgent | requests.UpdateAgent) -> Json:
     """Return the fields of an agent that a body gives; ``null`` counts as not given."""
     check_resources(body.tool_resources, "tool_resources")
-    fields = {name: plain(getattr(body, name)) for name in body.__struct_fields__}
+    fields = {name: getattr(body, name) for name in body.__struct_fields__}
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -37,7 +39,7 @@ def new_message(
         if len(said) > longest:
             raise too_long(where, longest, len(said))
     if isinstance(body.content, str):
-        content = [text_part(body.content)]
+        content: list[Content] = [text_content(body.content)]
     else:
         content = [_part(part, f"{path}content[{index}]") for index, part in enumerate(body.content)]
     for index, attachment in enumerate(body.attachments or ()):
@@ -64,67 +66,45 @@ def _texts(body: requests.CreateMessage, path: str) -> Iterator[tuple[str, str]]
             yield f"{path}content[{index}].text", part.text
 
 
+_OWN = frozenset(RunConfig.__struct_fields__) & frozenset(requests.RunOptions.__struct_fields__)
+_OF_AGENT = frozenset(RunConfig.__struct_fields__) & frozenset(Agent.__struct_fields__)
+
+
 def run_config(agent: Agent, body: requests.RunOptions) -> RunConfig:
     """Return the values in force for a run: its own where given, else its agent's."""
-    given = {
-        name: plain(getattr(body, name))
-        for name in (
-            "model",
-            "instructions",
-            "tools",
-            "temperature",
-            "top_p",
-            "response_format",
-            "reasoning_effort",
-            "tool_choice",
-            "parallel_tool_calls",
-            "truncation_strategy",
-            "max_prompt_tokens",
-            "max_completion_tokens",
-        )
-    }
-    snapshot = RunConfig(
-        model=agent.model,
-        instructions=agent.instructions,
-        tools=agent.tools,
-        tool_resources=agent.tool_resources,
-        temperature=agent.temperature,
-        top_p=agent.top_p,
-        response_format=agent.response_format,
-        reasoning_effort=agent.reasoning_effort,
-    )
-    config = replace(snapshot, **{name: value for name, value in given.items() if value is not None})
+    own = {name: value for name in _OWN if (value := getattr(body, name)) is not None}
+    config = RunConfig(**{**{name: getattr(agent, name) for name in _OF_AGENT}, **own})
     if isinstance(body, requests.CreateRun) and body.additional_instructions:
         parts = [part for part in (config.instructions, body.additional_instructions) if part]
         config = replace(config, instructions="\n\n".join(parts))
     if isinstance(body, requests.CreateRun | requests.CreateThreadAndRun) and body.tool_resources is not None:
         check_resources(body.tool_resources, "tool_resources")
-        config = replace(config, tool_resources=plain(body.tool_resources))
+        config = replace(config, tool_resources=body.tool_resources)
     _check_choices(config)
     return config
 
 
 def _check_choices(config: RunConfig) -> None:
     strategy = config.truncation_strategy
-    if strategy["type"] == "last_messages" and strategy["last_messages"] is None:
+    if strategy.type == "last_messages" and strategy.last_messages is None:
         path = "truncation_strategy.last_messages"
         raise invalid(f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
     match config.tool_choice:
-        case {"type": "function", "function": {"name": name}}:
-            if name not in [tool["function"]["name"] for tool in config.functions()]:
+        case NamedTool(type="function", function=ChosenFunction(name=name)):
+            if name not in config.function_names():
                 raise invalid(
                     f"Invalid 'tool_choice': there is no function '{name}' among the tools.",
                     param="tool_choice",
                     code="invalid_value",
                 )
-        case {"type": "function"}:
+        case NamedTool(type="function"):
             path = "tool_choice.function"
             raise invalid(
                 f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter"
             )
 
 
-def check_resources(resources: requests.ToolResources | None, path: str) -> None:
+def check_resources(resources: ToolResources | None, path: str) -> None:
     """Refuse files and vector stores: this server keeps none yet, so no id can be right."""
     if resources is None:
         return
@@ -148,27 +128,10 @@ def refuse_file(file_id: str, path: str) -> NoReturn:
     raise ApiError(404, f"No such File object: {file_id}", param=path)
 
 
-def _part(part: requests.Part, path: str) -> Json:
+def _part(part: requests.Part, path: str) -> Content:
     match part:
         case requests.TextPart(text=text):
-            return text_part(text)
+            return text_content(text)
         case requests.ImageUrlPart(image_url=image):
-            return {"type": "image_url", "image_url": {"detail": "auto"} | plain(image)}
+            return ImageUrlContent(ImageUrlValue(image.url, image.detail or "auto"))
     refuse_file(part.image_file.file_id, f"{path}.image_file.file_id")
-
-
-def plain(value: Any) -> Any:
-    """Return a request's value as JSON types, with what was null or not given left out.
-
-    JSON that the contract leaves to the client, such as a function's parameters, stays as it is.
-    """
-    if isinstance(value, requests.TruncationStrategy):
-        return {"type": value.type, "last_messages": value.last_messages}
-    if isinstance(value, list):
-        return [plain(each) for each in value]
-    if not isinstance(value, Struct):
-        return value
-    tag = value.__struct_config__
-    kind = {} if tag.tag_field is None else {tag.tag_field: tag.tag}
-    given = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-    return kind | {name: each for name, each in given.items() if each is not None}

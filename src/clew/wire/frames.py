@@ -6,9 +6,10 @@ azure-ai-agents parser loses events that end in CRLF, and fails on frames withou
 
 import msgspec
 
-from clew.core.journal import CallPiece, Entry, Subject, TextPiece
-from clew.core.records import Json, Message, Run, Step, Thread
-from clew.wire import objects
+from clew.core.entries import CallOutput, CallPiece, Entry, EventKind, Subject, TextPiece
+from clew.core.options import Json
+from clew.core.records import Message, Run, Step
+from clew.wire import calls, objects
 
 _encode = msgspec.json.Encoder().encode
 
@@ -19,11 +20,15 @@ KEEP_ALIVE = b": keep-alive\n"
 """A comment without an empty line: it belongs to the next frame, and no client trips over it."""
 
 
+_NAMES = {kind: f"thread.{kind}".encode() for kind in EventKind}
+"""What the wire calls each kind of event."""
+
+
 def frame(entry: Entry, *, numbered: bool = False) -> bytes:
     """Return an event's frame; ``numbered`` adds the position that a reader may go on from."""
-    payload = _encode(_payload(entry.subject, entry.waiting))
+    payload = _encode(_payload(entry.subject, entry.open_step))
     number = b"id: %d\n" % entry.end if numbered else b""
-    return b"event: thread.%b\ndata: %b\n%b\n" % (entry.name.encode(), payload, number)
+    return b"event: %b\ndata: %b\n%b\n" % (_NAMES[entry.kind], payload, number)
 
 
 def thread_created(thread: objects.ThreadObject) -> bytes:
@@ -31,20 +36,20 @@ def thread_created(thread: objects.ThreadObject) -> bytes:
     return b"event: thread.created\ndata: %b\n\n" % _encode(thread)
 
 
-def _payload(subject: Subject, waiting: Step | None) -> object:
+def _payload(subject: Subject, open_step: Step | None) -> object:
     match subject:
         case Run():
-            return objects.run(subject, waiting)
+            return objects.run(subject, open_step)
         case Step():
             return objects.step(subject)
         case Message():
             return objects.message(subject)
-        case Thread():
-            return objects.thread(subject)
         case TextPiece():
             return _text_delta(subject)
         case CallPiece():
-            return _call_delta(subject)
+            return calls.piece(subject)
+        case CallOutput():
+            return calls.output(subject)
 
 
 def _text_delta(piece: TextPiece) -> Json:
@@ -55,15 +60,3 @@ def _text_delta(piece: TextPiece) -> Json:
         text: Json = {"value": piece.value, "annotations": []} if piece.first else {"value": piece.value}
         part = {"index": piece.part, "type": "text", "text": text}
     return {"id": piece.message_id, "object": "thread.message.delta", "delta": {"content": [part]}}
-
-
-def _call_delta(piece: CallPiece) -> Json:
-    """Clients add strings up, so an id or a name that came twice would be there twice."""
-    call: Json = {"index": piece.index, "type": "function"}
-    if piece.id is not None:
-        call["id"] = piece.id
-        call["function"] = {"name": piece.name, "arguments": piece.arguments, "output": None}
-    else:
-        call["function"] = {"arguments": piece.arguments}
-    details = {"type": "tool_calls", "tool_calls": [call]}
-    return {"id": piece.step_id, "object": "thread.run.step.delta", "delta": {"step_details": details}}

@@ -4,28 +4,22 @@ One shape serves both dialects: it holds the keys of either, which both vendors'
 Nullable fields are present with null. Times are whole seconds since the Unix epoch.
 """
 
-from collections.abc import Sequence
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from msgspec import UNSET, Struct, UnsetType
 
-from clew.core.records import (
-    Agent,
-    Call,
-    ErrorCode,
-    Failure,
-    Json,
-    Message,
-    Run,
-    Step,
-    StepType,
-    Thread,
-    Usage,
-)
-from clew.core.states import MessageStatus, RunStatus, StepStatus
+from clew.core.content import Attachment, Content
+from clew.core.options import ResponseFormat, TruncationStrategy
+from clew.core.records import Agent, ErrorCode, Failure, Message, Run, Step, StepType, Thread, Usage
+from clew.core.states import CallState, MessageStatus, RunStatus, StepStatus, WaitsFor
+from clew.core.tools import DeclaredTool, OtherTool, Tool, ToolChoice, ToolResources
+from clew.wire import calls
+from clew.wire.calls import MessageCreationDetails, StepDetails, ToolCallsDetails, WrittenMessage
 
-Object: TypeAlias = dict[str, Any]
 T = TypeVar("T")
+DEFAULT_TEMPERATURE = DEFAULT_TOP_P = 1.0
+"""What clients are shown where nobody has set anything."""
 
 
 class AgentObject(Struct, frozen=True, kw_only=True):
@@ -38,12 +32,12 @@ class AgentObject(Struct, frozen=True, kw_only=True):
     description: str | None
     model: str
     instructions: str | None
-    tools: list[Object]
-    tool_resources: Object
+    tools: list[DeclaredTool]
+    tool_resources: ToolResources
     metadata: dict[str, str]
     temperature: float
     top_p: float
-    response_format: str | Object
+    response_format: ResponseFormat
     reasoning_effort: str | None
 
 
@@ -54,15 +48,21 @@ class ThreadObject(Struct, frozen=True, kw_only=True):
     object: Literal["thread"] = "thread"
     created_at: int
     metadata: dict[str, str]
-    tool_resources: Object
+    tool_resources: ToolResources
     token_budget: int | None
     tokens_used: int
 
 
-class IncompleteDetails(Struct, frozen=True):
-    """Why a run or a message is incomplete."""
+class MessageIncompleteDetails(Struct, frozen=True):
+    """Why a message is incomplete."""
 
-    reason: str
+    reason: Literal["content_filter", "max_tokens", "run_cancelled", "run_expired", "run_failed"]
+
+
+class RunIncompleteDetails(Struct, frozen=True):
+    """Why a run is incomplete."""
+
+    reason: Literal["max_completion_tokens", "max_prompt_tokens", "content_filter"]
 
 
 class MessageObject(Struct, frozen=True, kw_only=True):
@@ -73,14 +73,14 @@ class MessageObject(Struct, frozen=True, kw_only=True):
     created_at: int
     thread_id: str
     status: MessageStatus
-    incomplete_details: IncompleteDetails | None
+    incomplete_details: MessageIncompleteDetails | None
     completed_at: int | None
     incomplete_at: int | None
     role: Literal["user", "assistant"]
-    content: list[Object]
+    content: list[Content]
     assistant_id: str | None
     run_id: str | None
-    attachments: list[Object]
+    attachments: list[Attachment]
     metadata: dict[str, str]
 
 
@@ -127,11 +127,36 @@ class RequiredCalls(Struct, frozen=True):
     tool_calls: list[RequiredCall]
 
 
-class RequiredAction(Struct, frozen=True, kw_only=True):
-    """What a run waits for."""
+class SubmitToolOutputsAction(Struct, frozen=True, kw_only=True, tag_field="type", tag="submit_tool_outputs"):
+    """What a run waits for: outputs of functions that the client runs."""
 
-    type: Literal["submit_tool_outputs"] = "submit_tool_outputs"
     submit_tool_outputs: RequiredCalls
+
+
+class CallToApprove(Struct, frozen=True, kw_only=True):
+    """A call that waits for a person's approval; ``type`` is the kind of tool."""
+
+    id: str
+    type: str
+    name: str
+    arguments: str
+
+
+class CallsToApprove(Struct, frozen=True):
+    """The calls that wait for approval."""
+
+    tool_calls: list[CallToApprove]
+
+
+class SubmitToolApprovalAction(
+    Struct, frozen=True, kw_only=True, tag_field="type", tag="submit_tool_approval"
+):
+    """What a run waits for: whether calls of server-side tools may run (azure-ai-agents 1.2)."""
+
+    submit_tool_approval: CallsToApprove
+
+
+RequiredAction: TypeAlias = SubmitToolOutputsAction | SubmitToolApprovalAction
 
 
 class RunObject(Struct, frozen=True, kw_only=True):
@@ -150,20 +175,20 @@ class RunObject(Struct, frozen=True, kw_only=True):
     completed_at: int | None
     required_action: RequiredAction | None
     last_error: LastError | None
-    incomplete_details: IncompleteDetails | None
+    incomplete_details: RunIncompleteDetails | None
     model: str
     instructions: str | None
-    tools: list[Object]
-    tool_resources: Object
+    tools: list[DeclaredTool]
+    tool_resources: ToolResources
     metadata: dict[str, str]
     temperature: float
     top_p: float
     max_completion_tokens: int | None
     max_prompt_tokens: int | None
-    truncation_strategy: Object
-    response_format: str | Object
+    truncation_strategy: TruncationStrategy
+    response_format: ResponseFormat
     reasoning_effort: str | None
-    tool_choice: str | Object
+    tool_choice: ToolChoice
     parallel_tool_calls: bool
     usage: UsageObject | None
 
@@ -185,7 +210,7 @@ class StepObject(Struct, frozen=True, kw_only=True):
     expires_at: int | None
     failed_at: int | None
     last_error: LastError | None
-    step_details: Object
+    step_details: StepDetails
     usage: UsageObject | None
     metadata: dict[str, str]
 
@@ -262,14 +287,21 @@ def agent(record: Agent) -> AgentObject:
         description=record.description,
         model=record.model,
         instructions=record.instructions,
-        tools=record.tools,
+        tools=_shown(record.tools),
         tool_resources=record.tool_resources,
         metadata=record.metadata,
-        temperature=record.temperature,
-        top_p=record.top_p,
-        response_format=record.response_format,
+        temperature=DEFAULT_TEMPERATURE if record.temperature is None else record.temperature,
+        top_p=DEFAULT_TOP_P if record.top_p is None else record.top_p,
+        response_format=record.response_format or "auto",
         reasoning_effort=record.reasoning_effort,
     )
+
+
+def _shown(tools: list[Tool]) -> list[DeclaredTool]:
+    """Return tools as they were declared; what is of an unknown kind as it was given."""
+    if OtherTool not in map(type, tools):
+        return cast(list[DeclaredTool], tools)
+    return [cast(DeclaredTool, tool.given) if isinstance(tool, OtherTool) else tool for tool in tools]
 
 
 def thread(record: Thread) -> ThreadObject:
@@ -291,7 +323,7 @@ def message(record: Message) -> MessageObject:
         created_at=record.created_at // 1000,
         thread_id=record.thread_id,
         status=record.status,
-        incomplete_details=_reason(record.incomplete_reason),
+        incomplete_details=_incomplete(MessageIncompleteDetails, record.incomplete_reason),
         completed_at=_seconds(record.completed_at),
         incomplete_at=_seconds(record.incomplete_at),
         role=record.role,
@@ -303,14 +335,14 @@ def message(record: Message) -> MessageObject:
     )
 
 
-def run(record: Run, waiting: Step | None = None) -> RunObject:
-    """Return a run as clients see it. ``waiting`` is its tool step while it requires action."""
+def run(record: Run, open_step: Step | None = None) -> RunObject:
+    """Return a run as clients see it. ``open_step`` holds the calls that it waits for, if it does."""
     live = record.status.live
     config = record.config
     return RunObject(
         id=record.id,
         created_at=record.created_at // 1000,
-        assistant_id=record.assistant_id,
+        assistant_id=record.assistant_id or "",
         thread_id=record.thread_id,
         status=record.status,
         started_at=_seconds(record.started_at),
@@ -318,20 +350,20 @@ def run(record: Run, waiting: Step | None = None) -> RunObject:
         cancelled_at=_seconds(record.cancelled_at),
         failed_at=_seconds(record.failed_at),
         completed_at=_seconds(record.completed_at),
-        required_action=_required_action(record, waiting),
+        required_action=_required_action(record, open_step),
         last_error=_last_error(record.last_error),
-        incomplete_details=_reason(record.incomplete_reason),
+        incomplete_details=_incomplete(RunIncompleteDetails, record.incomplete_reason),
         model=config.model,
         instructions=config.instructions,
-        tools=config.tools,
+        tools=_shown(config.tools),
         tool_resources=config.tool_resources,
         metadata=record.metadata,
-        temperature=config.temperature,
-        top_p=config.top_p,
+        temperature=DEFAULT_TEMPERATURE if config.temperature is None else config.temperature,
+        top_p=DEFAULT_TOP_P if config.top_p is None else config.top_p,
         max_completion_tokens=config.max_completion_tokens,
         max_prompt_tokens=config.max_prompt_tokens,
         truncation_strategy=config.truncation_strategy,
-        response_format=config.response_format,
+        response_format=config.response_format or "auto",
         reasoning_effort=config.reasoning_effort,
         tool_choice=config.tool_choice,
         parallel_tool_calls=config.parallel_tool_calls,
@@ -346,7 +378,7 @@ def step(record: Step) -> StepObject:
         id=record.id,
         created_at=record.created_at // 1000,
         run_id=record.run_id,
-        assistant_id=record.assistant_id,
+        assistant_id=record.assistant_id or "",
         thread_id=record.thread_id,
         type=record.type,
         status=record.status,
@@ -362,26 +394,28 @@ def step(record: Step) -> StepObject:
     )
 
 
-def _step_details(record: Step) -> Json:
+def _step_details(record: Step) -> StepDetails:
     if record.type == "message_creation":
-        return {"type": "message_creation", "message_creation": {"message_id": record.message_id}}
-    return {"type": "tool_calls", "tool_calls": [_tool_call(call) for call in record.calls]}
+        return MessageCreationDetails(WrittenMessage(record.message_id or ""))
+    return ToolCallsDetails([calls.shown(call) for call in record.calls])
 
 
-def _tool_call(call: Call) -> Json:
-    function = {"name": call.name, "arguments": call.arguments, "output": call.output}
-    return {"id": call.id, "type": "function", "function": function}
-
-
-def _required_action(record: Run, waiting: Step | None) -> RequiredAction | None:
-    if record.status != RunStatus.REQUIRES_ACTION or waiting is None:
+def _required_action(record: Run, open_step: Step | None) -> RequiredAction | None:
+    if record.status != RunStatus.REQUIRES_ACTION or open_step is None:
         return None
-    calls = [
+    if record.waits_for == WaitsFor.APPROVAL:
+        to_approve = [
+            CallToApprove(id=call.id, type=call.kind, name=call.name, arguments=call.arguments)
+            for call in open_step.calls
+            if call.state == CallState.WAITS_FOR_APPROVAL
+        ]
+        return SubmitToolApprovalAction(submit_tool_approval=CallsToApprove(to_approve))
+    waiting = [
         RequiredCall(id=call.id, function=CalledFunction(call.name, call.arguments))
-        for call in waiting.calls
-        if call.output is None
+        for call in open_step.calls
+        if call.state == CallState.WAITS_FOR_CLIENT
     ]
-    return RequiredAction(submit_tool_outputs=RequiredCalls(calls))
+    return SubmitToolOutputsAction(submit_tool_outputs=RequiredCalls(waiting))
 
 
 def _usage(usage: Usage) -> UsageObject:
@@ -397,8 +431,8 @@ def _seconds(milliseconds: int | None) -> int | None:
     return None if milliseconds is None else milliseconds // 1000
 
 
-def _reason(reason: str | None) -> IncompleteDetails | None:
-    return None if reason is None else IncompleteDetails(reason)
+def _incomplete(kind: Callable[[Any], T], reason: str | None) -> T | None:
+    return None if reason is None else kind(reason)
 
 
 def _last_error(failure: Failure | None) -> LastError | None:

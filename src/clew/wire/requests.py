@@ -5,11 +5,13 @@ fields it doesn't know. ``null`` for an optional field means "not given".
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-Json: TypeAlias = dict[str, Any]
+from clew.core.content import Attachment
+from clew.core.options import Sampling, TruncationStrategy
+from clew.core.tools import MOST_TOOLS, DeclaredTool, ToolChoice, ToolResources
 
 Name: TypeAlias = Annotated[str, Meta(max_length=256)]
 Description: TypeAlias = Annotated[str, Meta(max_length=512)]
@@ -18,185 +20,24 @@ ModelName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256)]
 Metadata: TypeAlias = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
 ]
-Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
-TopP: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 TokenBudget: TypeAlias = Annotated[int, Meta(ge=1)]
-# Python's "$" also matches before a line break at the end.
-FunctionName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$(?!\n)")]
 OPENAI_MESSAGE_TEXT, AZURE_MESSAGE_TEXT = 256_000, 1_500_000
 """Characters that a message's text may have, below the OpenAI roots and below Azure's."""
 
 MessageText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=AZURE_MESSAGE_TEXT)]
 
 
-class Request(Struct, kw_only=True, forbid_unknown_fields=True):
+class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request's body, or a part of it."""
 
 
-# --- tools -----------------------------------------------------------------------------------------
-
-
-class FunctionDefinition(Request):
-    """A function that the client runs. ``parameters`` is a JSON Schema, kept as it is."""
-
-    name: FunctionName
-    description: str | None = None
-    parameters: Json | None = None
-    strict: bool | None = None
-
-
-class FunctionTool(Request, tag="function"):
-    """A tool that the client runs."""
-
-    function: FunctionDefinition
-
-
-class CodeInterpreterTool(Request, tag="code_interpreter"):
-    """Python in a sandbox. Kept with the agent; this server does not run it yet."""
-
-
-class RankingOptions(Request):
-    """How file_search ranks what it finds."""
-
-    ranker: str | None = None
-    score_threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
-
-
-class FileSearchOptions(Request):
-    """How file_search searches."""
-
-    max_num_results: Annotated[int, Meta(ge=1, le=50)] | None = None
-    ranking_options: RankingOptions | None = None
-
-
-class FileSearchTool(Request, tag="file_search"):
-    """Search in files. Kept with the agent; this server does not run it yet."""
-
-    file_search: FileSearchOptions | None = None
-
-
-class OpenApiTool(Request, tag="openapi"):
-    """An HTTP API as a tool (Azure). Kept with the agent; this server does not run it yet."""
-
-    openapi: Json
-
-
-class ConnectedAgentTool(Request, tag="connected_agent"):
-    """Another agent as a tool (Azure). Kept with the agent; this server does not run it yet."""
-
-    connected_agent: Json
-
-
-class BingGroundingTool(Request, tag="bing_grounding"):
-    """Web search (Azure). Kept with the agent; this server does not run it yet."""
-
-    bing_grounding: Json
-
-
-class AzureAISearchTool(Request, tag="azure_ai_search"):
-    """Azure AI Search. Kept with the agent; this server does not run it yet."""
-
-    azure_ai_search: Json | None = None
-
-
-class AzureFunctionTool(Request, tag="azure_function"):
-    """An Azure function. Kept with the agent; this server does not run it yet."""
-
-    azure_function: Json
-
-
-Tool: TypeAlias = (
-    FunctionTool
-    | CodeInterpreterTool
-    | FileSearchTool
-    | OpenApiTool
-    | ConnectedAgentTool
-    | BingGroundingTool
-    | AzureAISearchTool
-    | AzureFunctionTool
-)
-Tools: TypeAlias = Annotated[list[Tool], Meta(max_length=128)]
-
-
-class CodeInterpreterResources(Request):
-    """Files for code_interpreter."""
-
-    file_ids: Annotated[list[str], Meta(max_length=20)] | None = None
-
-
-class FileSearchResources(Request):
-    """Vector stores for file_search."""
-
-    vector_store_ids: Annotated[list[str], Meta(max_length=1)] | None = None
-    vector_stores: Annotated[list[Json], Meta(max_length=1)] | None = None
-
-
-class ToolResources(Request):
-    """What an agent's or a thread's tools work on."""
-
-    code_interpreter: CodeInterpreterResources | None = None
-    file_search: FileSearchResources | None = None
-    azure_ai_search: Json | None = None
-
-
-# --- choices ---------------------------------------------------------------------------------------
-
-
-class TextFormat(Request, tag="text"):
-    """Answer in plain text."""
-
-
-class JsonObjectFormat(Request, tag="json_object"):
-    """Answer with a JSON object."""
-
-
-class JsonSchema(Request):
-    """The schema of an answer."""
-
-    name: FunctionName
-    description: str | None = None
-    schema: Json | None = None
-    strict: bool | None = None
-
-
-class JsonSchemaFormat(Request, tag="json_schema"):
-    """Answer with JSON of a schema."""
-
-    json_schema: JsonSchema
-
-
-ResponseFormat: TypeAlias = Literal["auto"] | TextFormat | JsonObjectFormat | JsonSchemaFormat
-
-
-class ChosenFunction(Request):
-    """Which function must be called."""
-
-    name: str
-
-
-class NamedTool(Request):
-    """Which tool must be called."""
-
-    type: Literal[
-        "function", "code_interpreter", "file_search", "bing_grounding", "azure_ai_search", "connected_agent"
-    ]
-    function: ChosenFunction | None = None
-
-
-ToolChoice: TypeAlias = Literal["none", "auto", "required"] | NamedTool
-
-
-class TruncationStrategy(Request):
-    """Which messages of the thread the model is given."""
-
-    type: Literal["auto", "last_messages"]
-    last_messages: Annotated[int, Meta(ge=1)] | None = None
+Tools: TypeAlias = Annotated[list[DeclaredTool], Meta(max_length=MOST_TOOLS)]
 
 
 # --- agents ----------------------------------------------------------------------------------------
 
 
-class AgentFields(Request):
+class AgentFields(Request, Sampling, frozen=True):
     """What an agent may be given besides its model."""
 
     name: Name | None = None
@@ -205,19 +46,15 @@ class AgentFields(Request):
     tools: Tools | None = None
     tool_resources: ToolResources | None = None
     metadata: Metadata | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
-    response_format: ResponseFormat | None = None
-    reasoning_effort: str | None = None
 
 
-class CreateAgent(AgentFields, kw_only=True):
+class CreateAgent(AgentFields, frozen=True, kw_only=True):
     """Body of POST /assistants."""
 
     model: ModelName
 
 
-class UpdateAgent(AgentFields, kw_only=True):
+class UpdateAgent(AgentFields, frozen=True, kw_only=True):
     """Body of POST /assistants/{id}: only what is given changes."""
 
     model: ModelName | None = None
@@ -226,33 +63,33 @@ class UpdateAgent(AgentFields, kw_only=True):
 # --- threads and messages --------------------------------------------------------------------------
 
 
-class TextPart(Request, tag="text"):
+class TextPart(Request, frozen=True, tag="text"):
     """A part of a message: text."""
 
     text: MessageText
 
 
-class ImageUrl(Request):
+class ImageUrl(Request, frozen=True):
     """An image by address, or inline as a ``data:`` URL."""
 
     url: Annotated[str, Meta(min_length=1)]
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class ImageUrlPart(Request, tag="image_url"):
+class ImageUrlPart(Request, frozen=True, tag="image_url"):
     """A part of a message: an image by address."""
 
     image_url: ImageUrl
 
 
-class ImageFile(Request):
+class ImageFile(Request, frozen=True):
     """An image among the files."""
 
     file_id: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class ImageFilePart(Request, tag="image_file"):
+class ImageFilePart(Request, frozen=True, tag="image_file"):
     """A part of a message: an image among the files."""
 
     image_file: ImageFile
@@ -262,20 +99,6 @@ Part: TypeAlias = TextPart | ImageUrlPart | ImageFilePart
 Content: TypeAlias = MessageText | Annotated[list[Part], Meta(min_length=1)]
 
 
-class AttachmentTool(Request):
-    """What an attachment is for."""
-
-    type: Literal["file_search", "code_interpreter"]
-
-
-class Attachment(Request):
-    """A file that comes with a message."""
-
-    file_id: str | None = None
-    data_source: Json | None = None
-    tools: list[AttachmentTool] | None = None
-
-
 class Role(StrEnum):
     """Who wrote a message."""
 
@@ -283,7 +106,7 @@ class Role(StrEnum):
     ASSISTANT = "assistant"
 
 
-class CreateMessage(Request):
+class CreateMessage(Request, frozen=True):
     """Body of POST /threads/{id}/messages."""
 
     role: Role
@@ -295,7 +118,7 @@ class CreateMessage(Request):
 TokenTotal: TypeAlias = Annotated[int, Meta(ge=1, le=2**53)]
 
 
-class CreateThread(Request):
+class CreateThread(Request, frozen=True):
     """Body of POST /threads. ``token_budget`` is Clew's own: what all its runs may use together."""
 
     messages: list[CreateMessage] | None = None
@@ -304,7 +127,7 @@ class CreateThread(Request):
     token_budget: TokenTotal | None = None
 
 
-class UpdateThread(Request):
+class UpdateThread(Request, frozen=True):
     """Body of POST /threads/{id}: only what is given changes."""
 
     tool_resources: ToolResources | None = None
@@ -312,7 +135,7 @@ class UpdateThread(Request):
     token_budget: TokenTotal | None = None
 
 
-class UpdateMetadata(Request):
+class UpdateMetadata(Request, frozen=True):
     """Body of POST .../messages/{id} and .../runs/{id}."""
 
     metadata: Metadata | None = None
@@ -321,17 +144,13 @@ class UpdateMetadata(Request):
 # --- runs ------------------------------------------------------------------------------------------
 
 
-class RunOptions(Request):
+class RunOptions(Request, Sampling, frozen=True):
     """What a run may be given besides its agent and its thread."""
 
     assistant_id: str
     model: ModelName | None = None
     instructions: Instructions | None = None
     tools: Tools | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
-    response_format: ResponseFormat | None = None
-    reasoning_effort: str | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     truncation_strategy: TruncationStrategy | None = None
@@ -343,7 +162,7 @@ class RunOptions(Request):
     """Clew's own: seconds after which the run expires if it is not over, instead of the server's."""
 
 
-class CreateRun(RunOptions):
+class CreateRun(RunOptions, frozen=True):
     """Body of POST /threads/{id}/runs."""
 
     additional_instructions: Instructions | None = None
@@ -352,24 +171,34 @@ class CreateRun(RunOptions):
     """Azure's only: its clients send an empty one with every ``toolset``."""
 
 
-class CreateThreadAndRun(RunOptions):
+class CreateThreadAndRun(RunOptions, frozen=True):
     """Body of POST /threads/runs."""
 
     thread: CreateThread | None = None
     tool_resources: ToolResources | None = None
 
 
-class ToolOutput(Request):
+class ToolOutput(Request, frozen=True):
     """The output of one function call. A missing output counts as empty."""
 
     tool_call_id: str | None = None
     output: str | None = None
 
 
-class SubmitToolOutputs(Request):
-    """Body of POST .../runs/{id}/submit_tool_outputs."""
+class ToolApproval(Request, frozen=True, kw_only=True):
+    """Whether one call of a server-side tool may run (azure-ai-agents 1.2)."""
 
-    tool_outputs: list[ToolOutput]
+    tool_call_id: str | None = None
+    approve: bool
+    headers: dict[str, str] | None = None
+    """For the call alone; no kind of tool that this server runs has any."""
+
+
+class SubmitToolOutputs(Request, frozen=True):
+    """Body of POST .../runs/{id}/submit_tool_outputs: outputs or approvals, as the run asks."""
+
+    tool_outputs: list[ToolOutput] | None = None
+    tool_approvals: list[ToolApproval] | None = None
     stream: bool | None = None
 
 
@@ -385,7 +214,7 @@ EventName: TypeAlias = Literal[
 ]
 
 
-class CreateWebhook(Request):
+class CreateWebhook(Request, frozen=True):
     """Body of POST /webhooks (Clew's own). Without ``events``, the webhook is told all of them."""
 
     url: Annotated[str, Meta(min_length=1, max_length=2048)]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from clew.core.options import JsonObjectFormat, JsonSchema, JsonSchemaFormat, ResponseFormat
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta
 from clew.model.embedded import EmbeddedModel, machine, process
 from clew.model.embedded.machine import threads
@@ -91,20 +92,20 @@ class TestAnswers:
             "required": ["mood", "score"],
             "additionalProperties": False,
         }
-        wanted = {"type": "json_schema", "json_schema": {"name": "mood", "schema": schema}}
+        wanted = JsonSchemaFormat(json_schema=JsonSchema(name="mood", schema=schema))
         text, _, _ = answer(model, STORY, response_format=wanted, max_completion_tokens=60)
         assert json.loads(text)["mood"] in ("glad", "sad")
 
     @pytest.mark.parametrize(
         "wanted",
         [
-            {"type": "json_object"},
-            {"type": "json_schema", "json_schema": {"name": "odd", "schema": {"type": "objekt"}}},
-            {"type": "json_schema"},
+            JsonObjectFormat(),
+            JsonSchemaFormat(json_schema=JsonSchema(name="odd", schema={"type": "objekt"})),
+            JsonSchemaFormat(json_schema=JsonSchema(name="any")),
         ],
     )
     def test_json_of_any_kind_even_if_the_schema_is_nonsense(
-        self, model: EmbeddedModel, wanted: Json
+        self, model: EmbeddedModel, wanted: ResponseFormat
     ) -> None:
         text, _, _ = answer(model, STORY, response_format=wanted, max_completion_tokens=20)
         assert text.lstrip().startswith("{")

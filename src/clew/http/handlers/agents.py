@@ -1,24 +1,46 @@
 """Agents: /assistants."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from msgspec.structs import replace
 
-from clew.core.records import Agent, Json
+from clew.core.options import Json
+from clew.core.records import Agent
+from clew.core.tools import MOST_TOOLS, Tool
 from clew.http.call import Call, page_request
 from clew.http.once import once
 from clew.ids import AGENT
 from clew.store import agents
 from clew.store.statement import Transaction
+from clew.tools.toolbox import NotSwitchedOn, Toolbox, TooManyFunctions
 from clew.wire import objects
 from clew.wire.bodies import agent_fields
-from clew.wire.errors import not_found
+from clew.wire.errors import invalid, not_found
 from clew.wire.objects import AgentObject, Deleted, ListObject
 from clew.wire.requests import CreateAgent, UpdateAgent
 
 
+def check_tools(toolbox: Toolbox, tools: Sequence[Tool]) -> None:
+    """Refuse tools that this server could run and is not set to, and more functions than a model takes."""
+    try:
+        toolbox.check(tools)
+    except NotSwitchedOn as off:
+        raise invalid(
+            f"Invalid tool value(s): {off.kind}. This server runs it only if CLEW_SERVER_TOOLS names it.",
+            param="tools",
+            code="unsupported_tool",
+        ) from None
+    except TooManyFunctions as many:
+        message = (
+            f"Invalid 'tools': they offer {many.count} functions together, and at most {MOST_TOOLS} may be."
+        )
+        raise invalid(message, param="tools", code="array_above_max_length") from None
+
+
 async def create(call: Call[CreateAgent]) -> AgentObject:
     """Create an agent."""
+    check_tools(call.services.toolbox, call.body.tools or ())
     agent = Agent(
         id=call.services.ids.new(AGENT), project=call.project, created_at=call.now, **agent_fields(call.body)
     )
@@ -37,6 +59,7 @@ async def get(call: Call[None]) -> AgentObject:
 
 async def update(call: Call[UpdateAgent]) -> AgentObject:
     """Change the fields of an agent that the body gives; lists and objects as a whole."""
+    check_tools(call.services.toolbox, call.body.tools or ())
     agent_id, fields = call.path["assistant_id"], agent_fields(call.body)
     return objects.agent(await call.services.db.write(_update, call.project, agent_id, fields))
 

@@ -10,12 +10,14 @@ from msgspec.structs import replace
 
 from clew.core.decide import decide
 from clew.core.decisions import Decision, Refused, RunState
-from clew.core.events import CancelRequested, Event, OutputsSubmitted, Started
-from clew.core.journal import Entry, journal
-from clew.core.records import Message, Run, Step, Thread
+from clew.core.entries import Entry
+from clew.core.events import CancelRequested, Event, Started, Submitted
+from clew.core.journal import journal
+from clew.core.records import Agent, Message, Run, RunConfig, Step, Thread
 from clew.core.states import RunStatus
 from clew.http.call import Call, page_request, patience, waits_in_line, whole_number
 from clew.http.follower import RunKeys
+from clew.http.handlers.agents import check_tools
 from clew.http.handlers.threads import new_messages, new_thread
 from clew.http.once import once
 from clew.http.streams import RunStream
@@ -23,6 +25,7 @@ from clew.ids import AGENT, RUN
 from clew.store import agents, budgets, line, messages, runs, steps, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
+from clew.tools.toolbox import Toolbox
 from clew.wire import frames, objects
 from clew.wire.bodies import run_config
 from clew.wire.errors import ApiError, invalid, not_found
@@ -53,6 +56,7 @@ class _NewRun(Struct, frozen=True, kw_only=True):
     """The worker that can go on with it at once, so that it may be born claimed."""
     wait: bool
     """Whether it waits in line if the thread is busy."""
+    toolbox: Toolbox
     daily_budget: int | None
     """Tokens that the project may use on one day."""
     thread: Thread | None = None
@@ -100,6 +104,7 @@ async def _start(
         expires_at=now + (call.body.expires_in * 1000 if call.body.expires_in else services.run_expiry),
         claimant=services.dispatch.claimant,
         wait=waits_in_line(call),
+        toolbox=services.toolbox,
         daily_budget=services.daily_token_budget,
         thread=thread,
     )
@@ -176,14 +181,25 @@ async def _run(tx: Transaction, new: _NewRun, ground: runs.Ground) -> Run:
         assistant_id=agent.id,
         created_at=new.now,
         expires_at=new.expires_at,
-        config=replace(run_config(agent, new.body), token_allowance=allowance),
+        config=_config(new, agent, allowance),
         metadata=new.body.metadata or {},
         position=2,  # created and queued
         held=None if place is None else place + 1,
     )
     if new.claimant is not None and place is None:
-        run = replace(decide(RunState(run), Started(), new.now).state.run, epoch=1, worker=new.claimant)
+        run = replace(
+            decide(RunState(run), Started(), new.now).state.run,
+            epoch=1,
+            worker=new.claimant,
+            claimed_at=new.now,
+        )
     return run
+
+
+def _config(new: _NewRun, agent: Agent, allowance: int | None) -> RunConfig:
+    config = run_config(agent, new.body)
+    check_tools(new.toolbox, config.tools)
+    return replace(config, token_allowance=allowance, offers=new.toolbox.offers(config.tools))
 
 
 async def _allowance(tx: Transaction, new: _NewRun, of_thread: int | None) -> int | None:
@@ -214,11 +230,12 @@ async def submit_tool_outputs(call: Call[SubmitToolOutputs]) -> RunObject | RunS
     """Answer all the calls that a run waits for. Of two submissions one wins."""
     services, run_id = call.services, call.path["run_id"]
     keys = RunKeys(call.project, call.path["thread_id"], run_id)
-    outputs = OutputsSubmitted(
-        tuple((each.tool_call_id or "", each.output or "") for each in call.body.tool_outputs)
+    submitted = Submitted(
+        tuple((each.tool_call_id or "", each.output or "") for each in call.body.tool_outputs or ()),
+        tuple((each.tool_call_id or "", each.approve) for each in call.body.tool_approvals or ()),
     )
     claimant = services.dispatch.claimant
-    submit = partial(_transition, keys=keys, event=outputs, now=call.now, claimant=claimant)
+    submit = partial(_transition, keys=keys, event=submitted, now=call.now, claimant=claimant)
     done = await once(call, submit, _resumed_receipt, _Receipt)
     if done.result is not None:
         decision, state = done.result
@@ -251,7 +268,7 @@ async def _cancel(tx: Transaction, keys: RunKeys, now: int) -> tuple[RunState, t
     _, state = await _transition(tx, keys, CancelRequested(), now, None)
     if state.run.held is None:
         return state, ()
-    ended = decide(RunState(replace(state.run, held=None)), Started(), now)
+    ended = decide(RunState(replace(state.run, held=None), state.open_step), Started(), now)
     return (await runs.apply(tx, state, ended, now)).state, ended.entries
 
 
@@ -269,15 +286,13 @@ async def _transition(
     except Refused as refused:
         raise invalid(str(refused)) from None
     if claimant is not None:
-        owned = RunState(runs.claimed(decision.state.run, claimant))
+        owned = RunState(runs.claimed(decision.state.run, claimant, now), decision.state.open_step)
         started = decide(owned, Started(), now)
-        decision = replace(decision.then(started), entries=decision.entries + started.entries)
+        decision = decision.then(started)
     return decision, (await runs.apply(tx, before, decision, now)).state
 
 
 _MOVING = frozenset((RunStatus.QUEUED, RunStatus.IN_PROGRESS, RunStatus.CANCELLING))
-_WITH_A_STEP = frozenset((RunStatus.REQUIRES_ACTION, RunStatus.CANCELLING))
-"""Statuses in which a step may wait for outputs."""
 
 # --- reading ---------------------------------------------------------------------------------------
 
@@ -287,7 +302,7 @@ async def get(call: Call[None]) -> RunObject:
     keys = RunKeys(call.project, call.path["thread_id"], call.path["run_id"])
     seconds = patience(call)
     state = await (_when_still(call, keys, seconds) if seconds else _look(call, keys))
-    return objects.run(state.run, state.waiting)
+    return objects.run(state.run, state.open_step)
 
 
 async def _when_still(call: Call[None], keys: RunKeys, seconds: float) -> RunState:
@@ -309,7 +324,7 @@ async def _look(call: Call[None], keys: RunKeys) -> RunState:
     run = await call.services.db.fetch(runs.get, *keys)
     if run is None:
         raise not_found("run", keys.run_id)
-    if run.status in _WITH_A_STEP:
+    if run.open_step is not None:
         return await call.services.db.read(_state, *keys)
     return RunState(run)
 
@@ -348,7 +363,7 @@ async def update(call: Call[UpdateMetadata]) -> RunObject:
     """Change a run's metadata."""
     keys = RunKeys(call.project, call.path["thread_id"], call.path["run_id"])
     state = await call.services.db.write(_update, keys, call.body)
-    return objects.run(state.run, state.waiting)
+    return objects.run(state.run, state.open_step)
 
 
 async def _update(tx: Transaction, keys: RunKeys, body: UpdateMetadata) -> RunState:
@@ -357,7 +372,7 @@ async def _update(tx: Transaction, keys: RunKeys, body: UpdateMetadata) -> RunSt
         return state
     changed = replace(state.run, metadata=body.metadata)
     await runs.save_metadata(tx, changed)
-    return RunState(changed, state.waiting)
+    return RunState(changed, state.open_step)
 
 
 async def list_(call: Call[None]) -> ListObject[RunObject]:
@@ -376,4 +391,4 @@ async def _list(
         raise not_found("thread", thread_id)
     page = await runs.page(tx, project, thread_id, wanted)
     parked = [run for run in page.items if run.status == RunStatus.REQUIRES_ACTION]
-    return page, await steps.waiting(tx, parked[0].id) if parked else None
+    return page, await steps.open_of(tx, parked[0]) if parked else None

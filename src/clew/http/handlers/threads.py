@@ -10,15 +10,17 @@ from clew.core.decide import decide
 from clew.core.decisions import Decision, RunState
 from clew.core.events import Started
 from clew.core.journal import JUMP
-from clew.core.records import Json, Message, Run, Thread
+from clew.core.options import Json
+from clew.core.records import Message, Run, Thread
 from clew.core.states import RunStatus
+from clew.core.tools import ToolResources
 from clew.http.call import LATEST, Call, page_request, whole_number
 from clew.http.once import once
 from clew.ids import MESSAGE, THREAD
 from clew.store import messages, runs, threads
 from clew.store.statement import Transaction
 from clew.wire import objects
-from clew.wire.bodies import check_resources, new_message, plain
+from clew.wire.bodies import check_resources, new_message
 from clew.wire.errors import changed, invalid, not_found
 from clew.wire.objects import Deleted, ListObject, ThreadObject
 from clew.wire.requests import (
@@ -53,7 +55,7 @@ async def update(call: Call[UpdateThread]) -> ThreadObject:
     check_resources(call.body.tool_resources, "tool_resources")
     given = {
         "metadata": call.body.metadata,
-        "tool_resources": plain(call.body.tool_resources),
+        "tool_resources": call.body.tool_resources,
         "token_budget": call.body.token_budget,
     }
     fields = {name: value for name, value in given.items() if value is not None}
@@ -141,7 +143,7 @@ def new_thread(call: Call[Any], body: CreateThread) -> tuple[Thread, list[Messag
         project=call.project,
         created_at=call.now,
         metadata=body.metadata or {},
-        tool_resources=plain(body.tool_resources) or {},
+        tool_resources=body.tool_resources or ToolResources(),
         token_budget=body.token_budget,
     )
     return thread, new_messages(call, thread.id, body.messages or (), "messages")

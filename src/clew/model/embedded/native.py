@@ -3,19 +3,21 @@ measurements of."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, TypeAlias
 
+import msgspec
+
+from clew.core.options import Json, JsonObjectFormat, JsonSchemaFormat, ResponseFormat
 from clew.ids import CALL, Ids
 from clew.model.chat import CallDelta, ChatRequest, Chunk, ModelError, TextDelta
 from clew.model.embedded.dialogue import Dialogue
 from clew.model.embedded.prompts import text_of
 
-Json: TypeAlias = dict[str, Any]
-
 _ANY_OBJECT: Json = {"type": "json_object"}
 
 
-async def speak(dialogue: Dialogue, body: Json, response_format: Json | None) -> AsyncGenerator[Json, None]:
+async def speak(
+    dialogue: Dialogue, body: Json, response_format: ResponseFormat | None
+) -> AsyncGenerator[Json, None]:
     """Answer chat messages in the format asked for; llama.cpp's deltas.
 
     A schema that can't be compiled is replaced by "any JSON object".
@@ -39,11 +41,13 @@ async def speak(dialogue: Dialogue, body: Json, response_format: Json | None) ->
             yield delta
 
 
-def _format(response_format: Json | None) -> Json:
-    kind = (response_format or {}).get("type")
-    if kind == "json_schema" and isinstance((response_format or {}).get("json_schema"), dict):
-        return {"response_format": response_format}
-    return {"response_format": _ANY_OBJECT} if kind in ("json_object", "json_schema") else {}
+def _format(response_format: ResponseFormat | None) -> Json:
+    match response_format:
+        case JsonSchemaFormat():
+            return {"response_format": msgspec.to_builtins(response_format)}
+        case JsonObjectFormat():
+            return {"response_format": _ANY_OBJECT}
+    return {}
 
 
 async def answer(dialogue: Dialogue, request: ChatRequest, ids: Ids) -> AsyncGenerator[Chunk, None]:

@@ -1,0 +1,102 @@
+"""Steps' details and the calls in them, whole and in pieces, as both services shape them.
+
+A call has a member named like its kind; tracing code of azure-ai-agents fails on any that has none. Source of
+the shapes: OpenAI's published API schema (``RunStepDetails*``, ``RunStepDelta*``) and azure-ai-agents.
+"""
+
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from clew.core.entries import CallOutput, CallPiece
+from clew.core.options import Json
+from clew.core.records import FUNCTION, Call
+
+
+class WrittenMessage(Struct, frozen=True):
+    """Which message a step wrote."""
+
+    message_id: str
+
+
+class MessageCreationDetails(Struct, frozen=True, tag="message_creation"):
+    """What a step did: it wrote a message."""
+
+    message_creation: WrittenMessage
+
+
+class CalledTool(Struct, frozen=True):
+    """What was called, how, and what it gave; ``output`` is null until that is known."""
+
+    name: str
+    arguments: str
+    output: str | None
+
+
+class FunctionCall(Struct, frozen=True, kw_only=True, tag="function"):
+    """A call of a function that the client runs."""
+
+    id: str
+    function: CalledTool
+
+
+class ClockCall(Struct, frozen=True, kw_only=True, tag="clew_clock"):
+    """A call of the server's clock (Clew's own)."""
+
+    id: str
+    clew_clock: CalledTool
+
+
+class CalculatorCall(Struct, frozen=True, kw_only=True, tag="clew_calculator"):
+    """A call of the server's calculator (Clew's own)."""
+
+    id: str
+    clew_calculator: CalledTool
+
+
+ToolCall: TypeAlias = FunctionCall | ClockCall | CalculatorCall
+
+
+class ToolCallsDetails(Struct, frozen=True, tag="tool_calls"):
+    """What a step did: it called tools."""
+
+    tool_calls: list[ToolCall]
+
+
+StepDetails: TypeAlias = MessageCreationDetails | ToolCallsDetails
+
+
+def shown(call: Call) -> Any:
+    """Return a call as clients see it in its step."""
+    called = CalledTool(call.name, call.arguments, call.output)
+    if call.kind == FUNCTION:
+        return FunctionCall(id=call.id, function=called)
+    return {"id": call.id, "type": call.kind, call.kind: called}
+
+
+# --- in pieces -----------------------------------------------------------------------------------------
+
+
+def piece(told: CallPiece) -> Json:
+    """Return a call's piece in a step's delta.
+
+    Clients add strings up, so an id or a name that came twice would be there twice.
+    """
+    call: Json = {"index": told.index, "type": told.kind}
+    if told.id is not None:
+        call["id"] = told.id
+        call[told.kind] = {"name": told.name, "arguments": told.arguments, "output": None}
+    else:
+        call[told.kind] = {"arguments": told.arguments}
+    return _delta(told.step_id, call)
+
+
+def output(told: CallOutput) -> Json:
+    """Return the output of a server-side tool's call in a step's delta."""
+    call = {"index": told.index, "type": told.kind, told.kind: {"output": told.output}}
+    return _delta(told.step_id, call)
+
+
+def _delta(step_id: str, call: Json) -> Json:
+    details = {"type": "tool_calls", "tool_calls": [call]}
+    return {"id": step_id, "object": "thread.run.step.delta", "delta": {"step_details": details}}
