@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from clew.core.decide import decide
-from clew.core.decisions import AddMessage, AddStep, Refused, RunState, SaveStep
+from clew.core.decisions import AddMessage, AddStep, RunState, SaveStep
+from clew.core.errors import Refused
 from clew.core.events import (
     CancelRequested,
     Event,

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from clew.core.decide import decide
-from clew.core.decisions import AddMessage, AddStep, Decision, Refused, RunState, SaveStep
+from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveStep
+from clew.core.errors import Refused
 from clew.core.events import (
     CancelRequested,
     Event,

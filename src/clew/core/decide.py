@@ -16,12 +16,10 @@ from clew.core.decisions import (
     AddStep,
     CallModel,
     Decision,
-    NotCancellable,
-    OutputsMismatch,
-    OutputsNotAccepted,
     RunState,
     SaveStep,
 )
+from clew.core.errors import NotCancellable, OutputsMismatch, OutputsNotAccepted
 from clew.core.events import (
     CancelRequested,
     Event,

@@ -1,4 +1,4 @@
-"""What a decision about a run is made of: its state, the writes and effects that follow, refusals."""
+"""What a decision about a run is made of: its state, the writes and effects that follow."""
 
 from typing import TypeAlias
 
@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from clew.core.journal import Entry, Publish
 from clew.core.records import Message, Run, Step
-from clew.core.states import RunStatus
 
 
 class RunState(Struct, frozen=True):
@@ -66,28 +65,3 @@ class Decision(Struct, frozen=True):
         return Decision(
             later.state, self.writes + later.writes, self.publish + later.publish, later.call_model
         )
-
-
-class Refused(Exception):
-    """The run does not accept the event. The message is what the client is told."""
-
-
-class OutputsNotAccepted(Refused):
-    """Tool outputs for a run that does not wait for any."""
-
-    def __init__(self, status: RunStatus) -> None:
-        super().__init__(f'Runs in status "{status}" do not accept tool outputs.')
-
-
-class OutputsMismatch(Refused):
-    """Tool outputs that are not exactly those the run waits for."""
-
-    def __init__(self, expected: list[str], got: list[str]) -> None:
-        super().__init__(f"Expected tool outputs for call_ids {expected}, got {got}")
-
-
-class NotCancellable(Refused):
-    """A cancellation of a run that is over, or already being cancelled."""
-
-    def __init__(self, status: RunStatus) -> None:
-        super().__init__(f"Cannot cancel run with status '{status}'.")

@@ -1,13 +1,14 @@
-"""From what clients send to what is kept. Pure: times and ids come in as parameters."""
+"""From what clients send to what the use cases are asked for. Pure."""
 
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, get_args
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from clew.core.records import Agent, Json, Message, RunConfig, text_part
+from clew.core.records import Json, text_part
+from clew.service.commands import NewMessage, NewThread, NewWebhook, StartRun, SubmitOutputs
 from clew.wire import requests
+from clew.wire.dialects import Dialect
 from clew.wire.errors import ApiError, invalid
 from clew.wire.explain import too_long
 
@@ -19,39 +20,44 @@ def agent_fields(body: requests.CreateAgent | requests.UpdateAgent) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def new_message(
-    body: requests.CreateMessage,
-    *,
-    id: str,
-    project: str,
-    thread_id: str,
-    now: int,
-    path: str,
-    longest: int,
-) -> Message:
-    """Return the message that a body describes.
+def new_thread(body: requests.CreateThread, dialect: Dialect) -> NewThread:
+    """Return the thread that a body describes, with its messages."""
+    check_resources(body.tool_resources, "tool_resources")
+    return NewThread(
+        metadata=body.metadata or {},
+        tool_resources=plain(body.tool_resources) or {},
+        token_budget=body.token_budget,
+        messages=_new_messages(body.messages or (), "messages", dialect),
+    )
 
-    ``path`` is where it stands in a larger body; a text may have ``longest`` characters.
-    """
+
+def thread_fields(body: requests.UpdateThread) -> Json:
+    """Return the fields of a thread that a body gives; ``null`` counts as not given."""
+    check_resources(body.tool_resources, "tool_resources")
+    given = {
+        "metadata": body.metadata,
+        "tool_resources": plain(body.tool_resources),
+        "token_budget": body.token_budget,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _new_messages(bodies: Sequence[requests.CreateMessage], path: str, dialect: Dialect) -> list[NewMessage]:
+    return [new_message(body, dialect, path=f"{path}[{index}].") for index, body in enumerate(bodies)]
+
+
+def new_message(body: requests.CreateMessage, dialect: Dialect, *, path: str = "") -> NewMessage:
+    """Return the message that a body describes; ``path`` is where it stands in a larger body."""
     for where, said in _texts(body, path):
-        if len(said) > longest:
-            raise too_long(where, longest, len(said))
+        if len(said) > dialect.message_text:
+            raise too_long(where, dialect.message_text, len(said))
     if isinstance(body.content, str):
         content = [text_part(body.content)]
     else:
         content = [_part(part, f"{path}content[{index}]") for index, part in enumerate(body.content)]
     for index, attachment in enumerate(body.attachments or ()):
         refuse_file(attachment.file_id or "", f"{path}attachments[{index}].file_id")
-    return Message(
-        id=id,
-        project=project,
-        thread_id=thread_id,
-        created_at=now,
-        role=body.role.value,
-        content=content,
-        completed_at=now,
-        metadata=body.metadata or {},
-    )
+    return NewMessage(role=body.role.value, content=content, metadata=body.metadata or {})
 
 
 def _texts(body: requests.CreateMessage, path: str) -> Iterator[tuple[str, str]]:
@@ -64,64 +70,105 @@ def _texts(body: requests.CreateMessage, path: str) -> Iterator[tuple[str, str]]
             yield f"{path}content[{index}].text", part.text
 
 
-def run_config(agent: Agent, body: requests.RunOptions) -> RunConfig:
-    """Return the values in force for a run: its own where given, else its agent's."""
-    given = {
-        name: plain(getattr(body, name))
-        for name in (
-            "model",
-            "instructions",
-            "tools",
-            "temperature",
-            "top_p",
-            "response_format",
-            "reasoning_effort",
-            "tool_choice",
-            "parallel_tool_calls",
-            "truncation_strategy",
-            "max_prompt_tokens",
-            "max_completion_tokens",
-        )
-    }
-    snapshot = RunConfig(
-        model=agent.model,
-        instructions=agent.instructions,
-        tools=agent.tools,
-        tool_resources=agent.tool_resources,
-        temperature=agent.temperature,
-        top_p=agent.top_p,
-        response_format=agent.response_format,
-        reasoning_effort=agent.reasoning_effort,
+_RUN_OPTIONS = (
+    "model",
+    "instructions",
+    "tools",
+    "temperature",
+    "top_p",
+    "response_format",
+    "reasoning_effort",
+    "tool_choice",
+    "parallel_tool_calls",
+    "truncation_strategy",
+    "max_prompt_tokens",
+    "max_completion_tokens",
+)
+
+
+def start_run(body: requests.CreateRun, thread_id: str, dialect: Dialect, *, wait: bool) -> StartRun:
+    """Return the run on a thread that a body asks for."""
+    if body.tool_resources is not None and not dialect.run_resources:
+        name = "tool_resources"
+        raise invalid(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    return StartRun(
+        agent_id=_agent_id(body, dialect),
+        thread=thread_id,
+        messages=_new_messages(body.additional_messages or (), "additional_messages", dialect),
+        options=_run_options(body, body.tool_resources),
+        additional_instructions=body.additional_instructions,
+        metadata=body.metadata or {},
+        expires_in=_milliseconds(body.expires_in),
+        wait=wait,
     )
-    config = replace(snapshot, **{name: value for name, value in given.items() if value is not None})
-    if isinstance(body, requests.CreateRun) and body.additional_instructions:
-        parts = [part for part in (config.instructions, body.additional_instructions) if part]
-        config = replace(config, instructions="\n\n".join(parts))
-    if isinstance(body, requests.CreateRun | requests.CreateThreadAndRun) and body.tool_resources is not None:
-        check_resources(body.tool_resources, "tool_resources")
-        config = replace(config, tool_resources=plain(body.tool_resources))
-    _check_choices(config)
-    return config
 
 
-def _check_choices(config: RunConfig) -> None:
-    strategy = config.truncation_strategy
-    if strategy["type"] == "last_messages" and strategy["last_messages"] is None:
-        path = "truncation_strategy.last_messages"
-        raise invalid(f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
-    match config.tool_choice:
-        case {"type": "function", "function": {"name": name}}:
-            if name not in [tool["function"]["name"] for tool in config.functions()]:
-                raise invalid(
-                    f"Invalid 'tool_choice': there is no function '{name}' among the tools.",
-                    param="tool_choice",
-                    code="invalid_value",
-                )
-        case {"type": "function"}:
-            path = "tool_choice.function"
-            raise invalid(
-                f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter"
-            )
+def start_thread_and_run(body: requests.CreateThreadAndRun, dialect: Dialect, *, wait: bool) -> StartRun:
+    """Return the run with a thread of its own that a body asks for."""
+    return StartRun(
+        agent_id=_agent_id(body, dialect),
+        thread=new_thread(body.thread or requests.CreateThread(), dialect),
+        options=_run_options(body, body.tool_resources),
+        metadata=body.metadata or {},
+        expires_in=_milliseconds(body.expires_in),
+        wait=wait,
+    )
+
+
+def _agent_id(body: requests.RunOptions, dialect: Dialect) -> str:
+    if not body.assistant_id.startswith(dialect.agent_prefix):
+        raise invalid(
+            f"Invalid 'assistant_id': '{body.assistant_id[:64]}'. "
+            f"Expected an ID that begins with '{dialect.agent_prefix.rstrip('_')}'.",
+            param="assistant_id",
+            code="invalid_value",
+        )
+    return body.assistant_id
+
+
+def _milliseconds(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds * 1000
+
+
+def _run_options(body: requests.RunOptions, resources: requests.ToolResources | None) -> Json:
+    """Return the fields of a run's config that a body gives; ``null`` counts as not given."""
+    _check_strategy(body.truncation_strategy)
+    _check_choice(body.tool_choice)
+    check_resources(resources, "tool_resources")
+    given = {name: value for name in _RUN_OPTIONS if (value := getattr(body, name)) is not None}
+    if resources is not None:
+        given["tool_resources"] = resources
+    return {name: plain(value) for name, value in given.items()}
+
+
+def _check_strategy(strategy: requests.TruncationStrategy | None) -> None:
+    if strategy is not None and strategy.type == "last_messages" and strategy.last_messages is None:
+        raise _missing("truncation_strategy.last_messages")
+
+
+def _check_choice(choice: requests.ToolChoice | None) -> None:
+    if isinstance(choice, requests.NamedTool) and choice.type == "function" and choice.function is None:
+        raise _missing("tool_choice.function")
+
+
+def _missing(path: str) -> ApiError:
+    return invalid(f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
+
+
+def submit_outputs(body: requests.SubmitToolOutputs) -> SubmitOutputs:
+    """Return the outputs that a body brings."""
+    return SubmitOutputs(
+        outputs=tuple((each.tool_call_id or "", each.output or "") for each in body.tool_outputs)
+    )
+
+
+def new_webhook(body: requests.CreateWebhook) -> NewWebhook:
+    """Return the webhook that a body describes; without ``events`` it is told all of them."""
+    return NewWebhook(
+        url=body.url,
+        events=list(dict.fromkeys(body.events or get_args(requests.EventName))),
+        metadata=body.metadata or {},
+    )
 
 
 def check_resources(resources: requests.ToolResources | None, path: str) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from clew.wire.dialects import AZURE_MESSAGE_TEXT
+
 Json: TypeAlias = dict[str, Any]
 
 Name: TypeAlias = Annotated[str, Meta(max_length=256)]
@@ -23,9 +25,6 @@ TopP: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 TokenBudget: TypeAlias = Annotated[int, Meta(ge=1)]
 # Python's "$" also matches before a line break at the end.
 FunctionName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$(?!\n)")]
-OPENAI_MESSAGE_TEXT, AZURE_MESSAGE_TEXT = 256_000, 1_500_000
-"""Characters that a message's text may have, below the OpenAI roots and below Azure's."""
-
 MessageText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=AZURE_MESSAGE_TEXT)]
 
 

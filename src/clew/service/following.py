@@ -6,7 +6,7 @@ from typing import NamedTuple
 from clew.bus.events import Subscription
 from clew.core.journal import Entry, journal, trimmed
 from clew.core.records import Run
-from clew.http.call import Services
+from clew.service.context import Services
 from clew.store import messages, runs, steps
 from clew.store.statement import Transaction
 
