@@ -26,13 +26,15 @@ def create_app(services: Services, keyring: Keyring) -> ASGIApp:
     routes.add("/readyz", {"GET": _Ready(services)})
     routes.add("/openapi.json", {"GET": _Document()})
     routes.add("/msi/token", {"GET": TokenRoute(keyring, services.clock)})
+    spoken = {dialect: _by_path(dialect, services) for dialect in {root.dialect for root in ROOTS}}
     for root in ROOTS:
-        for path, endpoints in _by_path(root.dialect, services).items():
+        for path, endpoints in spoken[root.dialect].items():
             routes.add(root.prefix + path, endpoints)
     return RequestId(Errors(Authentication(_Router(routes), keyring)), services.ids)
 
 
 def _by_path(dialect: Dialect, services: Services) -> dict[str, Endpoints]:
+    """Return every operation in one dialect, by its path below a root."""
     by_path: dict[str, Endpoints] = {}
     for operation in OPERATIONS:
         endpoint = Endpoint(operation, dialect, services)
