@@ -8,7 +8,7 @@ import pytest
 from clew.core import errors
 from clew.core.records import text_part
 from clew.service import agents, messages, runs, threads
-from clew.service.commands import NewMessage, NewThread, StartRun, SubmitOutputs
+from clew.service.commands import NewMessage, NewThread, StartRun, Submit
 from clew.service.context import Services
 from clew.service.following import RunKeys
 from clew.service.starting import RunReceipt, start
@@ -108,7 +108,7 @@ async def test_outputs_and_cancellations_are_refused_with_the_runs_status(
 ) -> None:
     keys = _keys(await _start(services))
     with pytest.raises(errors.OutputsNotAccepted) as outputs:
-        await runs.submit(services, keys, SubmitOutputs())
+        await runs.submit(services, keys, Submit())
     assert outputs.value.status == "queued"
     own_clock.advance(600_000)
     with pytest.raises(errors.NotCancellable) as cancellation:

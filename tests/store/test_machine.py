@@ -25,7 +25,7 @@ from clew.core.journal import Entry, journal
 from clew.core.records import Call, Failure, Turn, Usage
 from clew.service import agents, threads
 from clew.service import runs as going
-from clew.service.commands import NewThread, StartRun, SubmitOutputs
+from clew.service.commands import NewThread, StartRun, Submit
 from clew.service.context import Services
 from clew.service.following import RunKeys
 from clew.service.starting import start
@@ -165,7 +165,7 @@ class RunMachine(RuleBasedStateMachine):
             "foreign": [*run.calls[:-1], "call_foreign"],
             "none": [],
         }[how]
-        command = SubmitOutputs(outputs=tuple((call_id, "out") for call_id in ids))
+        command = Submit(outputs=tuple((call_id, "out") for call_id in ids))
         waits = run.status == "requires_action" and not self.late(run)
         _, refusal = self.ask(going.submit(self.services, self.keys(run_id), command))
         assert (refusal is None) == (waits and how in ("right", "reversed"))

@@ -42,7 +42,7 @@ class StartRun(Struct, frozen=True, kw_only=True):
     """Whether it waits in line if the thread is busy."""
 
 
-class SubmitOutputs(Struct, frozen=True, kw_only=True):
+class Submit(Struct, frozen=True, kw_only=True):
     """Answers to all the calls that a run waits for: pairs of call id and output."""
 
     outputs: tuple[tuple[str, str], ...] = ()

@@ -12,7 +12,7 @@ from clew.core.events import CancelRequested, Event, OutputsSubmitted, Started
 from clew.core.journal import Entry
 from clew.core.records import Run, Step
 from clew.core.states import RunStatus
-from clew.service.commands import SubmitOutputs
+from clew.service.commands import Submit
 from clew.service.context import Services
 from clew.service.following import RunKeys
 from clew.service.once import Key, once
@@ -28,9 +28,7 @@ _WITH_A_STEP = frozenset((RunStatus.REQUIRES_ACTION, RunStatus.CANCELLING))
 # --- going on --------------------------------------------------------------------------------------
 
 
-async def submit(
-    services: Services, keys: RunKeys, command: SubmitOutputs, key: Key | None = None
-) -> RunReceipt:
+async def submit(services: Services, keys: RunKeys, command: Submit, key: Key | None = None) -> RunReceipt:
     """Answer all the calls that a run waits for. Of two submissions one wins.
 
     Raises:

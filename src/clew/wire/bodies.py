@@ -6,7 +6,7 @@ from typing import Any, NoReturn, get_args
 from msgspec import Struct
 
 from clew.core.records import Json, text_part
-from clew.service.commands import NewMessage, NewThread, NewWebhook, StartRun, SubmitOutputs
+from clew.service.commands import NewMessage, NewThread, NewWebhook, StartRun, Submit
 from clew.wire import requests
 from clew.wire.dialects import Dialect
 from clew.wire.errors import ApiError, invalid
@@ -155,11 +155,9 @@ def _missing(path: str) -> ApiError:
     return invalid(f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
 
 
-def submit_outputs(body: requests.SubmitToolOutputs) -> SubmitOutputs:
+def submit(body: requests.SubmitToolOutputs) -> Submit:
     """Return the outputs that a body brings."""
-    return SubmitOutputs(
-        outputs=tuple((each.tool_call_id or "", each.output or "") for each in body.tool_outputs)
-    )
+    return Submit(outputs=tuple((each.tool_call_id or "", each.output or "") for each in body.tool_outputs))
 
 
 def new_webhook(body: requests.CreateWebhook) -> NewWebhook:

@@ -41,7 +41,7 @@ async def _start(
 
 async def submit_tool_outputs(call: Call[SubmitToolOutputs]) -> Json[RunObject] | RunStream:
     """Answer all the calls that a run waits for. Of two submissions one wins."""
-    command = bodies.submit_outputs(call.body)
+    command = bodies.submit(call.body)
     return _answer(call, await runs.submit(call.services, call.run_keys, command, key_of(call)))
 
 
