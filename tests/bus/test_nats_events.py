@@ -18,11 +18,11 @@ from clew.core.entries import ENDINGS, Entry, TextPiece
 from clew.core.records import Message, Run
 from clew.engine.assemble import this_process
 from clew.engine.engine import Engine
-from clew.http.call import Services
-from clew.http.follower import Follower, RunKeys
 from clew.ids import RandomIds
 from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
+from clew.service.context import Services
+from clew.service.following import Follower, RunKeys
 from clew.store import agents, messages, runs, threads
 from clew.store.postgres import PostgresDatabase
 from clew.store.statement import Transaction

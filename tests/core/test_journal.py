@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from clew.core.decide import MOST_ATTEMPTS, decide
-from clew.core.decisions import AddMessage, AddStep, Refused, RunState, SaveCall, SaveStep
+from clew.core.decisions import AddMessage, AddStep, RunState, SaveCall, SaveStep
 from clew.core.entries import CallOutput, CallPiece, Entry, TextPiece, trimmed
+from clew.core.errors import Refused
 from clew.core.events import (
     CallEnded,
     CallsStopped,

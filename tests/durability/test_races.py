@@ -14,16 +14,16 @@ from msgspec.structs import replace
 
 from clew.core.decide import decide
 from clew.core.decisions import Decision, RunState
+from clew.core.errors import NotCancellable, OutputsNotAccepted
 from clew.core.events import CancelRequested, ModelReplied, Started, Submitted
 from clew.core.records import Run, Wait
 from clew.core.states import RunStatus, WaitsFor
-from clew.http.follower import RunKeys
-from clew.http.handlers.runs import _transition
+from clew.service.following import RunKeys
+from clew.service.runs import change
 from clew.store import messages, runs, steps, threads
 from clew.store.database import Database
 from clew.store.postgres import PostgresDatabase
 from clew.store.statement import Transaction
-from clew.wire.errors import ApiError
 from tests.store.test_sqlite import Held
 from tests.support import store
 from tests.support.database import Place
@@ -117,12 +117,12 @@ def _completes(owned: RunState) -> Work:
 
 
 def _cancels(tx: Transaction) -> Coroutine[Any, Any, Any]:
-    return _transition(tx, KEYS, CancelRequested(), NOW + 1, None)
+    return change(tx, KEYS, CancelRequested(), NOW + 1, None)
 
 
 def _submits(now: int) -> Work:
     event = Submitted(outputs=(("call_1", "a wall"),))
-    return lambda tx: _transition(tx, KEYS, event, now, None)
+    return lambda tx: change(tx, KEYS, event, now, None)
 
 
 def _claims(worker: str, after: int = 1) -> Work:
@@ -145,8 +145,8 @@ async def _run(db: Database) -> Run:
 async def test_a_cancellation_that_comes_after_the_end_is_refused(db: Database) -> None:
     completed, refused = await _race(db, _completes(await _at_work(db)), _cancels)
     assert completed.state.run.status == "completed"
-    assert isinstance(refused, ApiError)
-    assert refused.body.message == "Cannot cancel run with status 'completed'."
+    assert isinstance(refused, NotCancellable)
+    assert refused.status == "completed"
     assert (await _run(db)).status == "completed"
 
 
@@ -204,8 +204,8 @@ async def test_of_two_takeovers_the_later_one_owns_the_run(db: Database) -> None
 async def test_outputs_that_come_after_the_expiry_are_refused(db: Database) -> None:
     await _parked(db)
     _, refused = await _race(db, _expires, _submits(LATE - 1))
-    assert isinstance(refused, ApiError)
-    assert "do not accept tool outputs" in refused.body.message
+    assert isinstance(refused, OutputsNotAccepted)
+    assert refused.status == "expired"
     assert (await _run(db)).status == "expired"
 
 
@@ -221,15 +221,15 @@ async def test_of_two_submissions_one_wins(db: Database) -> None:
     await _parked(db)
     (_, state), refused = await _race(db, _submits(NOW), _submits(NOW))
     assert state.run.status == "queued"
-    assert isinstance(refused, ApiError)
-    assert 'Runs in status "queued" do not accept' in refused.body.message
+    assert isinstance(refused, OutputsNotAccepted)
+    assert refused.status == "queued"
 
 
 async def test_of_two_cancellations_one_wins(db: Database) -> None:
     await _at_work(db)
     _, refused = await _race(db, _cancels, _cancels)
-    assert isinstance(refused, ApiError)
-    assert refused.body.message == "Cannot cancel run with status 'cancelling'."
+    assert isinstance(refused, NotCancellable)
+    assert refused.status == "cancelling"
 
 
 async def test_a_thread_that_is_deleted_first_takes_the_end_of_its_run_with_it(db: Database) -> None:

@@ -22,9 +22,9 @@ from clew.core.journal import journal
 from clew.core.records import Usage
 from clew.core.states import RunStatus
 from clew.engine.recorder import TurnRecorder
-from clew.http.call import Services
-from clew.http.follower import Follower, RunKeys
 from clew.model.chat import Finished, TextDelta
+from clew.service.context import Services
+from clew.service.following import Follower, RunKeys
 from clew.store import messages, runs, steps, threads
 from clew.store.database import Database
 from clew.store.statement import Transaction

@@ -7,7 +7,7 @@ reference".
 import httpx2
 import pytest
 
-from clew.http.operations import OPERATIONS, ROOTS, Operation
+from clew.http.operations import OPERATIONS, ROOTS, Operation, Root
 from tests.support.api import Api, error_of
 from tests.support.clock import ManualClock
 from tests.support.database import dump
@@ -68,13 +68,13 @@ def test_a_missing_key_is_refused(server: Server, http: httpx2.Client) -> None:
     assert "API key" in error["message"]
 
 
-@pytest.mark.parametrize("root", ROOTS)
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.prefix)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_no_operation_answers_without_a_key(
-    server: Server, http: httpx2.Client, world: World, operation: Operation, root: str
+    server: Server, http: httpx2.Client, world: World, operation: Operation, root: Root
 ) -> None:
     before = dump(server.place)
-    url = server.url + root.format(project="alpha") + world.path(operation)
+    url = server.url + root.prefix.format(project="alpha") + world.path(operation)
     response = http.request(operation.method, url, json=right_body(operation, world))
     assert error_of(response, 401)["code"] == "invalid_api_key"
     assert dump(server.place) == before

@@ -13,7 +13,7 @@ from tests.support.operations import BY_NAME, World, right_body
 from tests.support.server import KEYS, Server
 from tests.support.sse import names
 
-ROOTS_OF_ALPHA = [root.format(project="alpha") for root in ROOTS]
+ROOTS_OF_ALPHA = [root.prefix.format(project="alpha") for root in ROOTS]
 
 
 class Caller:

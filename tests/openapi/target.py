@@ -8,7 +8,7 @@ import requests
 from schemathesis import Case
 from schemathesis.core.parameters import ParameterLocation
 
-from clew.http.once import LONGEST_KEY
+from clew.http.idempotency import LONGEST_KEY
 from clew.testing.server import RunningServer
 from tests.support.api import Api
 from tests.support.operations import World

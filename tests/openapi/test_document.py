@@ -67,7 +67,7 @@ def test_it_names_every_operation_and_no_other() -> None:
 
 
 def test_it_names_every_root() -> None:
-    assert [server["url"] for server in document()["servers"]] == list(ROOTS)
+    assert [server["url"] for server in document()["servers"]] == [root.prefix for root in ROOTS]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)

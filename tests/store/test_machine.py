@@ -1,4 +1,4 @@
-"""The run API on a real SQLite store, against a model of the rules: hundreds of random histories.
+"""The use cases of runs on a real SQLite store, against a model of the rules: hundreds of random histories.
 
 Clients create, submit, cancel; workers claim, reply and fail, some of them after they have lost their
 claim; time passes; the store is closed and opened again. After every step the rows are compared with
@@ -20,19 +20,20 @@ from clew.bus.local_events import LocalEvents, LocalSubscription
 from clew.core.decide import decide
 from clew.core.decisions import RunState
 from clew.core.entries import Entry
+from clew.core.errors import NotCancellable, OutputsMismatch, OutputsNotAccepted, Refused, ThreadBusy
 from clew.core.events import ModelFailed, ModelReplied, Started
 from clew.core.journal import journal
 from clew.core.records import Failure, Turn, Usage
 from clew.core.tools import FunctionDefinition, FunctionTool
-from clew.http.call import Call as HttpCall
-from clew.http.call import Services
-from clew.http.handlers import agents, threads
-from clew.http.handlers import runs as handlers
+from clew.service import agents, threads
+from clew.service import runs as going
+from clew.service.commands import NewThread, StartRun, Submit
+from clew.service.context import Services
+from clew.service.following import RunKeys
+from clew.service.starting import start
 from clew.store import messages, runs, steps
 from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Transaction
-from clew.wire import requests
-from clew.wire.errors import ApiError
 from tests.support.clock import ManualClock
 from tests.support.database import miscounted_threads, new_database
 from tests.support.ids import CountingIds
@@ -85,7 +86,8 @@ class Expected(Struct):
     status: str = "queued"
     calls: list[str] = []
     tokens: int = 0
-    turns: int = 0
+    attempts: int = 0
+    claimed: int = 0
 
 
 class RunMachine(RuleBasedStateMachine):
@@ -109,15 +111,16 @@ class RunMachine(RuleBasedStateMachine):
     def do(self, awaitable: Any) -> Any:
         return self.loop.run_until_complete(awaitable)
 
-    def ask(self, request: Any) -> tuple[Any, str | None]:
-        """Return a handler's answer, or the sentence with which it refuses."""
+    def ask(self, use_case: Any) -> tuple[Any, Refused | None]:
+        """Return what a use case gives, or how it refuses."""
         try:
-            return self.do(request), None
-        except ApiError as refused:
-            return None, refused.body.message
+            return self.do(use_case), None
+        except Refused as refused:
+            return None, refused
 
-    def call(self, body: Any = None, **path: str) -> HttpCall[Any]:
-        services = Services(
+    @property
+    def services(self) -> Services:
+        return Services(
             db=self.db,
             dispatch=NoWorkers(),
             events=self.told,
@@ -126,19 +129,15 @@ class RunMachine(RuleBasedStateMachine):
             models=(),
             run_expiry=EXPIRY,
         )
-        return HttpCall(
-            services=services, operation="", project=PROJECT, path=path, query={}, headers={}, body=body
-        )
 
-    def on(self, run_id: str, body: Any = None) -> HttpCall[Any]:
-        return self.call(body, thread_id=self.expected[run_id].thread, run_id=run_id)
+    def keys(self, run_id: str) -> RunKeys:
+        return RunKeys(PROJECT, self.expected[run_id].thread, run_id)
 
     @initialize()
     def begin(self) -> None:
-        agent = requests.CreateAgent(model="m", tools=[TOOL])
-        self.agent = self.do(agents.create(self.call(agent))).id
-        thread = requests.CreateThread()
-        self.threads = [self.do(threads.create(self.call(thread))).id for _ in range(2)]
+        fields = {"model": "m", "tools": [TOOL]}
+        self.agent = self.do(agents.create(self.services, PROJECT, fields)).id
+        self.threads = [self.do(threads.create(self.services, PROJECT, NewThread())).id for _ in range(2)]
 
     # --- clients -------------------------------------------------------------------------------
 
@@ -146,14 +145,14 @@ class RunMachine(RuleBasedStateMachine):
     def create(self, which: int) -> None:
         thread = self.threads[which]
         busy = [run for run in self.expected.values() if run.thread == thread and run.status in LIVE]
-        call = self.call(requests.CreateRun(assistant_id=self.agent), thread_id=thread)
-        made, refusal = self.ask(handlers.create(call))
+        command = StartRun(agent_id=self.agent, thread=thread)
+        made, refusal = self.ask(start(self.services, PROJECT, command))
         assert bool(busy) == (refusal is not None)
         if refusal is not None:
-            assert "already has an active run" in refusal
+            assert isinstance(refusal, ThreadBusy)
             return
-        assert made.status == "queued"
-        self.expected[made.id] = Expected(thread, self.clock.now())
+        assert made.run.status == "queued"
+        self.expected[made.run.id] = Expected(thread, self.clock.now())
 
     @rule(
         pick=st.integers(0), how=st.sampled_from(["right", "reversed", "partial", "twice", "foreign", "none"])
@@ -170,14 +169,12 @@ class RunMachine(RuleBasedStateMachine):
             "foreign": [*run.calls[:-1], "call_foreign"],
             "none": [],
         }[how]
-        outputs = [requests.ToolOutput(tool_call_id=call_id, output="out") for call_id in ids]
-        body = requests.SubmitToolOutputs(tool_outputs=outputs)
+        command = Submit(outputs=tuple((call_id, "out") for call_id in ids))
         waits = run.status == "requires_action" and not self.late(run)
-        _, refusal = self.ask(handlers.submit_tool_outputs(self.on(run_id, body)))
+        _, refusal = self.ask(going.submit(self.services, self.keys(run_id), command))
         assert (refusal is None) == (waits and how in ("right", "reversed"))
         if refusal is not None:
-            expected = "Expected tool outputs for call_ids" if waits else "do not accept tool outputs"
-            assert expected in refusal
+            assert isinstance(refusal, OutputsMismatch if waits else OutputsNotAccepted)
             return
         run.status, run.calls = "queued", []
 
@@ -187,10 +184,10 @@ class RunMachine(RuleBasedStateMachine):
             return
         run = self.expected[run_id]
         possible = run.status in LIVE - {"cancelling"} and not self.late(run)
-        _, refusal = self.ask(handlers.cancel(self.on(run_id)))
+        _, refusal = self.ask(going.cancel(self.services, self.keys(run_id)))
         assert (refusal is None) == possible
         if refusal is not None:
-            assert "Cannot cancel run with status" in refusal
+            assert isinstance(refusal, NotCancellable)
             return
         run.status = "cancelling"
 
@@ -201,17 +198,24 @@ class RunMachine(RuleBasedStateMachine):
         """A worker is handed a run and starts on it, whoever may be at work on it already."""
         if not (run_id := self.picked(pick)):
             return
-        run = self.expected[run_id]
-        state = self.do(self.db.write(runs.claim, run_id, "worker_1", self.clock.now()))
+        run, now = self.expected[run_id], self.clock.now()
+        state = self.do(self.db.write(runs.claim, run_id, "worker_1", now))
         work = run.status in LIVE and (run.status != "requires_action" or self.late(run))
+        broke_off = run.status == "in_progress"
+        if broke_off and not self.late(run):  # the first takeover is at once, each further one waits longer
+            work = now >= run.claimed + (0, 1_000, 5_000, 15_000, 30_000)[run.attempts]
         assert (state is not None) == work
         if state is None:
             return
+        run.claimed = now
+        run.attempts += broke_off
         state = self.settle(state, Started())
         if run.status == "cancelling":
             run.status, run.calls = "cancelled", []
         elif self.late(run):
             run.status, run.calls = "expired", []
+        elif run.attempts == 5:
+            run.status = "failed"
         else:
             run.status = "in_progress"
             self.workers.append(state)
@@ -228,9 +232,9 @@ class RunMachine(RuleBasedStateMachine):
         run_id = state.run.id
         run = self.expected[run_id]
         newest = self.do(self.db.read(_by_id, run_id))
-        turn = _turn(state, answer, self.clock.now())
-        failed = ModelFailed(turn, Failure("server_error", "broken"))
-        event = failed if answer == "failure" else ModelReplied(turn)
+        brought = _turn(state, answer, self.clock.now())
+        failed = ModelFailed(brought, Failure("server_error", "broken"))
+        event = failed if answer == "failure" else ModelReplied(brought)
         if newest.epoch != state.run.epoch:
             try:
                 self.settle(state, event)
@@ -240,11 +244,11 @@ class RunMachine(RuleBasedStateMachine):
         if run.status == "cancelling":
             state = self.do(self.db.read(runs.reload, run_id, state.run.epoch))
         self.settle(state, event)
-        run.tokens += turn.usage.total_tokens
+        run.tokens += brought.usage.total_tokens
+        run.attempts = 0
         run.status = self.status_after(run, answer)
-        run.calls = (
-            [call.id for call in turn.called.calls] if turn.called and run.status == "requires_action" else []
-        )
+        called = brought.called if run.status == "requires_action" else None
+        run.calls = [call.id for call in called.calls] if called is not None else []
 
     def status_after(self, run: Expected, answer: str) -> str:
         if run.status == "cancelling":

@@ -16,13 +16,13 @@ from clew.core.decisions import (
     AddStep,
     CallModel,
     Decision,
-    Refused,
     RunCall,
     RunState,
     SaveCall,
     SaveStep,
 )
 from clew.core.entries import CallOutput
+from clew.core.errors import Refused
 from clew.core.events import (
     CallEnded,
     CallsStopped,

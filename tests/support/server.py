@@ -16,13 +16,13 @@ from clew.engine.deliverer import Deliverer
 from clew.engine.engine import Engine
 from clew.http.app import create_app
 from clew.http.auth import Keyring
-from clew.http.call import Services
 from clew.http.serve import HouseServer
 from clew.ids import Ids
 from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
+from clew.service.context import Services
 from clew.store.database import Database
 from clew.tools.toolbox import KINDS, Toolbox
 from clew.wire import webhooks

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clew.core.entries import CallOutput, CallPiece
+from clew.core.errors import ToolNotSwitchedOn, TooManyFunctions
 from clew.core.records import Call
 from clew.core.tools import (
     MOST_TOOLS,
@@ -20,7 +21,7 @@ from clew.core.tools import (
     Tool,
 )
 from clew.settings import SERVER_TOOLS
-from clew.tools.toolbox import KINDS, NotSwitchedOn, Toolbox, TooManyFunctions
+from clew.tools.toolbox import KINDS, Toolbox
 from clew.wire import calls
 from tests.support import store
 
@@ -98,7 +99,7 @@ def test_names_are_unique_stable_and_fit_every_provider(tools: list[Tool]) -> No
 
 
 def test_what_is_switched_off_is_refused_by_name() -> None:
-    with pytest.raises(NotSwitchedOn) as off:
+    with pytest.raises(ToolNotSwitchedOn) as off:
         Toolbox({}).check([_function("look"), CalculatorTool()])
     assert off.value.kind == "clew_calculator"
 

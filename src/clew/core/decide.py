@@ -18,11 +18,7 @@ from clew.core import calls, turns
 from clew.core.decisions import (
     AddMessage,
     AddStep,
-    ApprovalsMismatch,
     Decision,
-    NotCancellable,
-    OutputsMismatch,
-    OutputsNotAccepted,
     RunState,
     SaveCall,
     SaveStep,
@@ -30,6 +26,7 @@ from clew.core.decisions import (
     tokens_left,
 )
 from clew.core.entries import OF_RUN, OF_STEP, EventKind, Publish
+from clew.core.errors import ApprovalsMismatch, NotCancellable, OutputsMismatch, OutputsNotAccepted
 from clew.core.events import (
     CallEnded,
     CallsStopped,

@@ -119,35 +119,3 @@ def tokens_left(run: Run) -> tuple[int | None, int | None]:
 
 def _left(budget: int | None, used: int) -> int | None:
     return None if budget is None else max(0, budget - used)
-
-
-class Refused(Exception):
-    """The run does not accept the event. The message is what the client is told."""
-
-
-class OutputsNotAccepted(Refused):
-    """Tool outputs for a run that does not wait for any."""
-
-    def __init__(self, status: RunStatus) -> None:
-        super().__init__(f'Runs in status "{status}" do not accept tool outputs.')
-
-
-class OutputsMismatch(Refused):
-    """Tool outputs that are not exactly those the run waits for."""
-
-    def __init__(self, expected: list[str], got: list[str]) -> None:
-        super().__init__(f"Expected tool outputs for call_ids {expected}, got {got}")
-
-
-class ApprovalsMismatch(Refused):
-    """Approvals that are not exactly those the run waits for."""
-
-    def __init__(self, expected: list[str], got: list[str]) -> None:
-        super().__init__(f"Expected tool approvals for call_ids {expected}, got {got}")
-
-
-class NotCancellable(Refused):
-    """A cancellation of a run that is over, or already being cancelled."""
-
-    def __init__(self, status: RunStatus) -> None:
-        super().__init__(f"Cannot cancel run with status '{status}'.")

@@ -6,13 +6,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clew.http.auth import Authentication, Keyring, TokenRoute
-from clew.http.call import Services
 from clew.http.endpoint import Endpoint
 from clew.http.middleware import Errors, RequestId
 from clew.http.operations import OPERATIONS, ROOTS
 from clew.http.routes import Endpoints, Routes
+from clew.service.context import Services
 from clew.store import health
-from clew.wire.errors import ApiError
+from clew.wire.dialects import Dialect
+from clew.wire.errors import ApiError, not_found
 
 _STORE_PATIENCE = 2.0
 """Seconds in which the store answers, or the server is not ready."""
@@ -25,17 +26,27 @@ def create_app(services: Services, keyring: Keyring) -> ASGIApp:
     routes.add("/readyz", {"GET": _Ready(services)})
     routes.add("/openapi.json", {"GET": _Document()})
     routes.add("/msi/token", {"GET": TokenRoute(keyring, services.clock)})
-    by_path: dict[str, Endpoints] = {}
-    for operation in OPERATIONS:
-        by_path.setdefault(operation.path, {})[operation.method] = Endpoint(operation, services)
+    spoken = {dialect: _by_path(dialect, services) for dialect in {root.dialect for root in ROOTS}}
     for root in ROOTS:
-        for path, endpoints in by_path.items():
-            routes.add(root + path, endpoints)
+        for path, endpoints in spoken[root.dialect].items():
+            routes.add(root.prefix + path, endpoints)
     return RequestId(Errors(Authentication(_Router(routes), keyring)), services.ids)
 
 
+def _by_path(dialect: Dialect, services: Services) -> dict[str, Endpoints]:
+    """Return every operation in one dialect, by its path below a root."""
+    by_path: dict[str, Endpoints] = {}
+    for operation in OPERATIONS:
+        endpoint = Endpoint(operation, dialect, services)
+        by_path.setdefault(operation.path, {})[operation.method] = endpoint
+    return by_path
+
+
 class _Router:
-    """Hands a request to the operation that its method and path name."""
+    """Hands a request to the operation that its method and path name.
+
+    A project in the path must be the key's own: another's might as well not exist.
+    """
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
@@ -48,6 +59,9 @@ class _Router:
         if found is None:
             raise ApiError(404, f"Invalid URL ({method} {path})")
         endpoints, scope["path_params"] = found
+        named = scope["path_params"].get("project")
+        if named is not None and named != scope["clew.project"]:
+            raise not_found("project", named)
         endpoint = endpoints.get("GET" if method == "HEAD" else method)
         if endpoint is None:
             raise ApiError(

@@ -13,10 +13,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clew.clock import Clock
-from clew.wire.errors import not_found, unauthorized
+from clew.wire.errors import unauthorized
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", "/msi/token"))
-_PROJECTS = "/api/projects/"
 _TOKEN_LIFETIME = 24 * 3600
 
 
@@ -45,9 +44,7 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             headers = scope["clew.headers"] = _by_name(scope["headers"])
-            project = self._authenticate(headers)
-            _check_project(scope["path"], project)
-            scope["clew.project"] = project
+            scope["clew.project"] = self._authenticate(headers)
         await self._app(scope, receive, send)
 
     def _authenticate(self, headers: Mapping[str, str]) -> str:
@@ -71,14 +68,6 @@ def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     for name, value in headers:
         decoded.setdefault(name.decode("latin-1"), value.decode("latin-1"))
     return decoded
-
-
-def _check_project(path: str, project: str) -> None:
-    """The project in an Azure path must be the key's own: another's might as well not exist."""
-    if path.startswith(_PROJECTS):
-        named = path.removeprefix(_PROJECTS).partition("/")[0]
-        if named != project:
-            raise not_found("project", named)
 
 
 def _masked(key: str) -> str:

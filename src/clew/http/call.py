@@ -1,19 +1,15 @@
 """What a handler is given: one request, checked, with everything it may use."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from clew.bus.dispatch import Dispatch
-from clew.bus.events import Events
-from clew.clock import Clock
-from clew.ids import Ids
-from clew.net.guard import Guard
-from clew.store.database import Database
+from clew.service.context import Services
+from clew.service.following import RunKeys
 from clew.store.pages import PageRequest
-from clew.tools.toolbox import Toolbox
+from clew.wire.dialects import Dialect
 from clew.wire.errors import invalid
 from clew.wire.explain import bad_choice, check_range
 
@@ -25,34 +21,12 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,3})?")
 
 
-class Services(Struct, frozen=True, kw_only=True):
-    """What the API stands on."""
-
-    db: Database
-    dispatch: Dispatch
-    events: Events
-    clock: Clock
-    ids: Ids
-    models: tuple[str, ...]
-    toolbox: Toolbox = field(default_factory=lambda: Toolbox({}))
-    """The kinds of tools that this server runs."""
-    run_expiry: int
-    """Milliseconds after which an unfinished run expires."""
-    daily_token_budget: int | None = None
-    """Tokens that a project's runs may use on one day (UTC)."""
-    outbound: Guard = field(default_factory=Guard)
-    """Says which URLs of clients this server may ask."""
-    announced: Callable[[], None] = lambda: None
-    """To be called when the outbox may hold something new."""
-    trouble: Callable[[], str | None] = lambda: None
-    """Tells why this process should be sent no new requests now, if it should not."""
-
-
 class Call(Struct, Generic[B], kw_only=True):
     """One request to an operation. ``project`` is the caller's; ``body`` is of the declared type."""
 
     services: Services
     operation: str
+    dialect: Dialect
     project: str
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -60,14 +34,9 @@ class Call(Struct, Generic[B], kw_only=True):
     body: B
 
     @property
-    def azure(self) -> bool:
-        """Whether it came below an Azure project's endpoint."""
-        return "project" in self.path
-
-    @property
-    def now(self) -> int:
-        """Milliseconds since the epoch."""
-        return self.services.clock.now()
+    def run_keys(self) -> RunKeys:
+        """Which run the path names."""
+        return RunKeys(self.project, self.path["thread_id"], self.path["run_id"])
 
 
 def page_request(call: Call[None]) -> PageRequest:

@@ -1,4 +1,4 @@
-"""From an operation to an ASGI endpoint: read, decode, call the handler, encode."""
+"""From an operation to an ASGI endpoint: read, decode, call the handler, send its answer."""
 
 import re
 from collections.abc import Mapping
@@ -8,9 +8,10 @@ from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from clew.http.call import Call, Services
+from clew.http.call import Call
 from clew.http.operations import Operation
-from clew.http.streams import RunStream
+from clew.service.context import Services
+from clew.wire.dialects import Dialect
 from clew.wire.errors import ApiError, invalid, overloaded
 from clew.wire.explain import explain
 
@@ -20,8 +21,6 @@ BODY_LIMIT = 32 * 1024 * 1024
 DEEPEST = 256
 """Levels of arrays and objects in a body. Far below what Python's recursion limit lets us read back."""
 
-POLL_AFTER_MS = 100
-
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
@@ -29,18 +28,17 @@ _PATIENCE = 2000
 """Milliseconds for which a request waits for room in the line before it is refused. A refusal costs a fifth
 of a run: at once, four times the peak's load would leave a third of the server's time for runs."""
 
-_encode = msgspec.json.Encoder().encode
 _NO_QUERY: Mapping[str, str] = {}
 
 
 class Endpoint:
     """One operation as an ASGI app. Errors are raised, and rendered by the middleware."""
 
-    def __init__(self, operation: Operation, services: Services) -> None:
+    def __init__(self, operation: Operation, dialect: Dialect, services: Services) -> None:
         self._operation = operation
+        self._dialect = dialect
         self._services = services
         self._decoder = None if operation.body is None else msgspec.json.Decoder(operation.body)
-        self._headers = [(b"openai-poll-after-ms", b"%d" % POLL_AFTER_MS)] if operation.poll_after else []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._operation.starts_run and self._services.dispatch.full:  # before anything is done for it
@@ -48,6 +46,7 @@ class Endpoint:
         call = Call(
             services=self._services,
             operation=self._operation.name,
+            dialect=self._dialect,
             project=scope["clew.project"],
             path=scope["path_params"],
             query=QueryParams(scope["query_string"]) if scope["query_string"] else _NO_QUERY,
@@ -55,10 +54,7 @@ class Endpoint:
             body=self._decode(await _read(receive)) if self._decoder is not None else None,
         )
         answer = await self._operation.handler(call)
-        if isinstance(answer, RunStream):
-            await answer(scope, receive, send)
-        else:
-            await _send_json(send, _encode(answer), self._headers)
+        await answer(scope, receive, send)
 
     async def _wait_for_room(self) -> None:
         """Hold a request back for a while, then refuse it if the line is still full."""
@@ -107,9 +103,3 @@ async def _read(receive: Receive) -> bytes:
             raise ApiError(413, f"The body of your request is larger than {BODY_LIMIT} bytes.")
         pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-async def _send_json(send: Send, body: bytes, more: list[tuple[bytes, bytes]]) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

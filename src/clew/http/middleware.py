@@ -6,10 +6,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clew.core.errors import Refused
 from clew.ids import Ids
 from clew.store.database import CommitUnknown, StoreUnavailable, Unstorable
-from clew.store.messages import MOST_MESSAGES, ThreadFull
 from clew.wire.errors import ApiError, invalid
+from clew.wire.refusals import refusal
 
 _log = logging.getLogger(__name__)
 
@@ -68,8 +69,8 @@ class Errors:
 def _as_api_error(scope: Scope, raised: Exception) -> ApiError:
     if isinstance(raised, ApiError):
         return raised
-    if isinstance(raised, ThreadFull):
-        return invalid(f"A thread holds at most {MOST_MESSAGES} messages.", code="message_limit_exceeded")
+    if isinstance(raised, Refused):
+        return refusal(raised)
     if isinstance(raised, Unstorable):
         return invalid(f"Your request can't be stored: {raised}.", code="invalid_value")
     if isinstance(raised, StoreUnavailable):

@@ -17,7 +17,8 @@ import msgspec
 
 from clew import __version__
 from clew.core.options import Json
-from clew.http.endpoint import BODY_LIMIT, POLL_AFTER_MS
+from clew.http.endpoint import BODY_LIMIT
+from clew.http.handlers.runs import POLL_AFTER_MS
 from clew.http.openapi_parameters import PARAMETERS, documented_path, path_parameters
 from clew.http.openapi_schemas import EVENTS, answer, ref, schemas
 from clew.http.operations import OPERATIONS, ROOTS, Operation
@@ -103,7 +104,7 @@ def document() -> Json:
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [_server(root) for root in ROOTS],
+        "servers": [_server(root.prefix) for root in ROOTS],
         "security": [{"bearer": []}, {"apiKey": []}],
         "paths": _paths(),
         "components": {
@@ -129,11 +130,11 @@ def encoded() -> bytes:
     return msgspec.json.format(msgspec.json.encode(document()), indent=1) + b"\n"
 
 
-def _server(root: str) -> Json:
-    if "{project}" not in root:
-        return {"url": root}
+def _server(prefix: str) -> Json:
+    if "{project}" not in prefix:
+        return {"url": prefix}
     variable = {"default": "default", "description": "The project that the key belongs to."}
-    return {"url": root, "variables": {"project": variable}}
+    return {"url": prefix, "variables": {"project": variable}}
 
 
 def _refusal(status: int) -> Json:

@@ -10,7 +10,7 @@ from typing import Any
 from clew.core.options import Json
 from clew.http.call import LATEST, LONGEST_WAIT
 from clew.http.handlers.runs import LAST_POSITION
-from clew.http.once import LONGEST_KEY
+from clew.http.idempotency import LONGEST_KEY
 
 _PATH = re.compile(r"{(\w+)(?::path)?}")
 _POSITION: Json = {"type": "integer", "minimum": 0, "maximum": LAST_POSITION, "default": 0}

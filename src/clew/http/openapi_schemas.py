@@ -7,7 +7,7 @@ the server does: an answer's fields are always there, and JSON that is kept as i
 from collections.abc import Iterator
 from functools import cache
 from types import ModuleType, UnionType
-from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -83,8 +83,8 @@ class Answer(Struct, frozen=True):
 def answer(operation: Operation) -> Answer:
     """Return what an operation's handler says that it returns."""
     declared = get_type_hints(operation.handler)["return"]
-    kinds = get_args(declared) if isinstance(declared, UnionType) else (declared,)
-    names = [_name(kind) for kind in kinds if kind is not RunStream]
+    kinds = get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
+    names = [_name(get_args(kind)[0]) for kind in kinds if kind is not RunStream]
     assert len(names) <= 1, f"{operation.name} answers with more than one type"
     return Answer(names[0] if names else None, RunStream in kinds)
 

@@ -9,11 +9,29 @@ from typing import Any
 
 from msgspec import Struct
 
+from clew.http.answers import Answer
 from clew.http.handlers import agents, messages, metrics, models, runs, steps, threads, webhooks
 from clew.wire import requests
+from clew.wire.dialects import AZURE, OPENAI, Dialect
 
-ROOTS = ("/v1", "/openai/v1", "/openai", "/api/projects/{project}")
-"""Where the operations live: OpenAI, AzureOpenAI (newer and older), and Azure AI Foundry."""
+
+class Root(Struct, frozen=True):
+    """Where the operations live, and the dialect that is spoken there.
+
+    ``{project}`` in a prefix stands for a project, which must be the key's own.
+    """
+
+    prefix: str
+    dialect: Dialect
+
+
+ROOTS = (
+    Root("/v1", OPENAI),
+    Root("/openai/v1", OPENAI),
+    Root("/openai", OPENAI),
+    Root("/api/projects/{project}", AZURE),
+)
+"""OpenAI, AzureOpenAI (newer and older), and Azure AI Foundry."""
 
 
 class Operation(Struct, frozen=True):
@@ -22,7 +40,7 @@ class Operation(Struct, frozen=True):
     name: str
     method: str
     path: str
-    handler: Callable[[Any], Awaitable[Any]]
+    handler: Callable[[Any], Awaitable[Answer]]
     body: type[requests.Request] | None = None
     poll_after: bool = False
     """Whether clients that poll read from the answer how soon to ask again."""

@@ -16,10 +16,10 @@ from clew.engine.assemble import House, assemble
 from clew.engine.engine import Engine
 from clew.http.app import create_app
 from clew.http.auth import Keyring
-from clew.http.call import Services
 from clew.http.corked import CorkedProtocol
 from clew.ids import Ids, RandomIds
 from clew.net.guard import Guard
+from clew.service.context import Services
 from clew.settings import Settings
 from clew.store.database import Database
 from clew.wire import webhooks

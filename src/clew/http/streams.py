@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from starlette.types import Receive, Scope, Send
 
 from clew.core.entries import ENDINGS, Entry, EventKind
-from clew.http.call import Services
-from clew.http.follower import Follower, RunKeys
+from clew.service.context import Services
+from clew.service.following import Follower, RunKeys
 from clew.wire import frames
 
 _IDLE = 15.0

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, func, insert, or_, select, update
 
+from clew.core.errors import ThreadFull
 from clew.core.records import Message
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
@@ -89,10 +90,6 @@ SELECT_OF_RUN = Statement(
 )
 
 
-class ThreadFull(Exception):
-    """The thread holds as many messages as it may."""
-
-
 async def add(tx: Transaction, message: Message) -> None:
     """Store a client's message, as the thread's newest.
 
@@ -102,7 +99,7 @@ async def add(tx: Transaction, message: Message) -> None:
     keys = {"thread_id": message.thread_id, "project": message.project}
     room = Write(COUNT_UP, {**keys, "in_line": int(message.held is not None)})
     if await tx.write([room], [insertion(message)]) is None:
-        raise ThreadFull
+        raise ThreadFull(MOST_MESSAGES)
 
 
 async def add_if_free(tx: Transaction, message: Message) -> bool:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from clew.core.errors import ToolNotSwitchedOn, TooManyFunctions
 from clew.core.records import RunConfig
 from clew.core.tools import MOST_TOOLS, FunctionDefinition, FunctionTool, Offer, Tool, kind_of
 from clew.tools.calculator import Calculator
@@ -22,22 +23,6 @@ class Offered(NamedTuple):
 
     definition: FunctionDefinition
     offer: Offer
-
-
-class NotSwitchedOn(Exception):
-    """A tool of a kind that this server knows how to run, and is not set to."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
-
-
-class TooManyFunctions(Exception):
-    """More functions than a model may be offered."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(str(count))
-        self.count = count
 
 
 class Toolbox:
@@ -60,15 +45,15 @@ class Toolbox:
         """See that every tool that the server would have to run is switched on.
 
         Raises:
-            NotSwitchedOn: one is not.
+            ToolNotSwitchedOn: one is not.
             TooManyFunctions: together they offer more functions than a model may be offered.
         """
         for tool in tools:
             if kind_of(tool) in KINDS and kind_of(tool) not in self:
-                raise NotSwitchedOn(kind_of(tool))
+                raise ToolNotSwitchedOn(kind_of(tool))
         count = len(list(self.offered(tools))) + sum(isinstance(tool, FunctionTool) for tool in tools)
         if count > MOST_TOOLS:
-            raise TooManyFunctions(count)
+            raise TooManyFunctions(count, MOST_TOOLS)
 
     def offers(self, tools: Sequence[Tool]) -> dict[str, Offer]:
         """Return what the server runs of a run's tools, by the names that the model is offered."""

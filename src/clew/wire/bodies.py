@@ -1,15 +1,15 @@
-"""From what clients send to what is kept. Pure: times and ids come in as parameters."""
+"""From what clients send to what the use cases are asked for. Pure."""
 
-from collections.abc import Iterator
-from typing import NoReturn
-
-from msgspec.structs import replace
+from collections.abc import Iterator, Sequence
+from typing import NoReturn, get_args
 
 from clew.core.content import Content, ImageUrlContent, ImageUrlValue, text_content
-from clew.core.options import Json
-from clew.core.records import Agent, Message, RunConfig
-from clew.core.tools import ChosenFunction, NamedTool, ToolResources
+from clew.core.options import Json, TruncationStrategy
+from clew.core.records import RunConfig
+from clew.core.tools import NamedTool, ToolChoice, ToolResources
+from clew.service.commands import NewMessage, NewThread, NewWebhook, StartRun, Submit
 from clew.wire import requests
+from clew.wire.dialects import Dialect
 from clew.wire.errors import ApiError, invalid
 from clew.wire.explain import too_long
 
@@ -21,39 +21,44 @@ def agent_fields(body: requests.CreateAgent | requests.UpdateAgent) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def new_message(
-    body: requests.CreateMessage,
-    *,
-    id: str,
-    project: str,
-    thread_id: str,
-    now: int,
-    path: str,
-    longest: int,
-) -> Message:
-    """Return the message that a body describes.
+def new_thread(body: requests.CreateThread, dialect: Dialect) -> NewThread:
+    """Return the thread that a body describes, with its messages."""
+    check_resources(body.tool_resources, "tool_resources")
+    return NewThread(
+        metadata=body.metadata or {},
+        tool_resources=body.tool_resources or ToolResources(),
+        token_budget=body.token_budget,
+        messages=_new_messages(body.messages or (), "messages", dialect),
+    )
 
-    ``path`` is where it stands in a larger body; a text may have ``longest`` characters.
-    """
+
+def thread_fields(body: requests.UpdateThread) -> Json:
+    """Return the fields of a thread that a body gives; ``null`` counts as not given."""
+    check_resources(body.tool_resources, "tool_resources")
+    given = {
+        "metadata": body.metadata,
+        "tool_resources": body.tool_resources,
+        "token_budget": body.token_budget,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _new_messages(bodies: Sequence[requests.CreateMessage], path: str, dialect: Dialect) -> list[NewMessage]:
+    return [new_message(body, dialect, path=f"{path}[{index}].") for index, body in enumerate(bodies)]
+
+
+def new_message(body: requests.CreateMessage, dialect: Dialect, *, path: str = "") -> NewMessage:
+    """Return the message that a body describes; ``path`` is where it stands in a larger body."""
     for where, said in _texts(body, path):
-        if len(said) > longest:
-            raise too_long(where, longest, len(said))
+        if len(said) > dialect.message_text:
+            raise too_long(where, dialect.message_text, len(said))
     if isinstance(body.content, str):
         content: list[Content] = [text_content(body.content)]
     else:
         content = [_part(part, f"{path}content[{index}]") for index, part in enumerate(body.content)]
     for index, attachment in enumerate(body.attachments or ()):
         refuse_file(attachment.file_id or "", f"{path}attachments[{index}].file_id")
-    return Message(
-        id=id,
-        project=project,
-        thread_id=thread_id,
-        created_at=now,
-        role=body.role.value,
-        content=content,
-        completed_at=now,
-        metadata=body.metadata or {},
-    )
+    return NewMessage(role=body.role.value, content=content, metadata=body.metadata or {})
 
 
 def _texts(body: requests.CreateMessage, path: str) -> Iterator[tuple[str, str]]:
@@ -66,42 +71,96 @@ def _texts(body: requests.CreateMessage, path: str) -> Iterator[tuple[str, str]]
             yield f"{path}content[{index}].text", part.text
 
 
-_OWN = frozenset(RunConfig.__struct_fields__) & frozenset(requests.RunOptions.__struct_fields__)
-_OF_AGENT = frozenset(RunConfig.__struct_fields__) & frozenset(Agent.__struct_fields__)
+_RUN_OPTIONS = tuple(
+    name for name in requests.RunOptions.__struct_fields__ if name in RunConfig.__struct_fields__
+)
+"""What a run may be given in the place of its agent's, by the names that requests and configs share."""
 
 
-def run_config(agent: Agent, body: requests.RunOptions) -> RunConfig:
-    """Return the values in force for a run: its own where given, else its agent's."""
-    own = {name: value for name in _OWN if (value := getattr(body, name)) is not None}
-    config = RunConfig(**{**{name: getattr(agent, name) for name in _OF_AGENT}, **own})
-    if isinstance(body, requests.CreateRun) and body.additional_instructions:
-        parts = [part for part in (config.instructions, body.additional_instructions) if part]
-        config = replace(config, instructions="\n\n".join(parts))
-    if isinstance(body, requests.CreateRun | requests.CreateThreadAndRun) and body.tool_resources is not None:
-        check_resources(body.tool_resources, "tool_resources")
-        config = replace(config, tool_resources=body.tool_resources)
-    _check_choices(config)
-    return config
+def start_run(body: requests.CreateRun, thread_id: str, dialect: Dialect, *, wait: bool) -> StartRun:
+    """Return the run on a thread that a body asks for."""
+    if body.tool_resources is not None and not dialect.run_resources:
+        name = "tool_resources"
+        raise invalid(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    return StartRun(
+        agent_id=_agent_id(body, dialect),
+        thread=thread_id,
+        messages=_new_messages(body.additional_messages or (), "additional_messages", dialect),
+        options=_run_options(body, body.tool_resources),
+        additional_instructions=body.additional_instructions,
+        metadata=body.metadata or {},
+        expires_in=_milliseconds(body.expires_in),
+        wait=wait,
+    )
 
 
-def _check_choices(config: RunConfig) -> None:
-    strategy = config.truncation_strategy
-    if strategy.type == "last_messages" and strategy.last_messages is None:
-        path = "truncation_strategy.last_messages"
-        raise invalid(f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
-    match config.tool_choice:
-        case NamedTool(type="function", function=ChosenFunction(name=name)):
-            if name not in config.function_names():
-                raise invalid(
-                    f"Invalid 'tool_choice': there is no function '{name}' among the tools.",
-                    param="tool_choice",
-                    code="invalid_value",
-                )
-        case NamedTool(type="function"):
-            path = "tool_choice.function"
-            raise invalid(
-                f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter"
-            )
+def start_thread_and_run(body: requests.CreateThreadAndRun, dialect: Dialect, *, wait: bool) -> StartRun:
+    """Return the run with a thread of its own that a body asks for."""
+    return StartRun(
+        agent_id=_agent_id(body, dialect),
+        thread=new_thread(body.thread or requests.CreateThread(), dialect),
+        options=_run_options(body, body.tool_resources),
+        metadata=body.metadata or {},
+        expires_in=_milliseconds(body.expires_in),
+        wait=wait,
+    )
+
+
+def _agent_id(body: requests.RunOptions, dialect: Dialect) -> str:
+    if not body.assistant_id.startswith(dialect.agent_prefix):
+        raise invalid(
+            f"Invalid 'assistant_id': '{body.assistant_id[:64]}'. "
+            f"Expected an ID that begins with '{dialect.agent_prefix.rstrip('_')}'.",
+            param="assistant_id",
+            code="invalid_value",
+        )
+    return body.assistant_id
+
+
+def _milliseconds(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds * 1000
+
+
+def _run_options(body: requests.RunOptions, resources: ToolResources | None) -> Json:
+    """Return the fields of a run's config that a body gives; ``null`` counts as not given."""
+    _check_strategy(body.truncation_strategy)
+    _check_choice(body.tool_choice)
+    check_resources(resources, "tool_resources")
+    given: Json = {name: value for name in _RUN_OPTIONS if (value := getattr(body, name)) is not None}
+    if resources is not None:
+        given["tool_resources"] = resources
+    return given
+
+
+def _check_strategy(strategy: TruncationStrategy | None) -> None:
+    if strategy is not None and strategy.type == "last_messages" and strategy.last_messages is None:
+        raise _missing("truncation_strategy.last_messages")
+
+
+def _check_choice(choice: ToolChoice | None) -> None:
+    if isinstance(choice, NamedTool) and choice.type == "function" and choice.function is None:
+        raise _missing("tool_choice.function")
+
+
+def _missing(path: str) -> ApiError:
+    return invalid(f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
+
+
+def submit(body: requests.SubmitToolOutputs) -> Submit:
+    """Return the outputs or approvals that a body brings."""
+    return Submit(
+        outputs=tuple((each.tool_call_id or "", each.output or "") for each in body.tool_outputs or ()),
+        approvals=tuple((each.tool_call_id or "", each.approve) for each in body.tool_approvals or ()),
+    )
+
+
+def new_webhook(body: requests.CreateWebhook) -> NewWebhook:
+    """Return the webhook that a body describes; without ``events`` it is told all of them."""
+    return NewWebhook(
+        url=body.url,
+        events=list(dict.fromkeys(body.events or get_args(requests.EventName))),
+        metadata=body.metadata or {},
+    )
 
 
 def check_resources(resources: ToolResources | None, path: str) -> None:

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from clew.core.content import Attachment
 from clew.core.options import Sampling, TruncationStrategy
 from clew.core.tools import MOST_TOOLS, DeclaredTool, ToolChoice, ToolResources
+from clew.wire.dialects import AZURE_MESSAGE_TEXT
 
 Name: TypeAlias = Annotated[str, Meta(max_length=256)]
 Description: TypeAlias = Annotated[str, Meta(max_length=512)]
@@ -21,9 +22,6 @@ Metadata: TypeAlias = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
 ]
 TokenBudget: TypeAlias = Annotated[int, Meta(ge=1)]
-OPENAI_MESSAGE_TEXT, AZURE_MESSAGE_TEXT = 256_000, 1_500_000
-"""Characters that a message's text may have, below the OpenAI roots and below Azure's."""
-
 MessageText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=AZURE_MESSAGE_TEXT)]
 
 

@@ -7,7 +7,7 @@ from clew.bus.events import Subscription
 from clew.core.entries import Entry, trimmed
 from clew.core.journal import journal
 from clew.core.records import Run
-from clew.http.call import Services
+from clew.service.context import Services
 from clew.store import messages, runs, steps
 from clew.store.statement import Transaction
 

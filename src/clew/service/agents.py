@@ -1,0 +1,77 @@
+"""Agents: created, read, changed, deleted."""
+
+from functools import partial
+
+from msgspec.structs import replace
+
+from clew.core.errors import NotFound
+from clew.core.options import Json
+from clew.core.records import Agent
+from clew.ids import AGENT
+from clew.service.context import Services
+from clew.service.once import Key, once
+from clew.store import agents
+from clew.store.pages import Page, PageRequest
+from clew.store.statement import Transaction
+
+
+async def create(services: Services, project: str, fields: Json, key: Key | None = None) -> Agent:
+    """Create an agent with these fields.
+
+    Raises:
+        KeyReused: the key was used for another request.
+        ToolNotSwitchedOn, TooManyFunctions: its tools can't be used here.
+    """
+    services.toolbox.check(fields.get("tools", ()))
+    agent = Agent(id=services.ids.new(AGENT), project=project, created_at=services.clock.now(), **fields)
+    return (
+        await once(services, project, key, partial(agents.add, agent=agent), lambda _: agent, Agent)
+    ).receipt
+
+
+async def read(services: Services, project: str, agent_id: str) -> Agent:
+    """Return an agent.
+
+    Raises:
+        NotFound: there is none.
+    """
+    agent = await services.db.fetch(agents.get, project, agent_id)
+    if agent is None:
+        raise NotFound("agent", agent_id)
+    return agent
+
+
+async def update(services: Services, project: str, agent_id: str, fields: Json) -> Agent:
+    """Change fields of an agent, lists and objects as a whole; return it as it is now.
+
+    Raises:
+        NotFound: there is none.
+        ToolNotSwitchedOn, TooManyFunctions: its tools can't be used here.
+    """
+    services.toolbox.check(fields.get("tools", ()))
+    return await services.db.write(_update, project, agent_id, fields)
+
+
+async def _update(tx: Transaction, project: str, agent_id: str, fields: Json) -> Agent:
+    await agents.hold(tx, project, agent_id)
+    agent = await agents.get(tx, project, agent_id)
+    if agent is None:
+        raise NotFound("agent", agent_id)
+    changed = replace(agent, **fields)
+    await agents.save(tx, changed)
+    return changed
+
+
+async def delete(services: Services, project: str, agent_id: str) -> None:
+    """Delete an agent. Its runs and messages stay readable.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if not await services.db.write(agents.remove, project, agent_id):
+        raise NotFound("agent", agent_id)
+
+
+async def page(services: Services, project: str, wanted: PageRequest) -> Page:
+    """Return one page of the project's agents."""
+    return await services.db.fetch(agents.page, project, wanted)

@@ -1,0 +1,36 @@
+"""What the use cases stand on."""
+
+from collections.abc import Callable
+
+from msgspec import Struct, field
+
+from clew.bus.dispatch import Dispatch
+from clew.bus.events import Events
+from clew.clock import Clock
+from clew.ids import Ids
+from clew.net.guard import Guard
+from clew.store.database import Database
+from clew.tools.toolbox import Toolbox
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    """Store, bus, time, ids and limits, as every use case is given them."""
+
+    db: Database
+    dispatch: Dispatch
+    events: Events
+    clock: Clock
+    ids: Ids
+    models: tuple[str, ...]
+    toolbox: Toolbox = field(default_factory=lambda: Toolbox({}))
+    """The kinds of tools that this server runs."""
+    run_expiry: int
+    """Milliseconds after which an unfinished run expires."""
+    daily_token_budget: int | None = None
+    """Tokens that a project's runs may use on one day (UTC)."""
+    outbound: Guard = field(default_factory=Guard)
+    """Says which URLs of clients this server may ask."""
+    announced: Callable[[], None] = lambda: None
+    """To be called when the outbox may hold something new."""
+    trouble: Callable[[], str | None] = lambda: None
+    """Tells why this process should be sent no new requests now, if it should not."""

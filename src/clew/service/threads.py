@@ -1,0 +1,129 @@
+"""Threads: created with their first messages, read, changed, deleted with all that is in them."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
+from clew.core.decide import decide
+from clew.core.decisions import Decision, RunState
+from clew.core.errors import NotFound, ThreadChanged
+from clew.core.events import Started
+from clew.core.journal import JUMP
+from clew.core.options import Json
+from clew.core.records import Message, Run, Thread
+from clew.core.states import RunStatus
+from clew.ids import THREAD
+from clew.service.commands import NewThread
+from clew.service.context import Services
+from clew.service.messages import draft as draft_message
+from clew.service.once import Key, once
+from clew.store import messages, runs, threads
+from clew.store.pages import Page, PageRequest
+from clew.store.statement import Transaction
+
+
+async def create(services: Services, project: str, new: NewThread, key: Key | None = None) -> Thread:
+    """Create a thread with the messages that it begins with, all or nothing.
+
+    Raises:
+        KeyReused: the key was used for another request.
+    """
+    thread, first = draft(services, project, new, services.clock.now())
+    function = partial(_add, thread=thread, first=first)
+    return (await once(services, project, key, function, lambda _: thread, Thread)).receipt
+
+
+def draft(services: Services, project: str, new: NewThread, now: int) -> tuple[Thread, list[Message]]:
+    """Return the records of a thread and of its first messages, not stored yet."""
+    thread = Thread(
+        id=services.ids.new(THREAD),
+        project=project,
+        created_at=now,
+        metadata=new.metadata,
+        tool_resources=new.tool_resources,
+        token_budget=new.token_budget,
+    )
+    return thread, [draft_message(services, project, thread.id, each, now) for each in new.messages]
+
+
+async def _add(tx: Transaction, thread: Thread, first: Sequence[Message]) -> None:
+    begins_with = [messages.insertion(message) for message in first]
+    await threads.add(tx, thread, begins_with, message_count=len(first), last=True)
+
+
+async def read(services: Services, project: str, thread_id: str) -> Thread:
+    """Return a thread.
+
+    Raises:
+        NotFound: there is none.
+    """
+    thread = await services.db.fetch(threads.get, project, thread_id)
+    if thread is None:
+        raise NotFound("thread", thread_id)
+    return thread
+
+
+async def update(services: Services, project: str, thread_id: str, fields: Json) -> Thread:
+    """Change fields of a thread, objects as a whole; return it as it is now.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return await services.db.write(_update, project, thread_id, fields)
+
+
+async def _update(tx: Transaction, project: str, thread_id: str, fields: Json) -> Thread:
+    await threads.hold(tx, project, thread_id)
+    thread = await threads.get(tx, project, thread_id)
+    if thread is None:
+        raise NotFound("thread", thread_id)
+    changed = replace(thread, **fields)
+    await threads.save(tx, changed)
+    return changed
+
+
+async def delete(
+    services: Services, project: str, thread_id: str, *, unchanged_since: int | None = None
+) -> None:
+    """Delete a thread with all that is in it. A run that is still active is cancelled first.
+
+    With ``unchanged_since``, seconds since the epoch, a thread in which anything has happened after that
+    moment stays.
+
+    Raises:
+        NotFound: there is none.
+        ThreadChanged: it has changed since.
+    """
+    cancelled = await services.db.write(_delete, project, thread_id, services.clock.now(), unchanged_since)
+    if cancelled is not None:
+        run_id = cancelled.state.run.id
+        services.dispatch.interrupt(run_id)
+        services.events.committed(run_id, cancelled.entries)
+
+
+async def _delete(
+    tx: Transaction, project: str, thread_id: str, now: int, unchanged_since: int | None
+) -> Decision | None:
+    lock = await threads.lock(tx, project, thread_id)
+    if lock is None:
+        raise NotFound("thread", thread_id)
+    if unchanged_since is not None:
+        last = unchanged_since * 1000 + 999
+        if not await threads.is_unchanged(tx, project, thread_id, last):
+            raise ThreadChanged(thread_id, unchanged_since)
+    run = await runs.get(tx, project, thread_id, lock.active) if lock.active else None
+    await threads.remove(tx, project, thread_id)
+    return None if run is None else _cancelled(run, now)
+
+
+def _cancelled(run: Run, now: int) -> Decision:
+    """Return what the readers of a deleted run are told, after anything its worker has told them."""
+    cancelling = replace(run, status=RunStatus.CANCELLING, position=run.position + JUMP)
+    return decide(RunState(cancelling), Started(), now)
+
+
+async def page(services: Services, project: str, wanted: PageRequest, metadata: Mapping[str, str]) -> Page:
+    """Return one page of the project's threads, or of those that have all of ``metadata``."""
+    read = services.db.scan if metadata else services.db.fetch
+    return await read(threads.page, project, wanted, metadata)
