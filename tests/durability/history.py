@@ -6,6 +6,7 @@ answered, so in the end whatever is there has been acknowledged to somebody, too
 """
 
 import itertools
+import json
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
@@ -24,6 +25,7 @@ _ACTIVE = {"in_progress", "requires_action", "cancelling"}
 _STAMPS = ("completed_at", "failed_at", "cancelled_at", "expired_at")
 
 Outputs: TypeAlias = dict[str, str]
+Approvals: TypeAlias = dict[str, bool]
 
 
 class Listed(NamedTuple):
@@ -51,6 +53,8 @@ class Log:
         """What each run must have written if it completes."""
         self.outputs: dict[str, list[Outputs]] = {}
         """Acknowledged tool outputs by run, a submission each."""
+        self.approvals: dict[str, list[Approvals]] = {}
+        """Acknowledged decisions on calls of server-side tools by run, a submission each."""
         self.cancelled: set[str] = set()
         """Runs whose cancellation was acknowledged."""
         self.seen: dict[str, list[Json]] = {}
@@ -178,6 +182,7 @@ def _check_run(log: Log, run: Json, final: Final) -> Iterator[str]:
     yield from _check_steps(run, steps, written)
     yield from _check_times(run, steps)
     yield from _check_outputs(log.outputs.get(run_id, []), steps)
+    yield from _check_server_calls(log.approvals.get(run_id, []), steps)
     if run_id in log.ends:
         yield from _check_end(log.ends[run_id], run_id, final, log.gone)
     for told in log.streams.get(run_id, []):
@@ -249,7 +254,8 @@ def _check_times(run: Json, steps: list[Json]) -> Iterator[str]:
 
 
 def _check_outputs(acknowledged: list[Outputs], steps: list[Json]) -> Iterator[str]:
-    there = {call["id"]: call["function"]["output"] for step in steps for call in _calls(step)}
+    functions = [call for step in steps for call in _calls(step) if call["type"] == "function"]
+    there = {call["id"]: call["function"]["output"] for call in functions}
     for outputs in acknowledged:
         for call_id, output in outputs.items():
             if (kept := there.get(call_id)) != output:
@@ -258,6 +264,35 @@ def _check_outputs(acknowledged: list[Outputs], steps: list[Json]) -> Iterator[s
     for call_id, kept in there.items():
         if kept is not None and call_id not in known:
             yield f"the output {kept!r} of {call_id} is there, and nobody was told so"
+
+
+def _check_server_calls(acknowledged: list[Approvals], steps: list[Json]) -> Iterator[str]:
+    """What the server ran has its right outcome, what was denied none, and each was decided on once."""
+    decided: dict[str, bool] = {}
+    for approvals in acknowledged:
+        if approvals.keys() & decided.keys():
+            yield "two decisions on one call were acknowledged"
+        decided |= approvals
+    for step in steps:
+        for call in _calls(step):
+            if call["type"] == "function":
+                continue
+            called = call[call["type"]]
+            output = called["output"]
+            right = _DECLINED if decided.get(call["id"]) is False else _sum_of(called["arguments"])
+            if output is None and step["status"] == "completed":
+                yield f"the call {call['id']} has no outcome, and its step is complete"
+            if output is not None and output != right:
+                yield f"the outcome of {call['id']} is {output!r}, not {right!r}"
+
+
+_DECLINED = "The user declined this tool call."
+
+
+def _sum_of(arguments: str) -> str:
+    """Return what the calculator must make of the expressions that the model of the load writes."""
+    left, operator, right = json.loads(arguments)["expression"].split()
+    return str(int(left) + int(right) if operator == "+" else int(left) * int(right))
 
 
 def _check_end(listed: Listed, run_id: str, final: Final, gone: set[str]) -> Iterator[str]:

@@ -10,15 +10,33 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from clew.testing.replies import Reply, call
+from clew.testing.replies import Call, Reply, call
 from clew.testing.scripted_model import Request
 from tests.durability.history import Listed, Log, Outputs
 from tests.durability.requests import Requests
 from tests.support.api import TERMINAL, Json, function_tool
 from tests.support.sse import Frame
 
-TOOLS = [function_tool("look"), function_tool("listen")]
-_KINDS = ("plain", "plain", "tools", "tools", "slow", "slow", "fail", "cancel", "twice", "line", "streamed")
+SUM = {"type": "clew_calculator"}
+ASKED_SUM = SUM | {"require_approval": "always"}
+TOOLS = [function_tool("look"), function_tool("listen"), SUM, ASKED_SUM]
+"""The second calculator is offered to the model as ``clew_calculator_2``."""
+
+_KINDS = (
+    "plain",
+    "plain",
+    "tools",
+    "tools",
+    "slow",
+    "slow",
+    "fail",
+    "cancel",
+    "twice",
+    "line",
+    "streamed",
+    "server",
+    "mixed",
+)
 _SELDOM = ("expire", "delete")
 _WORDS = tuple(f"wörd{number}🧶 " for number in range(30))
 _PAUSE = 0.01
@@ -33,11 +51,20 @@ def answer(request: Request) -> Reply:
             return Reply((call("look", {"at": "left"}), call("listen", {})))
         case "tools" | "twice" | "line" if done == 2:
             return Reply(("Let me see. ", call("look", {"at": "right"})))
+        case "server" if done == 0:  # ten calls of which eight are at work at once
+            return Reply(tuple(_sum(number) for number in range(10)))
+        case "mixed" if done == 0:  # runs, is approved and runs, is denied, is answered by the client
+            asked = (call("clew_calculator_2", {"expression": f"{number} * 2"}) for number in range(2))
+            return Reply((_sum(1), *asked, call("look", {"at": "left"})))
         case "slow" | "cancel" | "streamed" | "delete":
             return Reply(_WORDS, pace=0.002)
         case "fail":
             return Reply((), finish_reason="content_filter")
     return Reply((_echo(request.last_user_text),))
+
+
+def _sum(number: int) -> Call:
+    return call("clew_calculator", {"expression": f"{number} + 1"})
 
 
 def _answers(said: str) -> list[str]:
@@ -237,7 +264,10 @@ class Client:
             self.log.cancelled.add(_id(path))
 
     def _submit(self, path: str, run: Json) -> None:
-        """Answer a run's calls, at times by two submissions at one moment, of which one must be refused."""
+        """Answer what a run asks, at times by two submissions at one moment, of which one must be refused."""
+        if "submit_tool_approval" in run["required_action"]:
+            self._decide(path, run)
+            return
         hands = ("left", "right") if self._chance.random() < 0.3 else ("left",)
         submissions = [self._outputs(run, hand) for hand in hands]
 
@@ -253,6 +283,24 @@ class Client:
         for outputs, given in zip(submissions, answered, strict=False):
             if given is not None:
                 self.log.outputs.setdefault(run["id"], []).append(outputs)
+
+    def _decide(self, path: str, run: Json) -> None:
+        """Approve some of the calls that a run asks for, and deny the others."""
+        asked = [each["id"] for each in run["required_action"]["submit_tool_approval"]["tool_calls"]]
+        decisions = [{call_id: self._chance.random() < 0.5 for call_id in asked} for _ in range(2)]
+
+        def submit(decided: dict[str, bool]) -> Any:
+            listed = [{"tool_call_id": call_id, "approve": yes} for call_id, yes in decided.items()]
+            body = {"tool_approvals": listed}
+            return self._requests.post(f"{path}/submit_tool_outputs", body, refusable=True)
+
+        if self._chance.random() < 0.3:
+            given = self._both(lambda: submit(decisions[0]), lambda: submit(decisions[1]))
+        else:
+            given = (submit(decisions[0]), None)
+        for decided, answer in zip(decisions, given, strict=True):
+            if answer is not None:
+                self.log.approvals.setdefault(run["id"], []).append(decided)
 
     def _outputs(self, run: Json, hand: str) -> Outputs:
         calls = run["required_action"]["submit_tool_outputs"]["tool_calls"]

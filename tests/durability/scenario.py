@@ -37,6 +37,7 @@ class Story:
         self._agent = self._post("/assistants", {"model": "scripted", "tools": TOOLS})["id"]
         self._post("/webhooks", {"url": self._receiver.url})
         self._tools_in_two_rounds()
+        self._server_tools_approvals_and_outputs_in_one_turn()
         self._streamed()
         self._cancelled_with_a_line_behind_it()
         self._expired()
@@ -54,6 +55,32 @@ class Story:
         for _ in range(2):
             self._submit(path, self._wait(path, "requires_action"))
         self._wait(path, "completed")
+
+    def _server_tools_approvals_and_outputs_in_one_turn(self) -> None:
+        thread = self._new_thread("mixed 9")
+        path = self._run(thread)
+        approved, denied = self._wait(path, "requires_action")["required_action"]["submit_tool_approval"][
+            "tool_calls"
+        ]
+        decided = [
+            {"tool_call_id": approved["id"], "approve": True},
+            {"tool_call_id": denied["id"], "approve": False},
+        ]
+        self._post(f"{path}/submit_tool_outputs", {"tool_approvals": decided})
+        self._submit(path, self._wait_for_outputs(path))
+        self._wait(path, "completed")
+        self._streams.append(self._journal(path))
+
+    def _wait_for_outputs(self, path: str) -> Json:
+        """Return the run once it waits for outputs; right after the approvals it may still be before that."""
+
+        def there() -> Json | None:
+            run = self._get(path)
+            assert run["status"] not in TERMINAL, run
+            action = run["required_action"] or {}
+            return run if "submit_tool_outputs" in action else None
+
+        return until(there)
 
     def _streamed(self) -> None:
         body = {"assistant_id": self._agent, "stream": True, "thread": {"messages": [_user("plain 2")]}}
@@ -111,10 +138,10 @@ class Story:
     def _hear_of_all_ends(self) -> None:
         """Return when the webhook was told of every end and of every wait, at least once."""
         expected = {
-            "run.completed": 4,
+            "run.completed": 5,
             "run.cancelled": 1,
             "run.expired": 1,
-            "run.requires_action": 4,
+            "run.requires_action": 6,
         }
 
         def heard() -> bool:
@@ -223,4 +250,5 @@ def _calls(step: Json) -> list[Any]:
     details = step["step_details"]
     if step["type"] != "tool_calls":
         return []
-    return [[call["function"]["name"], call["function"]["output"]] for call in details["tool_calls"]]
+    called = [call[call["type"]] for call in details["tool_calls"]]
+    return [[call["name"], call["output"]] for call in called]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import httpx2
 
+from clew.settings import SERVER_TOOLS
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
 from tests.durability.history import Final
@@ -99,7 +100,7 @@ class OneProcess(Site):
 @contextmanager
 def one_process(model: ScriptedModel) -> Iterator[OneProcess]:
     """Run a server on SQLite."""
-    with RunningServer(model) as server:
+    with RunningServer(model, settings={"server_tools": ",".join(SERVER_TOOLS)}) as server:
         yield OneProcess(server)
 
 

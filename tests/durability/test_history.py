@@ -16,7 +16,7 @@ from tests.support.api import Json
 from tests.support.sse import Frame
 from tests.support.wait import until
 
-_PLAIN, _TOOLS = "You said: plain", "You said: tools"
+_PLAIN, _TOOLS, _MIXED = "You said: plain", "You said: tools", "You said: mixed"
 
 
 class History(NamedTuple):
@@ -61,7 +61,8 @@ def true_history() -> Iterator[History]:
 
 
 def _has_everything(log: Log) -> bool:
-    happened = (log.outputs, log.cancelled, log.metadata, log.lists, log.parts)
+    denied = not all(each for told in log.approvals.values() for decided in told for each in decided.values())
+    happened = (log.outputs, denied, log.cancelled, log.metadata, log.lists, log.parts)
     messages_gone = any(each.startswith("msg") for each in log.gone)
     threads_gone = any(each.startswith("thread") for each in log.gone)
     has_middle = any(len(told) > 4 for readers in log.parts.values() for told in readers)
@@ -211,6 +212,28 @@ def lose_an_output(history: History) -> None:
     step["step_details"]["tool_calls"][0]["function"]["output"] = "another's"
 
 
+def garble_an_outcome(history: History) -> None:
+    run, final = history.run(_MIXED)
+    _calculated(final.steps[run["id"]])["output"] = "43"
+
+
+def lose_an_outcome(history: History) -> None:
+    run, final = history.run(_MIXED)
+    _calculated(final.steps[run["id"]])["output"] = None
+
+
+def run_what_was_denied(history: History) -> None:
+    every = [decided for decisions in history.log.approvals.values() for decided in decisions]
+    decided, call_id = next((each, call) for each in every for call, approved in each.items() if not approved)
+    decided[call_id] = True
+
+
+def _calculated(steps: list[Json]) -> Json:
+    calls = [call for step in steps for call in step["step_details"].get("tool_calls", [])]
+    called: Json = next(call["clew_calculator"] for call in calls if call["type"] == "clew_calculator")
+    return called
+
+
 def take_two_submissions(history: History) -> None:
     run, _ = history.run(_TOOLS)
     outputs = history.log.outputs[run["id"]]
@@ -292,6 +315,9 @@ def leave_a_gap_in_an_answer(history: History) -> None:
         (show_a_step_too_late, r"its steps were not all there when it was over"),
         (show_an_answer_too_late, r"what it wrote was not all there when it was over"),
         (lose_an_output, r"was acknowledged, and \"another's\" is there"),
+        (garble_an_outcome, r"the outcome of call_\w+ is '43', not '2'"),
+        (lose_an_outcome, r"the call call_\w+ has no outcome, and its step is complete"),
+        (run_what_was_denied, r"the outcome of call_\w+ is 'The user declined this tool call\.', not '\d+'"),
         (take_two_submissions, r"the output \"the loser's\" of call_\w+ was acknowledged"),
         (take_outputs_that_were_refused, r"the output '.+' of call_\w+ is there, and nobody was told so"),
         (ignore_a_cancellation, r"its cancellation was acknowledged, and it ended completed"),

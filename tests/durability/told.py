@@ -79,6 +79,7 @@ def _compared(frame: Frame) -> Json:
 def _check_pieces(told: list[Frame]) -> Iterator[str]:
     """What was said in pieces since an object was last begun is what the object ends with."""
     said: dict[str, list[str]] = {}
+    outputs: dict[str, dict[int, str]] = {}
     for frame in told:
         match frame.event:
             case "thread.message.created" | "thread.run.step.created":
@@ -87,14 +88,32 @@ def _check_pieces(told: list[Frame]) -> Iterator[str]:
                 said.setdefault(frame.data["id"], []).append(_text_of_piece(frame.data))
             case "thread.run.step.delta":
                 said.setdefault(frame.data["id"], []).append(_call_of_piece(frame.data))
+                outputs.setdefault(frame.data["id"], {}).update(_outputs_of_piece(frame.data))
             case "thread.message.completed" | "thread.message.incomplete":
                 yield from _compare(said, frame, text(frame.data))
             case ending if ending in _ENDS_OF_STEPS and frame.data["type"] == "tool_calls":
                 calls = frame.data["step_details"]["tool_calls"]
-                whole = "".join(
-                    f"{call['id']}{call['function']['name']}{call['function']['arguments']}" for call in calls
-                )
-                yield from _compare(said, frame, whole)
+                yield from _compare(said, frame, "".join(map(_head_and_arguments, calls)))
+                yield from _compare_outputs(outputs.get(frame.data["id"], {}), calls)
+
+
+def _head_and_arguments(call: Json) -> str:
+    called = call[call["type"]]
+    return f"{call['id']}{called['name']}{called['arguments']}"
+
+
+def _compare_outputs(told: dict[int, str], calls: list[Json]) -> Iterator[str]:
+    for index, output in told.items():
+        call = calls[index]
+        if (kept := call[call["type"]]["output"]) != output:
+            yield f"a reader was told that {call['id']} gave {output!r}, and it gave {kept!r}"
+
+
+def _outputs_of_piece(data: Json) -> dict[int, str]:
+    """Return the outputs of server-side tools that a delta tells, by the place of their calls."""
+    calls = data["delta"]["step_details"]["tool_calls"]
+    told = {call["index"]: call[call["type"]].get("output") for call in calls}
+    return {index: output for index, output in told.items() if output is not None}
 
 
 def _compare(said: dict[str, list[str]], frame: Frame, whole: str) -> Iterator[str]:
@@ -110,6 +129,7 @@ def _text_of_piece(data: Json) -> str:
 def _call_of_piece(data: Json) -> str:
     pieces = ""
     for call in data["delta"]["step_details"]["tool_calls"]:
-        head = f"{call['id']}{call['function']['name']}" if "id" in call else ""
-        pieces += f"{head}{call['function']['arguments']}"
+        called = call[call["type"]]
+        head = f"{call['id']}{called['name']}" if "id" in call else ""
+        pieces += f"{head}{called.get('arguments', '')}"
     return pieces

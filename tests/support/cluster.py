@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 
+from clew.settings import SERVER_TOOLS
 from tests.support.api import Api
 from tests.support.postgres import free_port
 from tests.support.wait import until
@@ -130,7 +131,12 @@ class Cluster:
 @contextmanager
 def cluster(database_url: str, bus_url: str, model_url: str, **settings: str) -> Iterator[Cluster]:
     """Give a cluster without processes; end those it has been given at the end."""
-    shared = {"CLEW_DATABASE_URL": database_url, "CLEW_BUS_URL": bus_url, "CLEW_MODEL_URL": model_url}
+    shared = {
+        "CLEW_DATABASE_URL": database_url,
+        "CLEW_BUS_URL": bus_url,
+        "CLEW_MODEL_URL": model_url,
+        "CLEW_SERVER_TOOLS": ",".join(SERVER_TOOLS),
+    }
     with tempfile.TemporaryDirectory(prefix="clew-cluster-") as folder, httpx2.Client(timeout=30) as http:
         made = Cluster(Path(folder), http, {**shared, **settings})
         try:
