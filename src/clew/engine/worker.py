@@ -172,9 +172,11 @@ class Worker:
             except Exception as error:
                 if isinstance(event, Unstorable):
                     raise
-                if not is_passing(error):
+                if is_passing(error):
+                    newest = await self._reloaded(state)
+                else:
                     event = self._unstorable(state.run)
-                newest = await self._reloaded(state)
+                    newest = await self._db.read(runs.reload, state.run.id, state.run.epoch)
             else:
                 self._applied(applied)
                 return applied.state, decision
