@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from clew.http.call import Call, Services
+from clew.http.feed_stream import FeedStream
 from clew.http.operations import Operation
 from clew.http.streams import RunStream
 from clew.wire.errors import ApiError, invalid, overloaded
@@ -55,7 +56,7 @@ class Endpoint:
             body=self._decode(await _read(receive)) if self._decoder is not None else None,
         )
         answer = await self._operation.handler(call)
-        if isinstance(answer, RunStream):
+        if isinstance(answer, RunStream | FeedStream):
             await answer(scope, receive, send)
         else:
             await _send_json(send, _encode(answer), self._headers)

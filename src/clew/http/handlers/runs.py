@@ -374,6 +374,6 @@ async def _list(
     """Return a page, and the step that the one live run of the thread waits for, if it does."""
     if await threads.get(tx, project, thread_id) is None:
         raise not_found("thread", thread_id)
-    page = await runs.page(tx, project, thread_id, wanted)
+    page = await runs.page(tx, thread_id, wanted)
     parked = [run for run in page.items if run.status == RunStatus.REQUIRES_ACTION]
     return page, await steps.waiting(tx, parked[0].id) if parked else None
