@@ -136,5 +136,6 @@ def test_a_reader_hears_of_its_own_project_only(
 def test_a_feed_may_be_told_to_end(api: Api, refuses: Refuses) -> None:
     with api.stream("GET", "/events", wait=0) as told:
         assert [frame.event for frame in told][-2:] == ["ready", "done"]
+    assert api.send("HEAD", "/events").status_code == 200
     for wrong in ("soon", "-1", "86401"):
         refuses(400, "GET", "/events", query={"wait": wrong})

@@ -160,7 +160,7 @@ class WatchApp(App[None]):
             self._table.clear()
             for line in drawn:
                 self._table.add_row(*map(status_text, line))
-        wanted = chosen if self._picked else self._board.newest_active or chosen
+        wanted = chosen if self._picked else self._board.most_active(chosen)
         if wanted in self._board.runs:
             self._table.move_cursor(row=list(self._board.runs).index(wanted), animate=False)
         run = self._chosen

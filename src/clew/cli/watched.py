@@ -83,9 +83,8 @@ class Board:
         except BaseException:
             self.stale = True
             raise
-        found = {run.id: run for run in (*live, *recent.data)}
-        newest = sorted(found.values(), key=lambda run: run.created_at, reverse=True)
-        self.runs = {run.id: self._as_told(run) for run in newest}
+        # Live runs that are not among the newest are older than those.
+        self.runs = {run.id: self._as_told(run) for run in (*recent.data, *live)}
         self._versions = {
             run_id: version
             for run_id, version in self._versions.items()
@@ -96,12 +95,12 @@ class Board:
         status = self._told.get(run.id, run.status)
         return run if status == run.status else msgspec.structs.replace(run, status=status)
 
-    @property
-    def newest_active(self) -> str | None:
-        """The run that most likely says something now: the newest at work, else the newest live one."""
+    def most_active(self, shown: str | None) -> str | None:
+        """Return the run to show: the newest at work, else what is shown, else the newest live one."""
         live = [run for run in self.runs.values() if not run.is_terminal]
-        at_work = [run for run in live if run.status == "in_progress"]
-        return next((run.id for run in (*at_work, *live)), None)
+        at_work = [run.id for run in live if run.status == "in_progress"]
+        still_there = [shown] if shown in self.runs else []
+        return next(iter((*at_work, *still_there, *(run.id for run in live))), None)
 
 
 async def _live(service: Service, thread_id: str | None) -> Sequence[Run]:

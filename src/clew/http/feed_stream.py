@@ -38,7 +38,7 @@ class FeedStream:
             await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
             await reader.settled.wait()
             await self._tell_live(send)
-            await self._follow(reader, send, gone)
+            await self._follow(reader, send, gone, 0 if scope["method"] == "HEAD" else self._seconds)
         finally:
             gone.cancel()
             reader.close()
@@ -49,10 +49,13 @@ class FeedStream:
             await send(body(_framed(_of_row(*row) for row in rows[start : start + _AT_ONCE])))
         await send(body(_READY))
 
-    async def _follow(self, reader: FeedReader, send: Send, gone: "asyncio.Future[None]") -> None:
+    @staticmethod
+    async def _follow(
+        reader: FeedReader, send: Send, gone: "asyncio.Future[None]", seconds: int | None
+    ) -> None:
         """Tell what changes. A reader that takes its time is waited for here, and nowhere else."""
         loop = asyncio.get_running_loop()
-        end = None if self._seconds is None else loop.time() + self._seconds
+        end = None if seconds is None else loop.time() + seconds
         while not gone.done() and (end is None or loop.time() < end):
             patience = IDLE if end is None else min(IDLE, end - loop.time())
             if not await _news(reader, gone, patience):
