@@ -186,12 +186,32 @@ def test_a_run_that_fails_or_waits_for_tools_is_1(clew: Clew, model: ScriptedMod
     assert "the run ended failed" in failed.stderr
 
 
-def test_a_watch_that_takes_too_long_is_4(clew: Clew, model: ScriptedModel) -> None:
+def _started(clew: Clew) -> tuple[str, str]:
+    """Start a run on a thread of its own; return both ids."""
     thread, agent = _id(clew, "threads", "create"), _id(clew, "agents", "create", "--model", "gpt")
     clew("messages", "create", thread, "Hello")
+    return thread, _id(clew, "runs", "create", thread, "--agent", agent)
+
+
+def test_a_run_is_watched_by_its_id_alone(clew: Clew, model: ScriptedModel) -> None:
+    model.reply("Left.")
+    _, run = _started(clew)
+    assert "Left." in clew("runs", "watch", run).stdout
+    _started(clew)
+    assert "Left." in clew("runs", "watch", run).stdout
+    assert "No run found with id 'run_nope'" in clew("runs", "watch", "run_nope", code=3).stderr
+
+
+def test_a_time_that_is_over_before_anything_is_said_is_4_too(clew: Clew, model: ScriptedModel) -> None:
+    thread, run = _started(clew)
+    told = clew("runs", "watch", thread, run, "--timeout", "0.000001", code=4).stderr
+    assert "said nothing of the run within 1e-06 s" in told
+
+
+def test_a_watch_that_takes_too_long_is_4(clew: Clew, model: ScriptedModel) -> None:
     held = model.hold("Just a moment")
-    run = _id(clew, "runs", "create", thread, "--agent", agent)
-    assert "still in_progress" in clew("runs", "watch", thread, run, "--timeout", "0.05", code=4).stderr
+    thread, run = _started(clew)
+    assert "still in_progress" in clew("runs", "watch", thread, run, "--timeout", "2", code=4).stderr
     held.release()
     assert "Just a moment" in clew("runs", "watch", thread, run).stdout
 

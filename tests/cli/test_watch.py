@@ -3,17 +3,21 @@
 import html
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
+from clew.cli import watched
 from clew.cli.watch_app import WatchApp
 from clew.testing.scripted_model import ScriptedModel, call
 from clew.toolkit import Service, connect
-from clew.toolkit.records import Agent
+from clew.toolkit.records import Agent, RunChange
 from tests.cli.conftest import Terminal
 from tests.support.server import KEYS, Server
+from tests.toolkit.proxy import Proxy
 
 pytestmark = pytest.mark.anyio
 
@@ -38,13 +42,14 @@ def _screen(app: WatchApp) -> str:
     return html.unescape(drawn).replace("\N{NO-BREAK SPACE}", " ")
 
 
-async def _until_shown(pilot: Pilot[None], pattern: str) -> str:
-    """Look until the screen shows something, and return all of it."""
+async def _until_shown(pilot: Pilot[None], pattern: str, *, look: bool = True) -> str:
+    """Wait until the screen shows something, and return all of it; with ``look``, hurry it."""
     app = pilot.app
     assert isinstance(app, WatchApp)
     with anyio.move_on_after(_PATIENCE):
         while not re.search(pattern, _screen(app), re.DOTALL):
-            app.look()
+            if look:
+                app.look()
             await pilot.pause()
     assert re.search(pattern, _screen(app), re.DOTALL), _screen(app)
     return _screen(app)
@@ -80,6 +85,82 @@ async def test_runs_are_shown_chosen_and_cancelled(
         await _until_shown(pilot, "Cannot cancel run")
         await pilot.press("q")
     assert app.return_code == 0
+
+
+async def test_the_newest_active_run_shows_its_answer_as_it_is_written(
+    service: Service, model: ScriptedModel, agent: Agent
+) -> None:
+    app = WatchApp(service, None)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        held = model.hold("Ariadne gave ", "Theseus ", "a ball of thread.")
+        _, run = await _asked(service, agent, "Hello")
+        await held.gates[0].reached.wait_async()
+        held.gates[0].release()
+        shown = await _until_shown(pilot, f"{run} .*{run} +in_progress.*Ariadne gave Theseus", look=False)
+        assert "ball" not in shown
+        held.release()
+        await _until_shown(pilot, f"{run} +completed.*Ariadne gave Theseus a ball of thread", look=False)
+        await _until_shown(pilot, f"completed .*{run} .*1 \\+ ", look=False)
+        model.call("look")
+        _, parked = await _asked(service, agent, "Look!")
+        shown = await _until_shown(pilot, f"requires_action .*{parked}.*{run} +completed", look=False)
+        assert "a ball of thread" in shown, "what was said can still be read"
+
+
+async def test_live_runs_are_shown_however_many_came_after_them(
+    service: Service, model: ScriptedModel, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "RECENT", 2)
+    model.call("look")
+    _, live = await _asked(service, agent, "Look!")
+    await _over(service, live, "requires_action")
+    for _ in range(3):
+        model.reply("Hi.")
+        _, run = await _asked(service, agent, "Hello")
+        await _over(service, run, "completed")
+    board = watched.Board()
+    await board.look(service)
+    assert live in board.runs
+    assert next(iter(board.runs)) == run
+
+
+async def _over(service: Service, run_id: str, status: str) -> None:
+    with anyio.fail_after(_PATIENCE):
+        while (await service.alist_project_runs(limit=1)).data[0].status != status:
+            await anyio.lowlevel.checkpoint()
+    assert (await service.alist_project_runs(limit=1)).data[0].id == run_id
+
+
+async def test_a_lost_feed_is_asked_for_again_and_the_list_is_read_anew(
+    server: Server, model: ScriptedModel, service: Service, agent: Agent
+) -> None:
+    with Proxy(server.url) as proxy:
+        proxy.cut("GET /v1/events", b"event: ready\ndata: {}\n\n")
+        async with connect(f"{proxy.url}/v1", KEYS["alpha"]) as behind:
+            told = watched.news(behind)
+            with anyio.fail_after(_PATIENCE):
+                async with aclosing(told):
+                    heard = [each async for each in _until_twice_ready(told)]
+    kinds = [type(each).__name__ for each in heard if not isinstance(each, RunChange)]
+    assert kinds == ["NoneType", "StreamLost", "NoneType"]
+
+
+async def _until_twice_ready(told: AsyncIterator[watched.News]) -> AsyncIterator[watched.News]:
+    ready = 0
+    async for each in told:
+        yield each
+        ready += each is None
+        if ready == 2:
+            return
+
+
+def test_what_was_told_later_counts_whatever_the_list_said() -> None:
+    board = watched.Board("thread_1")
+    change = RunChange(run="run_1", thread="thread_1", agent="asst_1", status="completed", version=3, at=1)
+    assert board.hear(change)
+    assert not board.hear(replace(change, status="in_progress", version=2))
+    assert not board.hear(replace(change, run="run_2", thread="thread_2"))
+    assert board.stale
 
 
 async def test_what_a_run_said_is_shown(service: Service, model: ScriptedModel, agent: Agent) -> None:

@@ -285,3 +285,20 @@ def test_what_cannot_be_reached_is_said_in_one_line(together: Cluster) -> None:
         process: Process = together.begin("worker", **{setting: value})
         assert process.wait_ended() == 1
         assert re.match(rf"Error: {words}[^\n]*\n\Z", process.log), process.log
+
+
+def test_a_feed_tells_of_runs_that_another_process_works_on(together: Cluster, model: ScriptedModel) -> None:
+    _, api = together.server("--no-worker")
+    together.worker()
+    agent = api.agent()
+    with api.stream("GET", "/events") as told:
+        while next(told).event != "ready":
+            pass
+        run = api.run(api.thread("Hello."), agent)
+        statuses: list[str] = []
+        while "completed" not in statuses:
+            frame = next(told)
+            if frame.event == "run.changed" and frame.data["run"] == run.id:
+                statuses.append(frame.data["status"])
+    assert statuses == ["queued", "in_progress", "completed"]
+    assert [each["id"] for each in api.get("/runs", status="completed")["data"]] == [run.id]

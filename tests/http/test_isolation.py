@@ -17,7 +17,7 @@ from tests.support.server import KEYS
 
 PARENTS = ("assistant_id", "thread_id", "message_id", "run_id", "step_id", "webhook_id")
 WITH_IDS = [operation for operation in OPERATIONS if any(f"{{{name}}}" in operation.path for name in PARENTS)]
-LISTS = [BY_NAME[name] for name in ("list_agents", "list_threads", "list_webhooks")]
+LISTS = [BY_NAME[name] for name in ("list_agents", "list_threads", "list_webhooks", "list_project_runs")]
 
 
 def _named(operations: Sequence[Operation]) -> pytest.MarkDecorator:
@@ -36,6 +36,8 @@ def test_every_operation_but_those_on_whole_lists_is_tested_with_foreign_ids() -
         "create_thread",
         "list_threads",
         "create_thread_and_run",
+        "list_project_runs",
+        "follow_project",
         "create_webhook",
         "list_webhooks",
         "get_metrics_summary",
@@ -78,13 +80,16 @@ def test_a_run_cannot_use_another_projects_agent(
 
 @_named(LISTS)
 def test_lists_never_show_another_projects_objects(world: World, other: Api, operation: Operation) -> None:
-    other.agent()
-    other.thread()
+    other.run(other.thread(), other.agent()).wait()
     other.post("/webhooks", {"url": "https://example.com/"})
     hers = {each["id"] for each in other.get(operation.path, limit=100)["data"]}
     assert hers
     assert not hers & set(world)
-    cursors = {"list_agents": world.assistant_id, "list_threads": world.thread_id}
+    cursors = {
+        "list_agents": world.assistant_id,
+        "list_threads": world.thread_id,
+        "list_project_runs": world.run_id,
+    }
     cursor = cursors.get(operation.name, world.webhook_id)
     for position in ("after", "before"):
         assert other.get(operation.path, **{position: cursor})["data"] == []

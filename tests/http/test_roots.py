@@ -53,8 +53,11 @@ def journey(api: Api, model: ScriptedModel) -> dict[str, Json]:
         call(name)
     for name in ("update_thread", "get_message", "update_message", "get_model"):
         call(name)
-    for name in ("list_agents", "list_threads", "list_messages", "list_runs", "list_models"):
+    for name in ("list_agents", "list_threads", "list_messages", "list_runs", "list_project_runs"):
         call(name)
+    call("list_models")
+    feed = api.send("GET", call.world.path(BY_NAME["follow_project"]))
+    call.answers["follow_project"] = {"events": names(feed.text)}
     summary = api.get("/metrics/summary")
     call.answers["get_metrics_summary"] = {name: type(value).__name__ for name, value in summary.items()}
     call("create_webhook", learn="webhook_id")
@@ -87,8 +90,7 @@ def _alike(answers: dict[str, Json]) -> Any:
 @pytest.fixture(scope="module")
 def under_v1(server: Server, http: httpx2.Client, _scripted_model: ScriptedModel) -> dict[str, Json]:
     api = Api(http, server.url, KEYS["alpha"])
-    api.agent()
-    api.thread()
+    api.run(api.thread(), api.agent()).wait("completed")
     return journey(api, _scripted_model)
 
 

@@ -19,7 +19,9 @@ from tests.support.server import KEYS, Server
 
 WITH_BODY = [operation for operation in OPERATIONS if operation.body is not None]
 READING = [
-    operation for operation in OPERATIONS if operation.method == "GET" and operation.name != "follow_run"
+    operation
+    for operation in OPERATIONS
+    if operation.method == "GET" and operation.name not in ("follow_run", "follow_project")
 ]
 HUGE = [2**31, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**30, 10**400]
 ODD = (
@@ -78,7 +80,7 @@ def test_threads_are_found_by_odd_metadata(api: Api, text: str) -> None:
 
 @pytest.mark.parametrize("text", [*ODD, "%", "..", "/", "'; DROP TABLE runs; --", "x" * 8000], ids=ascii)
 def test_odd_ids_are_of_nothing(api: Api, unchanged: Unchanged, text: str) -> None:
-    odd = quote(text, safe="")
+    odd = quote(text, safe="").replace(".", "%2E")  # else the client itself takes ".." for a way up
     with unchanged:
         for operation in OPERATIONS:
             path = World(*([odd] * len(World._fields))).path(operation)

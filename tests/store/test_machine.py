@@ -16,6 +16,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from msgspec import Struct
 
+from clew.bus.feed import Feed
 from clew.bus.local_events import LocalEvents, LocalSubscription
 from clew.core.decide import decide
 from clew.core.decisions import RunState
@@ -65,6 +66,7 @@ class Told:
 
     def __init__(self) -> None:
         self.lasting: dict[str, list[tuple[int, str]]] = {}
+        self.feed = Feed()
 
     def publish(self, run_id: str, entries: Sequence[Entry]) -> None:
         self.committed(run_id, entries)

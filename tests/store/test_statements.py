@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 import clew.store
-from clew.store import agents, messages, runs, steps, threads
+from clew.core.states import LIVE, RunStatus
+from clew.store import agents, messages, run_lists, runs, steps, threads
 from clew.store.pages import PageRequest
+from clew.store.run_lists import RunFilter
 from clew.store.sqlite import SqliteTransaction
 from clew.store.statement import Params, Row, Statement
+from tests.support import store
 from tests.support.database import new_database
 from tests.support.store import PROJECT
 
@@ -24,6 +27,7 @@ SMALL = (
     "INDEX live_runs_by_expiry",
     "INDEX held_runs",
     "INDEX deliveries_by_due",
+    "SCAN live_and_held",
     "SCAN CONSTANT ROW",
 )
 """What may be walked through whole: webhooks and workers, of which there are few; live and waiting runs;
@@ -66,7 +70,7 @@ async def _page(tx: _Recorder, kind: str, wanted: PageRequest) -> None:
         case "messages of a run":
             await messages.page(tx, PROJECT, "thread_1", wanted, "run_1")
         case "runs":
-            await runs.page(tx, PROJECT, "thread_1", wanted)
+            await runs.page(tx, "thread_1", wanted)
         case "steps":
             await steps.page(tx, PROJECT, "thread_1", "run_1", wanted)
 
@@ -116,6 +120,56 @@ async def test_a_page_walks_an_index_in_its_order(
     await _page(recorder, kind, wanted)
     (statement,) = recorder.seen
     _check(_plan(connection, statement), sorts=kind == "threads by metadata")
+
+
+FILTERS = {
+    "all": (RunFilter(), "runs_by_project"),
+    "of an agent": (RunFilter(assistant_id="asst_1"), "runs_by_agent"),
+    "of a thread": (RunFilter(thread_id="thread_1"), "runs_by_thread"),
+    "live": (RunFilter(frozenset(LIVE)), "live_runs_by_expiry"),
+    "in progress": (RunFilter(frozenset((RunStatus.IN_PROGRESS,))), "live_runs_by_expiry"),
+    "failed in any way": (RunFilter(run_lists.FAILED), "failed_runs"),
+    "failed": (RunFilter(frozenset((RunStatus.FAILED,))), "failed_runs"),
+    "completed": (RunFilter(frozenset((RunStatus.COMPLETED,))), "runs_by_project"),
+    "a mix": (RunFilter(frozenset((RunStatus.COMPLETED,)), "asst_1", None, 1, 2), "runs_by_agent"),
+    "a mix of a thread": (RunFilter(run_lists.FAILED, "asst_1", "thread_1", 1, 2), "runs_by_thread"),
+}
+"""What may be asked of a project's runs, and the index that the list walks then."""
+
+RUN_LISTS = [
+    pytest.param(*FILTERS[name], PageRequest(20, order, after, before), id=f"{name}-{order}-{after}-{before}")
+    for name in FILTERS
+    for order in ("asc", "desc")
+    for after in (None, "run_1")
+    for before in (None, "run_2")
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("wanted", "index", "part"), RUN_LISTS)
+async def test_a_list_of_runs_walks_the_index_that_was_chosen_for_it(
+    connection: sqlite3.Connection, wanted: RunFilter, index: str, part: PageRequest
+) -> None:
+    recorder = _Recorder(connection)
+    await threads.add(recorder, store.thread())
+    for number in (1, 2):
+        await runs.add(recorder, store.run(f"run_{number}", status=RunStatus.COMPLETED))
+    await run_lists.page(recorder, PROJECT, wanted, part)
+    (statement,) = recorder.seen
+    plan = _plan(connection, statement)
+    walked = [step for each in plan if (step := each.partition(" USING ")[2])]
+    assert any(each.startswith(f"INDEX {index}") for each in walked), plan
+    entered = {each.split()[1] for each in walked if each.startswith("INDEX ")}
+    assert entered == {index} | ({"held_runs"} if index == "live_runs_by_expiry" else set()), plan
+
+
+def test_no_other_statement_walks_a_projects_runs(connection: sqlite3.Connection) -> None:
+    """An index that holds all runs of a project must not look better than the few that are meant."""
+    for name, statement in _declared():
+        if not name.startswith("run_lists."):
+            plan = " ".join(_plan(connection, statement))
+            assert "runs_by_project" not in plan, name
+            assert "runs_by_agent" not in plan, name
 
 
 def test_all_statements_were_found() -> None:

@@ -7,6 +7,7 @@ newest of them; a reader that is further back takes what it missed from the rows
 from collections.abc import Sequence
 from typing import Protocol
 
+from clew.bus.feed import Feed
 from clew.core.entries import Entry
 
 
@@ -40,6 +41,11 @@ class Subscription(Protocol):
 
 class Events(Protocol):
     """Carries live events from whoever works on a run to its readers."""
+
+    @property
+    def feed(self) -> Feed:
+        """What tells of all runs of a project."""
+        ...
 
     def publish(self, run_id: str, entries: Sequence[Entry]) -> None:
         """Hand over events that follow those handed over before. Never waits for a reader."""

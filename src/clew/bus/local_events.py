@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
+from clew.bus.feed import Feed
 from clew.core.entries import ENDINGS, CallPiece, Entry, TextPiece
 
 _MERGE_AT = 4096
@@ -119,6 +120,7 @@ class LocalEvents:
         """Hold nothing yet. ``unread`` is called when a run's last reader here has gone."""
         self._windows: dict[str, Window] = {}
         self._unread = unread
+        self.feed = Feed()
 
     def window(self, run_id: str) -> Window | None:
         """Return the window of a run, if there is one here."""
@@ -134,6 +136,8 @@ class LocalEvents:
     def committed(self, run_id: str, entries: Sequence[Entry]) -> None:
         if not entries:
             return
+        if self.feed.wanted:
+            self.feed.tell(entries)
         window = self._made_window(run_id)
         window.commit(entries)
         self._drop_if_idle(run_id, window)

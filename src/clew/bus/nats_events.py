@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 
 from clew.bus import packets
 from clew.bus.local_events import LocalEvents, LocalSubscription, Window
+from clew.bus.nats_feed import NatsFeed
 from clew.bus.nats_link import NatsLink
 from clew.core.entries import ENDINGS, Entry
 
@@ -38,6 +39,7 @@ class NatsEvents:
     def __init__(self, link: NatsLink, works_on: Callable[[str], bool]) -> None:
         self.link, self.works_on = link, works_on
         self.local = LocalEvents(self._unread)
+        self.feed = NatsFeed(link)
         self.subject = f"{link.prefix}.events"
         self.windows = f"{link.prefix}.windows"
         self._ends: dict[str, int] = {}
@@ -48,6 +50,7 @@ class NatsEvents:
         """Begin to tell other processes what they ask for."""
         await self.link.listen(self.windows, self._tell_window)
         self.link.on_reconnect(self._reconnected)
+        await self.feed.start()
 
     # --- those who work --------------------------------------------------------------------------
 
@@ -59,6 +62,8 @@ class NatsEvents:
     def committed(self, run_id: str, entries: Sequence[Entry]) -> None:
         if not entries:
             return
+        if self.feed.wanted:
+            self.feed.tell(entries)
         works_here = self.works_on(run_id)
         if works_here and entries[0].position == 1:  # it was made here: nobody elsewhere knows of it
             self._private.add(run_id)

@@ -17,6 +17,7 @@ from clew.toolkit.errors import (
     BadRequest,
     NotFound,
     RunTimedOut,
+    StartTimedOut,
     ThreadBusy,
     ToolkitError,
 )
@@ -25,6 +26,7 @@ from clew.toolkit.tools.text import clean, mask
 
 _CODES: tuple[tuple[type[ToolkitError], int], ...] = (
     (RunTimedOut, TIMED_OUT),
+    (StartTimedOut, TIMED_OUT),
     (NotFound, NOT_FOUND),
     (AuthenticationFailed, NOT_FOUND),
     (ThreadBusy, FAILED),

@@ -42,6 +42,7 @@ COLUMNS = (
     epilog="""\b
 Examples:
   clew runs watch                                    all that goes on, live
+  clew runs watch run_...                            one run to its end
   clew runs list thread_...
   clew runs create thread_... --agent asst_... --wait
   clew runs show thread_... run_... --json
@@ -133,13 +134,16 @@ def cancel(remote: Remote, thread_id: str, run_id: str, as_json: bool) -> None:
 def watch(
     remote: Remote, thread_id: str | None, run_id: str | None, timeout: float | None, plain: bool
 ) -> int:
-    """Watch runs live: the newest of the server, those of a thread, or one to its end.
+    """Watch runs live: all that are active and the newest, those of a thread, or one to its end.
 
-    Full-screen on a terminal, otherwise a line for each thing that happens. Of one run, the exit code
-    tells how it ended.
+    Full-screen on a terminal, otherwise a line for each thing that happens. The run that is chosen, or the
+    newest active one, shows its answer as it is written. One run may be named by its id alone; the exit
+    code then tells how it ended.
     """
-    from clew.cli.watch import watch_run, watch_runs
+    from clew.cli.watch import thread_of, watch_run, watch_runs
 
+    if thread_id is not None and run_id is None and thread_id.startswith("run_"):
+        thread_id, run_id = thread_of(remote.service, thread_id), thread_id
     if thread_id is not None and run_id is not None:
         return watch_run(remote.service, thread_id, run_id, timeout=timeout, plain=plain)
     if timeout is not None:

@@ -1,5 +1,6 @@
-"""The full screen of ``clew runs watch``: a table of runs, and what the chosen one has done."""
+"""The full screen of ``clew runs watch``: a table of runs, and what the chosen one does, as it does it."""
 
+from contextlib import aclosing, suppress
 from typing import ClassVar
 
 from rich.console import Group, RenderableType
@@ -12,19 +13,62 @@ from textual.widgets import DataTable, Footer, Header, Static
 
 from clew.cli.output import status_text
 from clew.cli.remote import in_words
-from clew.cli.watch import EVERY, line_of, newest_runs
-from clew.toolkit.errors import ToolkitError
+from clew.cli.watched import Board, line_of, news
+from clew.toolkit.errors import RunError, ToolkitError
+from clew.toolkit.monitor.events import (
+    Event,
+    MessageWritten,
+    StatusChanged,
+    StepChanged,
+    TextDelta,
+    TextRestarted,
+)
+from clew.toolkit.monitor.monitor import RunMonitor
 from clew.toolkit.monitor.views import short
-from clew.toolkit.records import Message, Run, Step
+from clew.toolkit.records import Run, Step
 from clew.toolkit.service import Service
 from clew.toolkit.tools.text import clean, mask
 
-_COLUMNS = ("created", "status", "tokens", "model", "run", "thread")
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the list, if anything has changed meanwhile."""
+
+_PAINT_EVERY = 0.1
+_COLUMNS = {"status": 15, "created": 14, "run": 28, "tokens": 11, "model": 16, "thread": 31}
+"""By name their widths. In a terminal of 80 columns the first four are seen, by the arrow keys the rest."""
+
 _SHOWN = 300
 
 
+class Doing:
+    """What one run has done so far, as its own events tell it."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._steps: dict[str, Step] = {}
+        self._texts: dict[str, str] = {}
+
+    def hear(self, event: Event) -> None:
+        """Take an event in."""
+        match event:
+            case StatusChanged(run=run):
+                self.run = run
+            case StepChanged(step=step):
+                self._steps[step.id] = step
+            case TextRestarted(message_id=message_id):
+                self._texts[message_id] = ""
+            case TextDelta(message_id=message_id, text=text):
+                self._texts[message_id] = self._texts.get(message_id, "") + text
+            case MessageWritten(message=message):
+                self._texts[message.id] = message.text
+
+    def shown(self) -> RenderableType:
+        """Return all of it, fit for a terminal."""
+        texts = (Text(f"\n{mask(clean(text))}", style="italic") for text in self._texts.values() if text)
+        return Group(_headline(self.run), *map(_step, self._steps.values()), *texts)
+
+
 class WatchApp(App[None]):
-    """Looks at runs again and again. Arrow keys choose one, whose steps and messages are shown below."""
+    """Shows runs as they change. Arrow keys choose one; until then the newest active one is chosen."""
 
     TITLE = "Clew: runs"
     CSS = """
@@ -40,9 +84,12 @@ class WatchApp(App[None]):
 
     def __init__(self, service: Service, thread_id: str | None) -> None:
         super().__init__()
-        self._service, self._only_thread = service, thread_id
-        self._runs: dict[str, Run] = {}
-        self.sub_title = thread_id or "the newest of all threads"
+        self._service, self._board = service, Board(thread_id)
+        self._doing: Doing | None = None
+        self._drawn: list[tuple[str, ...]] = []
+        self._pointed_at: str | None = None
+        self._picked = self._painted = False
+        self.sub_title = thread_id or "all threads"
 
     def compose(self) -> ComposeResult:
         yield Header(show_clock=False)
@@ -52,9 +99,12 @@ class WatchApp(App[None]):
         yield Footer()
 
     def on_mount(self) -> None:
-        self._table.add_columns(*_COLUMNS)
-        self.set_interval(EVERY, self.look)
-        self.look()
+        for name, width in _COLUMNS.items():
+            self._table.add_column(name, width=width)
+        self._table.focus()
+        self.set_interval(LOOK_EVERY, self._look_if_stale)
+        self.set_interval(_PAINT_EVERY, self._paint)
+        self.listen()
 
     async def on_unmount(self) -> None:
         await self._service.aclose()
@@ -65,54 +115,110 @@ class WatchApp(App[None]):
 
     @property
     def _chosen(self) -> Run | None:
-        runs = list(self._runs.values())
+        runs = list(self._board.runs.values())
         row = self._table.cursor_row
         return runs[row] if 0 <= row < len(runs) else None
 
+    # --- what there is ---
+
+    @work(exclusive=True, group="feed")
+    async def listen(self) -> None:
+        """Hear what changes, and read the list where that is not enough."""
+        try:
+            async with aclosing(news(self._service)) as told:
+                async for each in told:
+                    if isinstance(each, ToolkitError):
+                        self._say(Text(f"{in_words(each)} Connecting again ...", style="red"))
+                    elif each is None:
+                        self._board.stale = True
+                        self.look()
+                    elif self._board.hear(each):
+                        self._fill()
+        except ToolkitError as error:
+            self._say(Text(in_words(error), style="red"))
+
+    def _look_if_stale(self) -> None:
+        if self._board.stale:
+            self.look()
+
     @work(exclusive=True, group="runs")
     async def look(self) -> None:
-        """Read the runs, then what the chosen one has done."""
+        """Read the list."""
         try:
-            self._fill(await newest_runs(self._service, self._only_thread))
+            await self._board.look(self._service)
         except ToolkitError as error:
             self._say(Text(in_words(error), style="red"))
         else:
-            self.look_closer()
+            self._fill()
+
+    def _fill(self) -> None:
+        """Show the runs. The cursor stays on its run; nothing moves where nothing has changed."""
+        chosen = self._doing.run.id if self._doing is not None else None
+        drawn = [tuple(line_of(run)) for run in self._board.runs.values()]
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self._table.clear()
+            for line in drawn:
+                self._table.add_row(*map(status_text, line))
+        wanted = chosen if self._picked else self._board.most_active(chosen)
+        if wanted in self._board.runs:
+            self._table.move_cursor(row=list(self._board.runs).index(wanted), animate=False)
+        run = self._chosen
+        self._pointed_at = None if run is None else run.id
+        self._follow_chosen()
+
+    # --- what the chosen one does ---
+
+    def on_data_table_row_highlighted(self) -> None:
+        run = self._chosen
+        if run is not None and run.id != self._pointed_at:  # the person has moved the cursor
+            self._picked, self._pointed_at = True, run.id
+        self._follow_chosen()
+
+    def _follow_chosen(self) -> None:
+        """Follow another run if another is chosen, or the same again if it goes on after a wait."""
+        run = self._chosen
+        if run is None:
+            self._doing = None
+            if not self._board.stale:
+                self._say(Text("No run yet."))
+        elif (
+            self._doing is None
+            or self._doing.run.id != run.id
+            or self._doing.run.status == "requires_action" != run.status
+        ):
+            self.follow(run)
 
     @work(exclusive=True, group="chosen")
-    async def look_closer(self) -> None:
-        """Read the steps and messages of the chosen run."""
+    async def follow(self, run: Run) -> None:
+        """Show what a run has done and does, until it is over or waits."""
+        doing = self._doing = Doing(run)
+
+        def hear(event: Event) -> None:
+            doing.hear(event)
+            self._painted = False
+
+        self._painted = False
         try:
-            self._say(await self._details())
+            with suppress(RunError):  # it waits for a client
+                await RunMonitor(self._service, timeout=None).awatch(
+                    run.thread_id, run.id, check=False, listener=hear
+                )
         except ToolkitError as error:
             self._say(Text(in_words(error), style="red"))
+
+    def _paint(self) -> None:
+        """Show what the chosen run has done since the last look: some words at once, not each by itself."""
+        if self._doing is None or self._painted:
+            return
+        self._painted = True
+        self._say(self._doing.shown())
+        self.query_one("#chosen", VerticalScroll).scroll_end(animate=False)
 
     def _say(self, what: RenderableType) -> None:
         self.query_one("#details", Static).update(what)
 
-    def _fill(self, found: list[Run]) -> None:
-        """Show the runs. The cursor stays on its run; nothing moves where nothing has changed."""
-        shown = {run.id: line_of(run) for run in self._runs.values()}
-        chosen = self._chosen
-        self._runs = {run.id: run for run in found}
-        if shown == {run.id: line_of(run) for run in found}:
-            return
-        self._table.clear()
-        for run in found:
-            self._table.add_row(*map(status_text, line_of(run)), key=run.id)
-        if chosen is not None and chosen.id in self._runs:
-            self._table.move_cursor(row=list(self._runs).index(chosen.id), animate=False)
-
-    async def _details(self) -> RenderableType:
-        run = self._chosen
-        if run is None:
-            return Text("No run yet.")
-        steps = await self._service.alist_steps(run.thread_id, run.id, order="asc", limit=100)
-        messages = await self._service.alist_messages(run.thread_id, run_id=run.id, order="asc")
-        return Group(_headline(run), *map(_step, steps.data), *map(_message, messages.data))
-
-    def on_data_table_row_highlighted(self) -> None:
-        self.look_closer()
+    # --- keys ---
 
     def action_refresh(self) -> None:
         """Look at once."""
@@ -127,7 +233,6 @@ class WatchApp(App[None]):
             await self._service.acancel_run(run.thread_id, run.id)
         except ToolkitError as error:
             self.notify(in_words(error), severity="error")
-        self.look()
 
 
 def _headline(run: Run) -> Text:
@@ -149,7 +254,3 @@ def _step(step: Step) -> Text:
         output = "" if function is None or function.output is None else f" -> {short(function.output)}"
         text.append(f"\n    {short(call.name)}({arguments}){output}")
     return text
-
-
-def _message(message: Message) -> Text:
-    return Text(f"\n{mask(clean(message.text))}", style="italic")

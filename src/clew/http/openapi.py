@@ -20,7 +20,7 @@ from clew.core.options import Json
 from clew.http.endpoint import BODY_LIMIT
 from clew.http.handlers.runs import POLL_AFTER_MS
 from clew.http.openapi_parameters import PARAMETERS, documented_path, path_parameters
-from clew.http.openapi_schemas import EVENTS, answer, ref, schemas
+from clew.http.openapi_schemas import answer, ref, schemas
 from clew.http.operations import OPERATIONS, ROOTS, Operation
 from clew.wire.requests import RunOptions
 
@@ -187,8 +187,8 @@ def _responses(operation: Operation) -> Json:
 def _content(operation: Operation) -> Json:
     answered = answer(operation)
     content = _json(answered.schema) if answered.schema is not None else {}
-    if answered.streams:
-        events = {name: ref(kind.__name__) for name, kind in EVENTS.items()}
+    if answered.events:
+        events = {name: ref(kind.__name__) for name, kind in answered.events.items()}
         content["text/event-stream"] = {"x-events": events}
     return content
 

@@ -8,7 +8,9 @@ import re
 from typing import Any
 
 from clew.core.options import Json
+from clew.core.states import RunStatus
 from clew.http.call import LATEST, LONGEST_WAIT
+from clew.http.handlers.project_runs import LONGEST_FEED
 from clew.http.handlers.runs import LAST_POSITION
 from clew.http.idempotency import LONGEST_KEY
 
@@ -77,6 +79,26 @@ PARAMETERS: dict[str, Json] = {
     ),
     "until": _query(
         "until", "Only runs that ended then or before: seconds since 1970. By default now.", _MOMENT
+    ),
+    "status": _query(
+        "status",
+        "Only runs that have one of these statuses: with commas between them, or the parameter again.",
+        {"type": "array", "items": {"type": "string", "enum": [status.value for status in RunStatus]}},
+        style="form",
+        explode=False,
+    ),
+    "assistant_id": _query("assistant_id", "Only runs of this agent.", {"type": "string"}),
+    "thread_id": _query("thread_id", "Only runs of this thread.", {"type": "string"}),
+    "created_after": _query(
+        "created_after", "Only runs whose `created_at` is greater: seconds since 1970.", _MOMENT
+    ),
+    "created_before": _query(
+        "created_before", "Only runs whose `created_at` is less: seconds since 1970.", _MOMENT
+    ),
+    "feed_wait": _query(
+        "wait",
+        "Seconds after which the stream ends; by default it goes on. With 0 it tells what is live, and ends.",
+        {"type": "integer", "minimum": 0, "maximum": LONGEST_FEED},
     ),
     "unchanged_since": _query(
         "unchanged_since",

@@ -4,7 +4,7 @@ JSON Schema 2020-12, which OpenAPI 3.1 uses. What msgspec derives from a type is
 the server does: an answer's fields are always there, and JSON that is kept as it came has its type.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from types import ModuleType, UnionType
 from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
@@ -15,9 +15,10 @@ from msgspec import UNSET, Struct
 from clew.core.options import Json
 from clew.core.states import MessageStatus, RunStatus, StepStatus
 from clew.http import openapi_shapes as shapes
+from clew.http.feed_stream import FeedStream
 from clew.http.operations import OPERATIONS, Operation
 from clew.http.streams import RunStream
-from clew.wire import calls, errors, metrics, objects
+from clew.wire import calls, errors, metrics, objects, project_runs
 
 Schemas: TypeAlias = dict[str, Json]
 
@@ -64,7 +65,17 @@ EVENTS: dict[str, type[Struct]] = {
     **{f"thread.message.{status}": objects.MessageObject for status in MessageStatus},
     "thread.message.delta": shapes.MessageDelta,
 }
-"""The type of each event's data."""
+"""The type of each event's data in a run's stream."""
+
+FEED_EVENTS: dict[str, type[Struct]] = {
+    "run.changed": project_runs.RunChange,
+    "ready": project_runs.FeedNote,
+    "resync": project_runs.FeedNote,
+}
+"""The type of each event's data in a project's feed."""
+
+
+_STREAMED = {RunStream: EVENTS, FeedStream: FEED_EVENTS}
 
 
 def ref(name: str) -> Json:
@@ -73,10 +84,10 @@ def ref(name: str) -> Json:
 
 
 class Answer(Struct, frozen=True):
-    """What an operation answers: a schema's name if JSON, and whether it may stream."""
+    """What an operation answers: a schema's name if JSON, and the events that it may stream."""
 
     schema: str | None
-    streams: bool
+    events: Mapping[str, type[Struct]]
 
 
 @cache
@@ -84,9 +95,10 @@ def answer(operation: Operation) -> Answer:
     """Return what an operation's handler says that it returns."""
     declared = get_type_hints(operation.handler)["return"]
     kinds = get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
-    names = [_name(get_args(kind)[0]) for kind in kinds if kind is not RunStream]
+    names = [_name(get_args(kind)[0]) for kind in kinds if kind not in _STREAMED]
     assert len(names) <= 1, f"{operation.name} answers with more than one type"
-    return Answer(names[0] if names else None, RunStream in kinds)
+    events = next((_STREAMED[kind] for kind in kinds if kind in _STREAMED), {})
+    return Answer(names[0] if names else None, events)
 
 
 def _name(kind: Any) -> str:
@@ -98,7 +110,8 @@ def _name(kind: Any) -> str:
 def schemas() -> Schemas:
     """Return every schema of the document, by name."""
     bodies = [operation.body for operation in OPERATIONS if operation.body is not None]
-    answers = [kind for module in (objects, calls, metrics, errors, shapes) for kind in _structs(module)]
+    modules = (objects, calls, metrics, project_runs, errors, shapes)
+    answers = [kind for module in modules for kind in _structs(module)]
     _, components = msgspec.json.schema_components(
         list(dict.fromkeys([*bodies, *answers])), ref_template=_REF
     )

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from clew.http.answers import Answer
-from clew.http.handlers import agents, messages, metrics, models, runs, steps, threads, webhooks
+from clew.http.handlers import agents, messages, metrics, models, project_runs, runs, steps, threads, webhooks
 from clew.wire import requests
 from clew.wire.dialects import AZURE, OPENAI, Dialect
 
@@ -52,6 +52,7 @@ class Operation(Struct, frozen=True):
 
 _PAGE = ("limit", "order", "after", "before")
 _ONCE = ("idempotency_key", "client_request_id")
+_OF_RUNS = ("status", "assistant_id", "thread_id", "created_after", "created_before")
 _LINE = (*_ONCE, "when_busy")
 
 _AGENT = "/assistants/{assistant_id}"
@@ -111,6 +112,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("follow_run", "GET", _RUN + "/events", runs.follow, reads=("after_event", "last_event_id")),
     Operation("list_run_steps", "GET", _RUN + "/steps", steps.list_, reads=(*_PAGE, "include")),
     Operation("get_run_step", "GET", _RUN + "/steps/{step_id}", steps.get, reads=("include",)),
+    Operation("list_project_runs", "GET", "/runs", project_runs.list_, reads=(*_PAGE, *_OF_RUNS)),
+    Operation("follow_project", "GET", "/events", project_runs.follow, reads=("feed_wait",)),
     Operation("create_webhook", "POST", "/webhooks", webhooks.create, requests.CreateWebhook, reads=_ONCE),
     Operation("list_webhooks", "GET", "/webhooks", webhooks.list_, reads=_PAGE),
     Operation("get_webhook", "GET", _WEBHOOK, webhooks.get),

@@ -10,10 +10,10 @@ from clew.service.context import Services
 from clew.service.following import Follower, RunKeys
 from clew.wire import frames
 
-_IDLE = 15.0
+IDLE = 15.0
 """Seconds without an event after which a keep-alive is sent; azure-core gives up after 300."""
 
-_HEADERS = (
+HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
@@ -37,9 +37,9 @@ class RunStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         follower = Follower(self._services, self._keys, self._after)
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+            await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
             await self._follow(follower, send, gone)
         finally:
             gone.cancel()
@@ -55,13 +55,13 @@ class RunStream:
             data = pending + b"".join(self._frame(entry) for entry in entries)
             pending = b""
             if self._is_last(entries) or follower.over:
-                await send(_body(data + frames.DONE, more=False))
+                await send(body(data + frames.DONE, more=False))
                 return
             if data:
-                await send(_body(data))
+                await send(body(data))
             elif not await _news(follower, gone):
                 silent = True
-                await send(_body(frames.KEEP_ALIVE))
+                await send(body(frames.KEEP_ALIVE))
 
     def _frame(self, entry: Entry) -> bytes:
         return frames.frame(entry, numbered=self._joined)
@@ -76,16 +76,18 @@ async def _news(follower: Follower, gone: "asyncio.Future[None]") -> bool:
     """Wait for something to do; return False after a long silence."""
     news = asyncio.ensure_future(follower.wait())
     try:
-        done, _ = await asyncio.wait((news, gone), timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait((news, gone), timeout=IDLE, return_when=asyncio.FIRST_COMPLETED)
     finally:
         news.cancel()
     return bool(done)
 
 
-def _body(data: bytes, *, more: bool = True) -> dict[str, object]:
+def body(data: bytes, *, more: bool = True) -> dict[str, object]:
+    """Return the message that sends a part of a response."""
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

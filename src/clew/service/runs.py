@@ -172,6 +172,6 @@ async def _page(
 ) -> tuple[Page, Step | None]:
     if await threads.get(tx, project, thread_id) is None:
         raise NotFound("thread", thread_id)
-    found = await runs.page(tx, project, thread_id, wanted)
+    found = await runs.page(tx, thread_id, wanted)
     parked = [run for run in found.items if run.status == RunStatus.REQUIRES_ACTION]
     return found, await steps.open_of(tx, parked[0]) if parked else None

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from clew.core.records import Run
 from clew.core.states import RunStatus
-from clew.store.statement import Statement, Transaction, param
+from clew.store.statement import Statement, Transaction, param, unindexed
 from clew.store.tables import HAS_ENDED, IS_LIVE, calls, runs
 
 _RANGE = (
@@ -47,7 +47,7 @@ COUNT_TOTAL = _counted(runs.c.total_ms)
 COUNT_TOKENS = _counted(runs.c.model, runs.c.prompt_tokens + runs.c.completion_tokens)
 COUNT_LIVE = Statement(
     select(runs.c.status, func.count())
-    .where(runs.c.project == param("project"), IS_LIVE)
+    .where(unindexed(runs.c.project) == param("project"), IS_LIVE)
     .group_by(runs.c.status)
 )
 COUNT_CALLS = Statement(

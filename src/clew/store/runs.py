@@ -177,9 +177,12 @@ async def get(tx: Transaction, project: str, thread_id: str, run_id: str) -> Run
     return None if row is None else _RUN.read(row)
 
 
-async def page(tx: Transaction, project: str, thread_id: str, wanted: PageRequest) -> Page:
-    """Return one page of a thread's runs."""
-    return await pages.page(tx, _RUN, wanted, project=project, thread_id=thread_id)
+async def page(tx: Transaction, thread_id: str, wanted: PageRequest) -> Page:
+    """Return one page of the runs of a thread, which the caller has found in its project.
+
+    Asked for its project too, SQLite may walk through all runs of that.
+    """
+    return await pages.page(tx, _RUN, wanted, thread_id=thread_id)
 
 
 async def save_metadata(tx: Transaction, run: Run) -> None:

@@ -12,7 +12,7 @@ from clew.store.database import StoreError
 from clew.store.lock import FileLock
 from clew.store.tables import metadata
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration. A database that has it is opened without loading Alembic (0.3 s)."""
 
 STANDSTILL = "0005"

@@ -1,5 +1,7 @@
 """Run steps in the store."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import insert, select, update
 
 from clew.core.records import Run, Step
@@ -32,6 +34,12 @@ SELECT_STEP = Statement(
 SELECT_BY_ID = Statement(select(*_STEP.columns).where(steps.c.id == param("id")))
 SELECT_OF_RUN = Statement(
     select(*_STEP.columns).where(steps.c.run_id == param("run_id")).order_by(steps.c.seq)
+)
+_AT_ONCE = 20
+SELECT_SEVERAL = Statement(
+    select(*_STEP.columns)
+    .where(steps.c.id.in_([param(f"step_{number}") for number in range(_AT_ONCE)]))
+    .order_by(steps.c.seq)
 )
 UPDATE_STEP = Statement(
     update(steps).where(steps.c.id == param("step_id")).values({name: param(name) for name in _CHANGING})
@@ -66,6 +74,19 @@ async def open_of(tx: Transaction, run: Run) -> Step | None:
         return None
     row = await tx.one(SELECT_BY_ID, {"id": run.open_step})
     return None if row is None else await _filled(tx, _STEP.read(row))
+
+
+async def open_of_all(tx: Transaction, found: Sequence[Run]) -> dict[str, Step]:
+    """Return the steps of several runs whose calls have not all ended, by the runs' ids."""
+    ids = [run.open_step for run in found if run.open_step is not None]
+    open_steps: dict[str, Step] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        some += [some[-1]] * (_AT_ONCE - len(some))
+        rows = await tx.all(SELECT_SEVERAL, {f"step_{number}": each for number, each in enumerate(some)})
+        for step in map(_STEP.read, rows):
+            open_steps[step.run_id] = await _filled(tx, step)
+    return open_steps
 
 
 async def of_run(tx: Transaction, run_id: str) -> list[Step]:

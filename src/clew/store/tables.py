@@ -55,6 +55,10 @@ IS_SHOWN = text("NOT hidden")
 """The condition of the index of threads that lists show."""
 
 
+HAS_FAILED = text("code IS NOT NULL")
+"""The condition of the index of runs that are over and did not complete. None that completes touches it."""
+
+
 class Object(Text):
     """A text column that holds a JSON value."""
 
@@ -208,6 +212,10 @@ runs = Table(
     Column("due", BigInteger),
     Column("waits", Object, nullable=False),
     Index("runs_by_thread", "thread_id", "seq"),
+    # Lists over a project. No change of status touches the first two, and no run that completes the third.
+    Index("runs_by_project", "project", "seq"),
+    Index("runs_by_agent", "project", "assistant_id", "seq"),
+    Index("failed_runs", "project", "seq", sqlite_where=HAS_FAILED),
     # Holds all that is counted, so that the rows themselves need not be read.
     Index(
         "ended_runs",

@@ -67,6 +67,12 @@ class StreamLost(ConnectionFailed):
     default_advice = "The run itself goes on: read it again by its id."
 
 
+class StartTimedOut(ConnectionFailed):
+    """The time that was given was over before the service had said anything of the run."""
+
+    default_advice = "Give it more time, or look for the run: it may have been started."
+
+
 # --- refusals --------------------------------------------------------------------------------------
 
 

@@ -218,6 +218,17 @@ class Run(Record, frozen=True, kw_only=True):
         return self.completed_at or self.failed_at or self.cancelled_at
 
 
+class RunChange(Record, frozen=True, kw_only=True):
+    """What a run has become, as a project's feed tells it. Of two of one run, the greater version counts."""
+
+    run: str
+    thread: str
+    agent: str
+    status: str
+    version: int
+    at: int
+
+
 class MessageCreation(Record, frozen=True, kw_only=True):
     """The message that a step wrote."""
 

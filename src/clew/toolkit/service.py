@@ -220,6 +220,30 @@ class Service:
         path = f"/threads/{_id(thread_id)}/runs"
         return await self._get(path, Page[Run], _page(limit, order, after, before))
 
+    async def alist_project_runs(
+        self,
+        *,
+        statuses: Sequence[str] = (),
+        agent_id: str | None = None,
+        thread_id: str | None = None,
+        limit: int = 20,
+        order: Order = "desc",
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Page[Run]:
+        """Return a page of the runs of all threads. Clew has this; other services answer NotFound."""
+        query = _page(limit, order, after, before) | _given(assistant_id=agent_id, thread_id=thread_id)
+        if statuses:
+            query["status"] = ",".join(statuses)
+        return await self._get("/runs", Page[Run], query)
+
+    def astream_changes(self) -> AbstractAsyncContextManager[AsyncIterator[ServerEvent]]:
+        """Enter the feed of the project: ``run.changed`` for each live run, ``ready``, then what changes.
+
+        ``resync`` says that changes may be missing. Clew has this; other services answer NotFound.
+        """
+        return self._stream("GET", "/events")
+
     async def aall_runs(self, thread_id: str) -> list[Run]:
         """Return all of a thread's runs, oldest first."""
         return await all_of(lambda after: self.alist_runs(thread_id, limit=_PAGE, order="asc", after=after))
@@ -297,6 +321,7 @@ class Service:
     create_run = blocking(acreate_run)
     get_run = blocking(aget_run)
     list_runs = blocking(alist_runs)
+    list_project_runs = blocking(alist_project_runs)
     all_runs = blocking(aall_runs)
     cancel_run = blocking(acancel_run)
     submit_tool_outputs = blocking(asubmit_tool_outputs)

@@ -11,7 +11,7 @@ import anyio
 from clew.toolkit._blocking import blocking, iterate
 from clew.toolkit._time import REAL_TIME, Time
 from clew.toolkit.connect import AnyClient, connect
-from clew.toolkit.errors import ConnectionFailed, RunError, RunTimedOut, ToolkitError
+from clew.toolkit.errors import RunError, RunTimedOut, StartTimedOut, ToolkitError
 from clew.toolkit.monitor.events import Event, RunEnded, RunResult
 from clew.toolkit.monitor.follower import DEFAULT_POLLING, Follower, Polling
 from clew.toolkit.monitor.progress import Listener, Progress
@@ -221,7 +221,7 @@ class RunMonitor:
         if not scope.cancelled_caught:
             return
         if progress.run is None:
-            raise ConnectionFailed(f"The service didn't start the run within {self._timeout:g} s.")
+            raise StartTimedOut(f"The service said nothing of the run within {self._timeout:g} s.")
         raise RunTimedOut(
             f"The run {progress.run.id} was still {progress.run.status} after {self._timeout:g} s.",
             progress.run,
