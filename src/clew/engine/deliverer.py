@@ -16,6 +16,7 @@ from clew.clock import Clock
 from clew.core.journal import journal
 from clew.core.records import Run, Step
 from clew.core.states import RunStatus
+from clew.engine.lifecycle import LoopingService
 from clew.ids import Ids
 from clew.net.client import GuardedHttp, Unreachable
 from clew.net.guard import Refused
@@ -72,7 +73,7 @@ def spread(delivery: Delivery) -> float:
     return digest[0] / 256 / 5
 
 
-class Deliverer:
+class Deliverer(LoopingService):
     """Tells webhooks of events.
 
     Args:

@@ -1,19 +1,17 @@
 """The engine of one process: a worker, the sweep, and what tells webhooks, on one bus."""
 
-import asyncio
 import logging
-from contextlib import suppress
 
 from clew.bus.bus import Bus
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
-from clew.clock import Clock
 from clew.engine.deliverer import Deliverer
+from clew.engine.lifecycle import Service
 from clew.engine.presence import Presence, SharedPresence, SoleWorker
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
-from clew.ids import Ids
 from clew.model.catalogue import Models
+from clew.process import Process
 from clew.store.database import Database
 from clew.store.workers import WorkerRow
 from clew.tools.toolbox import Toolbox
@@ -25,7 +23,8 @@ class Engine:
     """Works on the runs of a database, and tells webhooks if there is a deliverer, until :meth:`stop`.
 
     Args:
-        process: who this process is.
+        row: who this process is, as others on the database see it.
+        process: its time, its ids, and who watches it.
         takeover_after: milliseconds of silence after which another process's runs are taken over.
     """
 
@@ -33,44 +32,41 @@ class Engine:
         self,
         db: Database,
         *,
-        process: WorkerRow,
+        row: WorkerRow,
+        process: Process,
         bus: Bus,
         models: Models,
         toolbox: Toolbox,
-        clock: Clock,
-        ids: Ids,
         takeover_after: int = 3_500,
         deliverer: Deliverer | None = None,
     ) -> None:
         self._bus, self._models, self._deliverer = bus, models, deliverer
-        self._works = process.works
+        self._works = row.works
         self._serving = bus.dispatch
         self.dispatch: Dispatch = bus.dispatch
         self.events: Events = bus.events
         self._worker = Worker(
-            process.id,
+            row.id,
             db,
             dispatch=bus.dispatch,
             events=bus.events,
             models=models,
             toolbox=toolbox,
-            clock=clock,
-            ids=ids,
+            process=process,
             announced=self.announced,
         )
         self._shared: SharedPresence | None = None
-        presence: Presence = SoleWorker(process.id)
+        presence: Presence = SoleWorker(row.id)
         if bus.shared:
             presence = self._shared = SharedPresence(
                 db,
-                process,
-                clock=clock,
+                row,
+                process=process,
                 takeover_after=takeover_after,
                 active=lambda: bus.dispatch.active,
                 on_gone=lambda: self._sweeper.look_now(),
             )
-        self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, clock=clock)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, process=process)
         self._stopping = False
 
     def announced(self) -> None:
@@ -92,12 +88,11 @@ class Engine:
         """
         self._serving.serve(self._worker if self._works else None, self._sweeper.expect)
         if self._shared is not None:
-            await self._shared.begin()
-            self._tasks.append(asyncio.ensure_future(self._shared.run()))
+            await self._shared.start()
         await self._bus.open(self._sweeper.doubt)
-        self._tasks.append(asyncio.ensure_future(self._sweeper.run()))
+        await self._sweeper.start()
         if self._deliverer is not None:
-            self._tasks.append(asyncio.ensure_future(self._deliverer.run()))
+            await self._deliverer.start()
 
     def begin_to_stop(self) -> None:
         """Claim nothing more; what is under way goes on."""
@@ -114,10 +109,10 @@ class Engine:
         unfinished = self._worker.owned()
         await self._serving.close()
         await self._hand_over(unfinished)
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        services: list[Service | None] = [self._deliverer, self._sweeper, self._shared]
+        for service in services:
+            if service is not None:
+                await service.stop()
         await self._bus.close()
         await self._models.aclose()
 
@@ -129,5 +124,3 @@ class Engine:
         except Exception:
             _log.exception("what is unfinished could not be given up; it counts as broken off")
         await self._serving.hand_over([run_id for run_id, _ in unfinished])
-        if self._shared is not None:
-            await self._shared.end()

@@ -94,11 +94,18 @@ SELECT_UNFINISHED = Statement(
 
 
 class Applied(NamedTuple):
-    """What a write has made of a run, which run of its thread may start now, whether webhooks may be told."""
+    """What a write has made of a run.
+
+    Attributes:
+        released: the run of its thread that may start now.
+        announced: whether webhooks may be told of it.
+        moved: whether its status is another.
+    """
 
     state: RunState
     released: str | None
     announced: bool
+    moved: bool = False
 
 
 class Unfinished(NamedTuple):
@@ -333,7 +340,8 @@ async def apply(
         if after.config.token_allowance is not None:
             await budgets.count(tx, after.project, after.usage.total_tokens, now)
     announced = bool(row[2]) and webhooks.event_of(before.run, after) is not None
-    return Applied(decision.state.at_version(before.run.version + 1), released, announced)
+    moved = after.status != before.run.status
+    return Applied(decision.state.at_version(before.run.version + 1), released, announced, moved)
 
 
 def _change(before: Run, after: Run, now: int) -> Write:
