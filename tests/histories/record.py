@@ -1,4 +1,4 @@
-"""Records what readers are told of runs, with the rows that it is told from: python -m tests.histories.record NAME.
+"""Records what readers are told of runs, and the rows it is told from: python -m tests.histories.record NAME.
 
 Once a release: the database goes as SQL into ``NAME.sql``, what its runs' readers were told into
 ``NAME.json``. From then on every version must tell the same from those rows, after its migrations.
@@ -49,16 +49,15 @@ def answer(request: Request) -> Reply:
 
 
 def outline(frame: Frame) -> list[Any]:
-    """Return what of an event must stay as it is: where it stands, what it is, whom it is about, what it says."""
+    """Return what of an event must stay as it is: its place, its name, whom it is about, what it says."""
     data: Any = frame.data
     if frame.event == "done":
         return [None, "done"]
     told = [frame.id, frame.event, data["id"], data.get("status")]
     delta = data.get("delta", {})
-    for part in delta.get("content", ()):
-        told.append(part["text"]["value"])
-    for each in delta.get("step_details", {}).get("tool_calls", ()):
-        told.append([each["index"], each["type"], each.get("id"), each[each["type"]]])
+    told += [part["text"]["value"] for part in delta.get("content", ())]
+    calls = delta.get("step_details", {}).get("tool_calls", ())
+    told += [[each["index"], each["type"], each.get("id"), each[each["type"]]] for each in calls]
     if data.get("required_action"):
         action = data["required_action"]
         told.append([action["type"], [each["id"] for each in action[action["type"]]["tool_calls"]]])
