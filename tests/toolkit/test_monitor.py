@@ -102,7 +102,7 @@ def test_a_failed_run_says_why(
     assert error.value.code == "invalid_prompt"
     assert "change the message" in error.value.advice
     assert error.value.run.status == "failed"
-    assert error.value.result is not None
+    assert isinstance(error.value.result, RunResult)
     assert _states(error.value.result)[-1] == "failed"
 
 
@@ -312,7 +312,7 @@ def test_tools_that_never_satisfy_the_model_end_the_run(
     with pytest.raises(TooManyToolRounds) as error:
         monitor.run(thread.id, tool_agent.id)
     assert error.value.run.status == "cancelled"
-    assert error.value.result is not None
+    assert isinstance(error.value.result, RunResult)
     assert len(error.value.result.calls) == 3
 
 

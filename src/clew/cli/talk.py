@@ -136,7 +136,7 @@ def sent(conversation: ConversationManager, text: str, writer: "Writer | None") 
     try:
         return conversation.send(text, check=False, listener=writer)
     except RunError as error:  # given up here: a time-out, or too many rounds of tools
-        if error.result is None:
+        if not isinstance(error.result, RunResult):
             raise
         return error.result
 

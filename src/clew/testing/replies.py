@@ -7,14 +7,14 @@ object, and the chunks of a streamed one.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
+from clew.core.options import Json
 from clew.testing.http1 import LAST_CHUNK, Cut, Exchange, Step, chunk, head
 from clew.testing.signals import PATIENCE, Gate, Signal
 
-Json: TypeAlias = dict[str, Any]
 UsagePlace: TypeAlias = Literal["end", "finish", "every", "never"]
 
 CREATED = 1_767_225_600

@@ -8,11 +8,9 @@ the same thing again is ``retryable``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Protocol
 
-if TYPE_CHECKING:
-    from clew.toolkit.monitor.events import RunResult
-    from clew.toolkit.records import Run
+from clew.toolkit.records import Message, Run, Step
 
 
 class ToolkitError(Exception):
@@ -178,6 +176,25 @@ class UnexpectedAnswer(ServiceError):
 # --- how a run ended -------------------------------------------------------------------------------
 
 
+class FollowedRun(Protocol):
+    """What is known of a run that a monitor followed.
+
+    It is a :class:`clew.toolkit.RunResult`, which knows more: ``isinstance`` tells a type checker so.
+    """
+
+    @property
+    def run(self) -> Run: ...
+
+    @property
+    def steps(self) -> tuple[Step, ...]: ...
+
+    @property
+    def messages(self) -> tuple[Message, ...]: ...
+
+    @property
+    def text(self) -> str: ...
+
+
 class RunError(ToolkitError):
     """A run didn't complete.
 
@@ -188,7 +205,7 @@ class RunError(ToolkitError):
     """
 
     code: str = "run_error"
-    result: RunResult | None = None
+    result: FollowedRun | None = None
 
     def __init__(self, message: str, run: Run, *, code: str | None = None, advice: str | None = None) -> None:
         super().__init__(message, advice=advice)

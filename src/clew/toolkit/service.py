@@ -19,9 +19,9 @@ from clew.ids import RandomIds
 from clew.toolkit._blocking import blocking
 from clew.toolkit.clients.answers import decode, error_of
 from clew.toolkit.clients.sse import EventParser, ServerEvent
-from clew.toolkit.clients.transport import Answer, Json, Query, Reading, Request, Transport
+from clew.toolkit.clients.transport import Answer, Query, Reading, Request, Transport
 from clew.toolkit.errors import ConnectionFailed, RateLimited, ServerFault, StreamLost
-from clew.toolkit.records import Agent, Message, Page, Run, Step, Thread
+from clew.toolkit.records import Agent, Json, Message, Page, Run, Step, Thread
 
 T = TypeVar("T")
 Order = Literal["asc", "desc"]
@@ -35,7 +35,16 @@ _IDS = RandomIds()
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
-class RunOptions(TypedDict, total=False):
+class SamplingOptions(TypedDict, total=False):
+    """How a model is asked to answer. A test compares this list with the server's."""
+
+    temperature: float
+    top_p: float
+    response_format: str | Json
+    reasoning_effort: str
+
+
+class RunOptions(SamplingOptions, total=False):
     """What a run may be given besides its agent; names and shapes are those of the wire."""
 
     model: str
@@ -43,28 +52,25 @@ class RunOptions(TypedDict, total=False):
     additional_instructions: str
     additional_messages: Sequence[Json]
     tools: Sequence[Json]
+    tool_resources: Json
     metadata: Mapping[str, str]
-    temperature: float
-    top_p: float
     max_prompt_tokens: int
     max_completion_tokens: int
     truncation_strategy: Json
     tool_choice: str | Json
     parallel_tool_calls: bool
-    response_format: str | Json
+    expires_in: int
 
 
-class AgentOptions(TypedDict, total=False):
+class AgentOptions(SamplingOptions, total=False):
     """What an agent may be given besides its model; names and shapes are those of the wire."""
 
     name: str
     description: str
     instructions: str
     tools: Sequence[Json]
+    tool_resources: Json
     metadata: Mapping[str, str]
-    temperature: float
-    top_p: float
-    response_format: str | Json
 
 
 class ToolOutput(TypedDict):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from bench.embedded.__main__ import chosen, judge
+from bench.embedded.trials import ANSWERS, KITS, UNSEEN
 from clew.model.chat import CallDelta, ChatRequest, Finished, TextDelta
 from clew.model.embedded import EmbeddedModel
-from clew.model.embedded.measure import chosen, judge
-from clew.model.embedded.trials import ANSWERS, KITS, UNSEEN
 
 Json = dict[str, Any]
 

@@ -3,17 +3,15 @@ about the conversation. The measured reasons are in docs/embedded-model.md."""
 
 import json
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from clew.core.options import Json
 from clew.model.embedded import prompts
 from clew.model.embedded.dialogue import Dialogue, log_odds
 from clew.model.embedded.grounding import is_grounded
 from clew.model.embedded.profiles import Profile
 from clew.model.embedded.schema import call_schema
-
-Json: TypeAlias = dict[str, Any]
 
 MOST_CALLS = 4
 _CALL_TOKENS = 512

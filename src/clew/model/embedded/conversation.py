@@ -1,11 +1,9 @@
 """What a request's messages are to the embedded model: instructions, turns, questions and facts."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
+from clew.core.options import Json
 from clew.model.embedded.prompts import answer_messages, fact, text_of, user_texts
-
-Json: TypeAlias = dict[str, Any]
 
 _SYSTEM_ROLES = ("system", "developer")
 _MOST_FACTS = 6000  # characters: some 1,800 tokens, a dozen seconds on two cores

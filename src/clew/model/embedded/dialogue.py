@@ -3,15 +3,13 @@
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from clew.core.options import Json
 from clew.core.records import Usage
 from clew.model.chat import ChatRequest, FinishReason, ModelError
 from clew.model.embedded.process import Kind, LlamaProcess, WorkerError
-
-Json: TypeAlias = dict[str, Any]
 
 SEED = 42
 _TOO_LONG = "exceed_context_size_error"

@@ -4,8 +4,9 @@ import threading
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeVar
 
+from clew.core.options import Json
 from clew.daemons import in_daemon_thread
 from clew.ids import CALL, Ids, RandomIds, new_api_key
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta
@@ -20,7 +21,6 @@ from clew.model.embedded.process import LlamaProcess, Setup, WorkerError
 from clew.model.embedded.profiles import UNMEASURED, Profile, profile_of
 from clew.model.embedded.weights import Located, pull
 
-Json: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 
 _MOST_TOKENS = 1024

@@ -1,11 +1,9 @@
 """Whether a call that a small model wrote has anything to do with the conversation."""
 
 import re
-from typing import Any, TypeAlias
 
+from clew.core.options import Json
 from clew.model.embedded.schema import parameters_of
-
-Json: TypeAlias = dict[str, Any]
 
 _WORD = re.compile(r"\w+")
 _STEM = 4  # letters that two forms of a word share: Lisbon, Lisboa

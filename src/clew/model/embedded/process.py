@@ -16,11 +16,12 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Literal, TypeAlias
+from typing import IO, Literal, TypeAlias
 
 from msgspec import Struct
 
-Json: TypeAlias = dict[str, Any]
+from clew.core.options import Json
+
 Kind: TypeAlias = Literal["text", "chat"]
 
 _LOAD_PATIENCE = 300.0  # seconds; a slow disk may need many of them

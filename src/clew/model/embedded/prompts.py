@@ -6,9 +6,8 @@ All pure functions of the request. The models here share the ChatML format.
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
 
-Json: TypeAlias = dict[str, Any]
+from clew.core.options import Json
 
 _MARK = re.compile(r"<\|(?=\w+\|>)")
 _NO_IMAGES = "[an image, which this model cannot see]"

@@ -4,9 +4,9 @@ The engine drops a schema it can't compile without a word and lets the model wri
 known subset of keywords is passed on, and what the model wrote is checked by the caller all the same.
 """
 
-from typing import Any, TypeAlias
+from typing import Any
 
-Json: TypeAlias = dict[str, Any]
+from clew.core.options import Json
 
 # Compact output, whatever the model would like: free white space is where small models get lost.
 COMPACT: Json = {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}

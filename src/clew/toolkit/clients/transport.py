@@ -6,13 +6,13 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
 from clew.toolkit._blocking import in_thread
+from clew.toolkit.records import Json
 
-Json: TypeAlias = dict[str, Any]
 Query: TypeAlias = Mapping[str, str | int]
 
 

@@ -13,9 +13,8 @@ from pydantic_core import PydanticSerializationError, to_json
 from clew.toolkit._blocking import blocking, in_thread
 from clew.toolkit._time import REAL_TIME, Time
 from clew.toolkit.errors import ToolDefinitionError, ToolError, ToolFailed, ToolInputError
-from clew.toolkit.records import ToolCall
+from clew.toolkit.records import Json, ToolCall
 from clew.toolkit.tools.results import Outcome, ToolResult, call_of
-from clew.toolkit.tools.schema import Json
 from clew.toolkit.tools.text import clean, cut, forms, mask
 from clew.toolkit.tools.tool import Tool, tool
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 import jsonschema_rs
 import msgspec
@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
 from clew.toolkit.errors import ToolDefinitionError, ToolInputError
-
-Json: TypeAlias = dict[str, Any]
+from clew.toolkit.records import Json
 
 _HIDDEN = "[hidden]"
 _MOST_ARGUMENTS = 1_000_000

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clew.toolkit.errors import ToolDefinitionError
-from clew.toolkit.tools.schema import Arguments, FunctionArguments, Json, SchemaArguments, describe
+from clew.toolkit.records import Json
+from clew.toolkit.tools.schema import Arguments, FunctionArguments, SchemaArguments, describe
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 

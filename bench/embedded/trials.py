@@ -4,11 +4,9 @@
 only afterwards, so its figures are the ones to believe.
 """
 
-from typing import Any, TypeAlias
-
 from msgspec import Struct
 
-Json: TypeAlias = dict[str, Any]
+from clew.core.options import Json
 
 
 class Trial(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Measure the embedded model on this machine: ``python -m clew.model.embedded.measure --help``."""
+"""Measure the embedded model on this machine: ``python -m bench.embedded --help``."""
 
 import argparse
 import asyncio
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bench.embedded.trials import ANSWERS, KITS, TUNING, UNSEEN, AnswerTrial, Trial
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, TextDelta
 from clew.model.embedded.catalog import DEFAULT, catalogue
 from clew.model.embedded.engine import EmbeddedModel
-from clew.model.embedded.trials import ANSWERS, KITS, TUNING, UNSEEN, AnswerTrial, Trial
 
 _LONG = "Write a long and detailed text about the history of lighthouses."
 _PADDING = "The keeper climbed the stairs, looked out over the sea and wrote a line in the book. "
@@ -142,7 +142,7 @@ async def _run(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Print load time, speed, memory and how well tools are chosen."""
-    parser = argparse.ArgumentParser(prog="python -m clew.model.embedded.measure", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.embedded", description=__doc__)
     parser.add_argument("--model", default=DEFAULT, choices=[weights.name for weights in catalogue()])
     parser.add_argument("--file", type=Path, help="a GGUF file to measure instead")
     parser.add_argument("--data-dir", type=Path, default=Path(tempfile.gettempdir()) / "clew-measure")
