@@ -12,8 +12,9 @@ import uvicorn
 from clew.bus.bus import LocalBus
 from clew.clock import Clock, SystemClock
 from clew.engine.assemble import this_process
-from clew.engine.deliverer import Deliverer
+from clew.engine.due_work import Kind
 from clew.engine.engine import Engine
+from clew.engine.webhook_deliveries import WebhookDeliveries
 from clew.http.app import create_app
 from clew.http.auth import Keyring
 from clew.http.serve import HouseServer
@@ -50,7 +51,7 @@ class Server:
         model_timeout: seconds that the model may stay silent.
         run_expiry: milliseconds after which an unfinished run expires.
         works: whether runs are worked on; if not, they stay queued.
-        outbound: tells webhooks of runs; without it, what they are to be told stays in the outbox.
+        outbound: tells webhooks of runs; without it, what they are to be told stays in its rows.
         daily_token_budget: tokens that a project's runs may use on one day.
         wrap: puts something between the server and its database.
     """
@@ -154,7 +155,7 @@ class Server:
             toolbox=self._toolbox,
             clock=self._clock,
             ids=self._ids,
-            deliverer=self._deliverer(db),
+            kinds=self._kinds(db),
         )
         services = Services(
             db=db,
@@ -176,14 +177,16 @@ class Server:
         )
         return HouseServer(config, db, engine, patience=0, on_ready=self._ready.set)
 
-    def _deliverer(self, db: Database) -> Deliverer | None:
+    def _kinds(self, db: Database) -> list[Kind]:
         if self._outbound is None:
-            return None
-        return Deliverer(
-            db,
-            http=self._outbound,
-            encode=webhooks.event,
-            clock=self._clock,
-            ids=self._ids,
-            jitter=lambda _: 0,
-        )
+            return []
+        return [
+            WebhookDeliveries(
+                db,
+                http=self._outbound,
+                encode=webhooks.event,
+                clock=self._clock,
+                ids=self._ids,
+                jitter=lambda _: 0,
+            )
+        ]

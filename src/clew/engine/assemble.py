@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from clew.bus.bus import Bus, LocalBus
 from clew.clock import Clock
-from clew.engine.deliverer import Deliverer, Encode
 from clew.engine.engine import Engine
+from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
 from clew.ids import WORKER, Ids
 from clew.model.catalogue import Models
 from clew.model.chat import ChatModel
@@ -45,14 +45,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, clock: Clock, i
     process = this_process(ids, clock, works=works)
     db = open_database(settings, clock, process.id)
     models, tools = make_models(settings, clock), make_toolbox(settings)
-    deliverer = Deliverer(
-        db,
-        http=GuardedHttp(Guard(settings.outbound_allow)),
-        encode=encode,
-        clock=clock,
-        ids=ids,
-        shared=settings.bus_url is not None,
-    )
+    outbound = GuardedHttp(Guard(settings.outbound_allow))
     engine = Engine(
         db,
         process=process,
@@ -62,7 +55,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, clock: Clock, i
         clock=clock,
         ids=ids,
         takeover_after=int(settings.takeover_after * 1000),
-        deliverer=deliverer,
+        kinds=[WebhookDeliveries(db, http=outbound, encode=encode, clock=clock, ids=ids)],
     )
     return House(db, engine, models, tools)
 

@@ -1,14 +1,16 @@
-"""The engine of one process: a worker, the sweep, and what tells webhooks, on one bus."""
+"""The engine of one process: a worker, the sweep, and due work, on one bus."""
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
 from clew.bus.bus import Bus
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.clock import Clock
-from clew.engine.deliverer import Deliverer
+from clew.core.webhooks import DELIVERY
+from clew.engine.due_work import DueWork, Kind
 from clew.engine.presence import Presence, SharedPresence, SoleWorker
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
@@ -22,11 +24,12 @@ _log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Works on the runs of a database, and tells webhooks if there is a deliverer, until :meth:`stop`.
+    """Works on the runs of a database, and on what else is due there, until :meth:`stop`.
 
     Args:
         process: who this process is.
         takeover_after: milliseconds of silence after which another process's runs are taken over.
+        kinds: the kinds of due work that this process performs.
     """
 
     def __init__(
@@ -40,9 +43,9 @@ class Engine:
         clock: Clock,
         ids: Ids,
         takeover_after: int = 3_500,
-        deliverer: Deliverer | None = None,
+        kinds: Sequence[Kind] = (),
     ) -> None:
-        self._bus, self._models, self._deliverer = bus, models, deliverer
+        self._bus, self._models = bus, models
         self._works = process.works
         self._serving = bus.dispatch
         self.dispatch: Dispatch = bus.dispatch
@@ -67,16 +70,20 @@ class Engine:
                 clock=clock,
                 takeover_after=takeover_after,
                 active=lambda: bus.dispatch.active,
-                on_gone=lambda: self._sweeper.look_now(),
+                on_gone=self._somebody_has_gone,
             )
         self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, clock=clock)
+        self._due_work = DueWork(db, kinds, presence=presence, clock=clock, shared=bus.shared)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 
     def announced(self) -> None:
-        """Have webhooks told of what has just been put into the outbox."""
-        if self._deliverer is not None:
-            self._deliverer.wake()
+        """Have webhooks told of what has just been stored for them."""
+        self._due_work.wake(DELIVERY)
+
+    def _somebody_has_gone(self) -> None:
+        self._sweeper.look_now()
+        self._due_work.look_at_owners()
 
     def trouble(self) -> str | None:
         """Return why this process should be given no new work now; None if it may."""
@@ -96,8 +103,7 @@ class Engine:
             self._tasks.append(asyncio.ensure_future(self._shared.run()))
         await self._bus.open(self._sweeper.doubt)
         self._tasks.append(asyncio.ensure_future(self._sweeper.run()))
-        if self._deliverer is not None:
-            self._tasks.append(asyncio.ensure_future(self._deliverer.run()))
+        self._due_work.start()
 
     def begin_to_stop(self) -> None:
         """Claim nothing more; what is under way goes on."""
@@ -113,6 +119,7 @@ class Engine:
         await self._serving.finish(patience)
         unfinished = self._worker.owned()
         await self._serving.close()
+        await self._due_work.stop()
         await self._hand_over(unfinished)
         for task in self._tasks:
             task.cancel()
