@@ -13,14 +13,13 @@ import pytest
 
 from clew.bus.nats_bus import NatsBus
 from clew.bus.nats_link import Handler
-from clew.clock import SystemClock
 from clew.core.entries import ENDINGS, Entry, TextPiece
 from clew.core.records import Message, Run
 from clew.engine.assemble import this_process
 from clew.engine.engine import Engine
-from clew.ids import RandomIds
 from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
+from clew.process import system_process
 from clew.service.context import Services
 from clew.service.following import Follower, RunKeys
 from clew.store import agents, messages, runs, threads
@@ -47,22 +46,20 @@ class Node:
     """One process's database connections, bus and engine."""
 
     def __init__(self, url: str, nats: NatsServer, model: ScriptedModel, *, works: bool, drop: Drop) -> None:
-        clock, ids = SystemClock(), RandomIds()
+        process = system_process()
+        clock = process.clock
         self.db = PostgresDatabase(url, clock=clock, alone=False)
-        process = this_process(ids, clock, works=works)
+        row = this_process(process, works=works)
         prefix = url.rpartition("/")[2]
-        bus = NatsBus(nats.url, prefix=prefix, worker=process.id, limit=100 if works else 0)
+        bus = NatsBus(nats.url, prefix=prefix, worker=row.id, limit=100 if works else 0)
         _lose_events(bus, drop)
         models = Models(RemoteModel(model.url, key=None, timeout=10, clock=clock), [])
-        self.engine = Engine(
-            self.db, process=process, bus=bus, models=models, toolbox=Toolbox({}), clock=clock, ids=ids
-        )
+        self.engine = Engine(self.db, row=row, process=process, bus=bus, models=models, toolbox=Toolbox({}))
         self.services = Services(
             db=self.db,
             dispatch=self.engine.dispatch,
             events=self.engine.events,
-            clock=clock,
-            ids=ids,
+            process=process,
             models=(),
             run_expiry=600_000,
         )

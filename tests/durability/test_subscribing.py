@@ -23,6 +23,7 @@ from clew.core.records import Usage
 from clew.core.states import RunStatus
 from clew.engine.recorder import TurnRecorder
 from clew.model.chat import Finished, TextDelta
+from clew.process import Process
 from clew.service.context import Services
 from clew.service.following import Follower, RunKeys
 from clew.store import messages, runs, steps, threads
@@ -64,8 +65,7 @@ class House:
             db=db,
             dispatch=LocalDispatch("worker_1", 1),
             events=self.events,
-            clock=self.clock,
-            ids=self.ids,
+            process=Process(self.clock, self.ids),
             models=(),
             run_expiry=600_000,
         )

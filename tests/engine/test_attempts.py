@@ -16,6 +16,7 @@ from clew.core.records import Run
 from clew.engine.worker import Worker
 from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
+from clew.process import Process
 from clew.store import agents, messages, runs, threads
 from clew.store.database import Database, P, StoreFunction, StoreUnavailable, T, is_passing
 from clew.store.statement import Transaction
@@ -78,8 +79,7 @@ class Site:
             events=LocalEvents(),
             models=Models(self.gateway, ["scripted"]),
             toolbox=Toolbox({}),
-            clock=self.clock,
-            ids=self.ids,
+            process=Process(self.clock, self.ids),
         )
 
     async def run(self) -> Run:

@@ -23,6 +23,7 @@ from clew.core.tools import FunctionDefinition, OtherTool, Tool
 from clew.engine.worker import Worker
 from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
+from clew.process import Process
 from clew.store import agents, messages, runs, steps, threads
 from clew.store.database import Database
 from clew.store.statement import Transaction
@@ -121,8 +122,7 @@ class Site:
             events=LocalEvents(),
             models=Models(self.gateway, ["scripted"]),
             toolbox=self.toolbox,
-            clock=self.clock,
-            ids=self.ids,
+            process=Process(self.clock, self.ids),
         )
 
     async def run(self) -> Run:

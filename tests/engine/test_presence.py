@@ -8,11 +8,13 @@ from typing import Any, cast
 import pytest
 
 from clew.engine.presence import SharedPresence
+from clew.process import Process
 from clew.store import workers
 from clew.store.database import Database, StoreUnavailable
 from clew.store.workers import WorkerRow
 from tests.support.clock import ManualClock
 from tests.support.database import Place
+from tests.support.ids import CountingIds
 from tests.support.store import NOW, opened
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +32,7 @@ class Group:
         return SharedPresence(
             self.db,
             row,
-            clock=self.clock,
+            process=Process(self.clock, CountingIds()),
             takeover_after=4000,
             active=lambda: 7,
             on_gone=lambda: self.told.append(name),
@@ -94,7 +96,7 @@ async def test_who_said_so_is_gone_at_once(place: Place) -> None:
     async with group(place) as world:
         a, b = world.joins("worker_a"), world.joins("worker_b")
         await _look(a, b)
-        await a.end()
+        await a.stop()
         assert b.is_gone("worker_a", await world.beats("worker_a"))
         await _look(b)
         assert world.told == ["worker_b"]

@@ -11,12 +11,14 @@ from clew.core.decisions import RunState
 from clew.core.states import RunStatus
 from clew.engine.presence import Presence, SoleWorker
 from clew.engine.sweeper import Sweeper
+from clew.process import Process
 from clew.store import runs, threads
 from clew.store.database import Database
 from clew.store.statement import Transaction
 from tests.support import store
 from tests.support.clock import ManualClock
 from tests.support.database import Place
+from tests.support.ids import CountingIds
 from tests.support.store import opened
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +79,9 @@ class Sweeping:
 
     def __init__(self, db: Database, presence: Presence) -> None:
         self.db, self.clock, self.dispatch = db, ManualClock(store.NOW), Handed()
-        self.sweeper = Sweeper(db, dispatch=self.dispatch, presence=presence, clock=self.clock)
+        self.sweeper = Sweeper(
+            db, dispatch=self.dispatch, presence=presence, process=Process(self.clock, CountingIds())
+        )
 
     async def sweep(self, times: int = 1) -> int:
         """Look so many times; return milliseconds until the next look."""

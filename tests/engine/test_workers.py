@@ -16,6 +16,7 @@ from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
 from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
+from clew.process import Process
 from clew.store import agents, messages, runs, steps, threads
 from clew.store.database import Database
 from clew.store.sqlite import SqliteDatabase
@@ -55,8 +56,7 @@ class House:
             events=LocalEvents(),
             models=Models(gateway, ["scripted"]),
             toolbox=Toolbox({}),
-            clock=self.clock,
-            ids=self._ids,
+            process=Process(self.clock, self._ids),
         )
 
     async def aclose(self) -> None:
@@ -172,7 +172,9 @@ async def test_what_becomes_due_while_a_sweep_looks_is_not_overlooked(
     clock, advanced = ManualClock(NOW), asyncio.Event()
     db = _SlowScans(database)
     dispatch = LocalDispatch("worker_0", 10)
-    sweeper = Sweeper(db, dispatch=dispatch, presence=SoleWorker("worker_0"), clock=clock)
+    sweeper = Sweeper(
+        db, dispatch=dispatch, presence=SoleWorker("worker_0"), process=Process(clock, CountingIds())
+    )
     dispatch.serve(_Advances(clock, advanced), sweeper.expect)
     sweeping = asyncio.ensure_future(sweeper.run())
     await db.scanned.wait()

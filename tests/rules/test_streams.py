@@ -278,7 +278,7 @@ def test_a_stream_is_never_compressed(
 def test_a_long_silence_is_broken_by_a_comment_without_an_empty_line(
     http: httpx2.Client, server: Server, api: Api, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "_IDLE", 0.02)
+    monkeypatch.setattr(streams, "IDLE", 0.02)
     reply = model.hold("One ", "two")
     path = f"/threads/{api.thread('Count')}/runs"
     with stream(http, server, api, path, {"assistant_id": api.agent(), "stream": True}) as response:

@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from clew.http.middleware import Errors, RequestId
 from clew.http.operations import OPERATIONS
 from clew.ids import AGENT, CALL, MESSAGE, RUN, STEP, THREAD, RandomIds
+from clew.process import Process
 from clew.testing.scripted_model import ScriptedModel, Usage
 from tests.support.api import Api, Json, error_of, function_tool
 from tests.support.clock import ManualClock
@@ -68,7 +69,9 @@ def test_a_fault_of_the_servers_own_is_500_and_tells_no_secrets(caplog: pytest.L
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("password=hunter2 in /srv/clew/secret.py")
 
-    status, headers, body = asyncio.run(_answer(RequestId(Errors(broken), CountingIds())))
+    status, headers, body = asyncio.run(
+        _answer(RequestId(Errors(broken), Process(ManualClock(), CountingIds())))
+    )
     assert status == 500
     assert headers["content-type"] == "application/json"
     error = msgspec.json.decode(body)["error"]

@@ -6,6 +6,7 @@ import pytest
 
 from clew.bus.local_dispatch import LocalDispatch
 from clew.bus.local_events import LocalEvents
+from clew.process import Process
 from clew.service.context import Services
 from tests.support.clock import ManualClock
 from tests.support.database import Place
@@ -27,8 +28,7 @@ async def services(place: Place, own_clock: ManualClock) -> AsyncIterator[Servic
             db=db,
             dispatch=LocalDispatch("worker_1", 0),
             events=LocalEvents(),
-            clock=own_clock,
-            ids=CountingIds(),
+            process=Process(own_clock, CountingIds()),
             models=(),
             run_expiry=600_000,
         )

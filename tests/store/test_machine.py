@@ -26,6 +26,7 @@ from clew.core.events import ModelFailed, ModelReplied, Started
 from clew.core.journal import journal
 from clew.core.records import Failure, Turn, Usage
 from clew.core.tools import FunctionDefinition, FunctionTool
+from clew.process import Process
 from clew.service import agents, threads
 from clew.service import runs as going
 from clew.service.commands import NewThread, StartRun, Submit
@@ -126,8 +127,7 @@ class RunMachine(RuleBasedStateMachine):
             db=self.db,
             dispatch=NoWorkers(),
             events=self.told,
-            clock=self.clock,
-            ids=self.ids,
+            process=Process(self.clock, self.ids),
             models=(),
             run_expiry=EXPIRY,
         )

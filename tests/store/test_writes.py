@@ -76,7 +76,7 @@ async def test_what_a_run_brings_is_all_there_in_its_order(place: Place) -> None
         await db.write(_live)
         run = store.run(status=RunStatus.IN_PROGRESS)
         applied = await db.write(runs.apply, *_ending(run), NOW, last=True)
-        assert applied == (applied.state, None, False)
+        assert (applied.released, applied.announced, applied.moved) == (None, False, True)
         assert [step.id for step in await db.read(steps.of_run, "run_1")] == ["step_b", "step_a"]
         rows = dump(place)
         assert [len(rows[table]) for table in ("messages", "steps", "calls")] == [1, 2, 2]

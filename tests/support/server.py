@@ -11,18 +11,20 @@ import uvicorn
 
 from clew.bus.bus import LocalBus
 from clew.clock import Clock, SystemClock
-from clew.engine.assemble import this_process
+from clew.engine.assemble import Assembly, this_process
 from clew.engine.due_work import Kind
 from clew.engine.engine import Engine
 from clew.engine.webhook_deliveries import WebhookDeliveries
+from clew.hooks import NOBODY, Hooks
 from clew.http.app import create_app
 from clew.http.auth import Keyring
-from clew.http.serve import HouseServer
+from clew.http.serve import ClewServer
 from clew.ids import Ids
 from clew.model.catalogue import Models
 from clew.model.remote import RemoteModel
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
+from clew.process import Process
 from clew.service.context import Services
 from clew.store.database import Database
 from clew.tools.toolbox import KINDS, Toolbox
@@ -51,7 +53,7 @@ class Server:
         model_timeout: seconds that the model may stay silent.
         run_expiry: milliseconds after which an unfinished run expires.
         works: whether runs are worked on; if not, they stay queued.
-        outbound: tells webhooks of runs; without it, what they are to be told stays in its rows.
+        outbound: tells webhooks of runs; without it, what they are to be told stays in the outbox.
         daily_token_budget: tokens that a project's runs may use on one day.
         wrap: puts something between the server and its database.
     """
@@ -71,6 +73,7 @@ class Server:
         outbound: GuardedHttp | None = None,
         daily_token_budget: int | None = None,
         toolbox: Toolbox = ALL_TOOLS,
+        hooks: Hooks = NOBODY,
         wrap: Callable[[Database], Database] = lambda db: db,
     ) -> None:
         self.place = place
@@ -80,12 +83,12 @@ class Server:
         self._clock, self._ids = clock, ids
         self._run_expiry, self._works = run_expiry, works
         self._max_active_runs, self._max_waiting_runs = max_active_runs, max_waiting_runs
-        self._toolbox = toolbox
+        self._toolbox, self._hooks = toolbox, hooks
         self._outbound, self._daily_token_budget = outbound, daily_token_budget
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ready = threading.Event()
-        self._server: HouseServer | None = None
+        self._server: ClewServer | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="server-under-test", daemon=True)
 
@@ -142,27 +145,26 @@ class Server:
         finally:
             self._ready.set()
 
-    def _make(self) -> HouseServer:
+    def _make(self) -> ClewServer:
         db = self._wrap(open_place(self.place, SystemClock()))
         gateway = RemoteModel(self._model_url, key=MODEL_KEY, timeout=self._model_timeout, clock=self._clock)
         models = Models(gateway, ["scripted", "vendor/large"])
-        process = this_process(self._ids, self._clock, works=self._works)
+        process = Process(self._clock, self._ids, self._hooks)
+        row = this_process(process, works=self._works)
         engine = Engine(
             db,
+            row=row,
             process=process,
-            bus=LocalBus(process.id, self._max_active_runs if self._works else 0, self._max_waiting_runs),
+            bus=LocalBus(row.id, self._max_active_runs if self._works else 0, self._max_waiting_runs),
             models=models,
             toolbox=self._toolbox,
-            clock=self._clock,
-            ids=self._ids,
-            kinds=self._kinds(db),
+            kinds=self._kinds(db, process),
         )
         services = Services(
             db=db,
             dispatch=engine.dispatch,
             events=engine.events,
-            clock=self._clock,
-            ids=self._ids,
+            process=process,
             models=models.names,
             toolbox=self._toolbox,
             run_expiry=self._run_expiry,
@@ -175,18 +177,14 @@ class Server:
         config = uvicorn.Config(
             app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2
         )
-        return HouseServer(config, db, engine, patience=0, on_ready=self._ready.set)
+        assembly = Assembly(db, engine, models, self._toolbox, process)
+        return ClewServer(config, assembly, patience=0, on_ready=self._ready.set)
 
-    def _kinds(self, db: Database) -> list[Kind]:
+    def _kinds(self, db: Database, process: Process) -> list[Kind]:
         if self._outbound is None:
             return []
         return [
             WebhookDeliveries(
-                db,
-                http=self._outbound,
-                encode=webhooks.event,
-                clock=self._clock,
-                ids=self._ids,
-                jitter=lambda _: 0,
+                db, http=self._outbound, encode=webhooks.event, process=process, jitter=lambda _: 0
             )
         ]

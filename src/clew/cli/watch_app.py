@@ -88,7 +88,7 @@ class WatchApp(App[None]):
         self._doing: Doing | None = None
         self._drawn: list[tuple[str, ...]] = []
         self._pointed_at: str | None = None
-        self._picked = self._painted = False
+        self._picked = self._painted = self._looking = False
         self.sub_title = thread_id or "all threads"
 
     def compose(self) -> ComposeResult:
@@ -130,7 +130,6 @@ class WatchApp(App[None]):
                     if isinstance(each, ToolkitError):
                         self._say(Text(f"{in_words(each)} Connecting again ...", style="red"))
                     elif each is None:
-                        self._board.stale = True
                         self.look()
                     elif self._board.hear(each):
                         self._fill()
@@ -141,15 +140,23 @@ class WatchApp(App[None]):
         if self._board.stale:
             self.look()
 
-    @work(exclusive=True, group="runs")
-    async def look(self) -> None:
-        """Read the list."""
+    def look(self) -> None:
+        """Read the list; if that is going on already, once more a moment later."""
+        self._board.stale = True
+        if not self._looking:
+            self._looking = True
+            self._look()
+
+    @work(group="runs")
+    async def _look(self) -> None:
         try:
             await self._board.look(self._service)
         except ToolkitError as error:
             self._say(Text(in_words(error), style="red"))
         else:
             self._fill()
+        finally:
+            self._looking = False
 
     def _fill(self) -> None:
         """Show the runs. The cursor stays on its run; nothing moves where nothing has changed."""

@@ -45,23 +45,19 @@ def worker(**flags: Any) -> None:
 
 
 def _run(settings: Settings) -> None:
-    from clew.clock import SystemClock
     from clew.engine.assemble import assemble
-    from clew.ids import RandomIds
     from clew.wire import webhooks
 
-    house = assemble(settings, encode=webhooks.event, works=True, clock=SystemClock(), ids=RandomIds())
+    assembly = assemble(settings, encode=webhooks.event, works=True)
 
     async def work() -> None:
         stop = asyncio.Event()
         _on_signals(stop)
-        await house.db.open()
-        await house.engine.start()
+        await assembly.start()
         click.echo(f"Clew works on the runs of {without_password(settings.database_url or '')}")
         await stop.wait()
         click.echo("Ending: what is under way gets a moment, the rest is handed over.", err=True)
-        await house.engine.stop(settings.drain_timeout)
-        await house.db.close()
+        await assembly.stop(settings.drain_timeout)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(work())

@@ -8,30 +8,49 @@ from clew.bus.bus import Bus, LocalBus
 from clew.clock import Clock
 from clew.engine.engine import Engine
 from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
-from clew.ids import WORKER, Ids
+from clew.ids import WORKER
 from clew.model.catalogue import Models
 from clew.model.chat import ChatModel
 from clew.model.remote import RemoteModel
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
+from clew.process import Process
 from clew.settings import Settings
 from clew.store.database import Database
 from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
+from clew.store.watched import WatchedDatabase
 from clew.store.workers import WorkerRow
+from clew.telemetry import watched_process
 from clew.tools.toolbox import KINDS, Toolbox
 
 
-class House(NamedTuple):
-    """What a process stands on."""
+class Assembly(NamedTuple):
+    """What a process stands on. It starts and stops as one."""
 
     db: Database
     engine: Engine
     models: Models
     toolbox: Toolbox
+    process: Process
+
+    async def start(self) -> None:
+        """Open the store, then work.
+
+        Raises:
+            StoreError: this process may not use the store.
+            BusError: the bus can't be reached.
+        """
+        await self.db.open()
+        await self.engine.start()
+
+    async def stop(self, patience: float = 0) -> None:
+        """Give what is under way so many seconds to end, then stop, and close the store."""
+        await self.engine.stop(patience)
+        await self.db.close()
 
 
-def assemble(settings: Settings, *, encode: Encode, works: bool, clock: Clock, ids: Ids) -> House:
+def assemble(settings: Settings, *, encode: Encode, works: bool) -> Assembly:
     """Open the store, and put an engine on it that is not started yet.
 
     Args:
@@ -42,29 +61,31 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, clock: Clock, i
     Raises:
         StoreError: the database cannot be opened.
     """
-    process = this_process(ids, clock, works=works)
-    db = open_database(settings, clock, process.id)
-    models, tools = make_models(settings, clock), make_toolbox(settings)
+    process = watched_process()
+    row = this_process(process, works=works)
+    db = open_database(settings, process.clock, row.id)
+    if process.hooks.store_wrote:
+        db = WatchedDatabase(db, process.hooks)
+    models, tools = make_models(settings, process.clock), make_toolbox(settings)
     outbound = GuardedHttp(Guard(settings.outbound_allow))
     engine = Engine(
         db,
+        row=row,
         process=process,
-        bus=_make_bus(settings, process),
+        bus=_make_bus(settings, row),
         models=models,
         toolbox=tools,
-        clock=clock,
-        ids=ids,
         takeover_after=int(settings.takeover_after * 1000),
-        kinds=[WebhookDeliveries(db, http=outbound, encode=encode, clock=clock, ids=ids)],
+        kinds=[WebhookDeliveries(db, http=outbound, encode=encode, process=process)],
     )
-    return House(db, engine, models, tools)
+    return Assembly(db, engine, models, tools, process)
 
 
-def this_process(ids: Ids, clock: Clock, *, works: bool) -> WorkerRow:
+def this_process(process: Process, *, works: bool) -> WorkerRow:
     """Return what other processes see of this one."""
-    now = clock.now()
+    now = process.clock.now()
     return WorkerRow(
-        id=ids.new(WORKER),
+        id=process.ids.new(WORKER),
         host=socket.gethostname(),
         pid=os.getpid(),
         works=works,
@@ -96,16 +117,16 @@ def open_database(settings: Settings, clock: Clock, name: str) -> Database:
     )
 
 
-def _make_bus(settings: Settings, process: WorkerRow) -> Bus:
-    limit = settings.max_active_runs if process.works else 0
+def _make_bus(settings: Settings, row: WorkerRow) -> Bus:
+    limit = settings.max_active_runs if row.works else 0
     if settings.bus_url is None:
-        return LocalBus(process.id, limit, settings.max_waiting_runs)
+        return LocalBus(row.id, limit, settings.max_waiting_runs)
     from clew.bus.nats_bus import NatsBus
 
     return NatsBus(
         settings.bus_url,
         prefix=settings.bus_prefix,
-        worker=process.id,
+        worker=row.id,
         limit=limit,
         line=settings.max_waiting_runs,
     )

@@ -8,10 +8,11 @@ when the run is over whatever is still at work is cancelled.
 import asyncio
 import logging
 
-from clew.clock import Clock
 from clew.core.decisions import RunCall
 from clew.core.events import CallEnded, CallsStopped
 from clew.core.records import Call, Outcome, Run
+from clew.hooks import ToolCalled
+from clew.process import Process
 from clew.tools.tool import CallContext, WrongArguments, bounded, failed
 from clew.tools.toolbox import Toolbox
 
@@ -24,8 +25,9 @@ _log = logging.getLogger(__name__)
 class CallsAtWork:
     """Performs the calls of one run."""
 
-    def __init__(self, toolbox: Toolbox, clock: Clock, run: Run) -> None:
-        self._toolbox, self._clock, self._run = toolbox, clock, run
+    def __init__(self, toolbox: Toolbox, process: Process, run: Run) -> None:
+        self._toolbox, self._clock, self._run = toolbox, process.clock, run
+        self._hooks = process.hooks
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._outcomes: asyncio.Queue[CallEnded | CallsStopped] = asyncio.Queue()
 
@@ -51,8 +53,21 @@ class CallsAtWork:
                 _log.error("run %s: a tool did not end when it was cancelled", self._run.id)
 
     async def _perform(self, effect: RunCall) -> None:
-        outcome = await self._outcome(effect.call, effect.key)
-        self._outcomes.put_nowait(CallEnded(effect.call.id, outcome))
+        call, begun = effect.call, self._clock.now()
+        outcome = await self._outcome(call, effect.key)
+        if self._hooks.tool_called:
+            self._hooks.tell(
+                ToolCalled(
+                    project=self._run.project,
+                    run_id=self._run.id,
+                    call_id=call.id,
+                    kind=call.kind,
+                    name=call.name,
+                    ms=max(0, self._clock.now() - begun),
+                    result=outcome.result.value,
+                )
+            )
+        self._outcomes.put_nowait(CallEnded(call.id, outcome))
 
     async def _outcome(self, call: Call, key: str) -> Outcome:
         if call.kind not in self._toolbox:

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
-from clew.clock import Clock
 from clew.core.due import Lane, Limits, Load, Turns, Work
+from clew.engine.lifecycle import LoopingService
 from clew.engine.presence import Presence
+from clew.process import Process
 from clew.store import due_work
 from clew.store.database import CommitUnknown, Database, is_passing
 from clew.store.due_work import Owned, Result, Superseded
@@ -40,10 +41,15 @@ FailedResult: TypeAlias = Callable[[Transaction, int | None], Awaitable[None]]
 """What else is written when an attempt has failed. It is given when the next is due; None: there is none."""
 
 
+Stored: TypeAlias = Callable[[int | None], None]
+"""Called once an outcome is stored, with the time of the next attempt: for those who watch."""
+
+
 class Done(NamedTuple):
     """The work is over. ``result`` writes what came of it, in the transaction that deletes the work."""
 
     result: Result | None = None
+    stored: Stored | None = None
 
 
 class Later(NamedTuple):
@@ -51,6 +57,7 @@ class Later(NamedTuple):
 
     due: int
     result: Result | None = None
+    stored: Stored | None = None
 
 
 class Failed(NamedTuple):
@@ -58,6 +65,7 @@ class Failed(NamedTuple):
 
     error: str
     result: FailedResult | None = None
+    stored: Stored | None = None
     final: bool = False
 
 
@@ -132,12 +140,11 @@ class DueWork:
     """
 
     def __init__(
-        self, db: Database, kinds: Sequence[Kind], *, presence: Presence, clock: Clock, shared: bool
+        self, db: Database, kinds: Sequence[Kind], *, presence: Presence, process: Process, shared: bool
     ) -> None:
         self._runners = {
-            kind.name: _Runner(db, kind, presence=presence, clock=clock, shared=shared) for kind in kinds
+            kind.name: _Runner(db, kind, presence=presence, process=process, shared=shared) for kind in kinds
         }
-        self._tasks: list[asyncio.Task[None]] = []
 
     def wake(self, kind: str) -> None:
         """Look soon for work of a kind that has just been added."""
@@ -150,15 +157,14 @@ class DueWork:
             if kind in (None, name):
                 runner.look_at_owners()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Perform what is due from now on."""
-        self._tasks = [asyncio.ensure_future(runner.run()) for runner in self._runners.values()]
+        for runner in self._runners.values():
+            await runner.start()
 
     async def stop(self) -> None:
-        """Break off what is under way, and give it back: that it was broken off, counts as no attempt."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Break off what is under way, and give it back: that it was broken off counts as no attempt."""
+        await asyncio.gather(*(runner.stop() for runner in self._runners.values()))
 
 
 class _UnderWay:
@@ -173,11 +179,13 @@ class _UnderWay:
         self.task: asyncio.Task[None] | None = None
 
 
-class _Runner:
+class _Runner(LoopingService):
     """Performs due work of one kind."""
 
-    def __init__(self, db: Database, kind: Kind, *, presence: Presence, clock: Clock, shared: bool) -> None:
-        self._db, self._kind, self._presence, self._clock = db, kind, presence, clock
+    def __init__(
+        self, db: Database, kind: Kind, *, presence: Presence, process: Process, shared: bool
+    ) -> None:
+        self._db, self._kind, self._presence, self._clock = db, kind, presence, process.clock
         self._claims = shared or kind.notes_attempts
         self._noted = int(kind.notes_attempts)
         self._under_way: dict[int, _UnderWay] = {}
@@ -329,37 +337,27 @@ class _Runner:
         Raises:
             Superseded: it is not ours any more; nothing was written.
         """
-        match outcome:
-            case Done(result):
-                stored = await self._db.write(due_work.finish, work, result)
-            case Later(due, result):
-                anew = replace(work, due=due, attempts=0, last_error=None, progress=None)
-                stored = await self._db.write(due_work.postpone, anew, result)
-            case Failed():
-                stored = await self._settle_failed(work, outcome)
-        if not stored:
-            raise Superseded
-
-    async def _settle_failed(self, work: Work, failed: Failed) -> bool:
-        delay = None if failed.final else self._kind.delay(work)
-        again = None if delay is None else self._clock.now() + delay
-        attempts = work.attempts + 1
-
-        async def result(tx: Transaction) -> None:
-            if failed.result is not None:
-                await failed.result(tx, again)
-
+        again, attempts = None, 0
+        if isinstance(outcome, Later):
+            again = outcome.due
+        elif isinstance(outcome, Failed):
+            attempts = work.attempts + 1
+            delay = None if outcome.final else self._kind.delay(work)
+            again = None if delay is None else self._clock.now() + delay
+        result = _result(outcome, again)
         if again is None:
             stored = await self._db.write(due_work.finish, work, result)
         else:
-            after = replace(work, due=again, attempts=attempts, last_error=failed.error)
-            stored = await self._db.write(due_work.postpone, after, result)
-        if stored:
-            told = (self._kind.name, work.id, attempts, failed.error)
-            level = logging.INFO if again else logging.WARNING
-            then = "it will be tried again" if again else "no more" if failed.final else "given up"
-            _log.log(level, "%s %s, attempt %d: %s %s", *told, then)
-        return stored
+            stored = await self._db.write(due_work.postpone, _next(work, outcome, again, attempts), result)
+        if not stored:
+            raise Superseded
+        if outcome.stored is not None:
+            outcome.stored(again)
+        elif isinstance(outcome, Failed):
+            level, then = (logging.WARNING, "no more") if again is None else (logging.INFO, "again later")
+            _log.log(
+                level, "%s %s, attempt %d: %s %s", self._kind.name, work.id, attempts, outcome.error, then
+            )
 
     # --- owners --------------------------------------------------------------------------------
 
@@ -387,3 +385,24 @@ class _Runner:
                 return
             with suppress(Superseded):  # another process was quicker, or the owner had not gone
                 await self._settle(work, self._kind.broken_off(work))
+
+
+def _result(outcome: Outcome, again: int | None) -> Result | None:
+    """Return what an outcome writes besides the work itself."""
+    if not isinstance(outcome, Failed):
+        return outcome.result
+    write = outcome.result
+    if write is None:
+        return None
+
+    async def result(tx: Transaction) -> None:
+        await write(tx, again)
+
+    return result
+
+
+def _next(work: Work, outcome: Outcome, again: int, attempts: int) -> Work:
+    """Return the work as it is due again."""
+    if isinstance(outcome, Failed):
+        return replace(work, due=again, attempts=attempts, last_error=outcome.error)
+    return replace(work, due=again, attempts=0, last_error=None, progress=None)

@@ -1,21 +1,19 @@
 """The engine of one process: a worker, the sweep, and due work, on one bus."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 
 from clew.bus.bus import Bus
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
-from clew.clock import Clock
 from clew.core.webhooks import DELIVERY
 from clew.engine.due_work import DueWork, Kind
+from clew.engine.lifecycle import Service
 from clew.engine.presence import Presence, SharedPresence, SoleWorker
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
-from clew.ids import Ids
 from clew.model.catalogue import Models
+from clew.process import Process
 from clew.store.database import Database
 from clew.store.workers import WorkerRow
 from clew.tools.toolbox import Toolbox
@@ -27,7 +25,8 @@ class Engine:
     """Works on the runs of a database, and on what else is due there, until :meth:`stop`.
 
     Args:
-        process: who this process is.
+        row: who this process is, as others on the database see it.
+        process: its time, its ids, and who watches it.
         takeover_after: milliseconds of silence after which another process's runs are taken over.
         kinds: the kinds of due work that this process performs.
     """
@@ -36,49 +35,46 @@ class Engine:
         self,
         db: Database,
         *,
-        process: WorkerRow,
+        row: WorkerRow,
+        process: Process,
         bus: Bus,
         models: Models,
         toolbox: Toolbox,
-        clock: Clock,
-        ids: Ids,
         takeover_after: int = 3_500,
         kinds: Sequence[Kind] = (),
     ) -> None:
         self._bus, self._models = bus, models
-        self._works = process.works
+        self._works = row.works
         self._serving = bus.dispatch
         self.dispatch: Dispatch = bus.dispatch
         self.events: Events = bus.events
         self._worker = Worker(
-            process.id,
+            row.id,
             db,
             dispatch=bus.dispatch,
             events=bus.events,
             models=models,
             toolbox=toolbox,
-            clock=clock,
-            ids=ids,
+            process=process,
             announced=self.announced,
         )
         self._shared: SharedPresence | None = None
-        presence: Presence = SoleWorker(process.id)
+        presence: Presence = SoleWorker(row.id)
         if bus.shared:
             presence = self._shared = SharedPresence(
                 db,
-                process,
-                clock=clock,
+                row,
+                process=process,
                 takeover_after=takeover_after,
                 active=lambda: bus.dispatch.active,
                 on_gone=self._somebody_has_gone,
             )
-        self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, clock=clock)
-        self._due_work = DueWork(db, kinds, presence=presence, clock=clock, shared=bus.shared)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, process=process)
+        self._due_work = DueWork(db, kinds, presence=presence, process=process, shared=bus.shared)
         self._stopping = False
 
     def announced(self) -> None:
-        """Have webhooks told of what has just been stored for them."""
+        """Have webhooks told of what has just been put into the outbox."""
         self._due_work.wake(DELIVERY)
 
     def _somebody_has_gone(self) -> None:
@@ -99,11 +95,10 @@ class Engine:
         """
         self._serving.serve(self._worker if self._works else None, self._sweeper.expect)
         if self._shared is not None:
-            await self._shared.begin()
-            self._tasks.append(asyncio.ensure_future(self._shared.run()))
+            await self._shared.start()
         await self._bus.open(self._sweeper.doubt)
-        self._tasks.append(asyncio.ensure_future(self._sweeper.run()))
-        self._due_work.start()
+        await self._sweeper.start()
+        await self._due_work.start()
 
     def begin_to_stop(self) -> None:
         """Claim nothing more; what is under way goes on."""
@@ -119,12 +114,11 @@ class Engine:
         await self._serving.finish(patience)
         unfinished = self._worker.owned()
         await self._serving.close()
-        await self._due_work.stop()
         await self._hand_over(unfinished)
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        services: list[Service | None] = [self._due_work, self._sweeper, self._shared]
+        for service in services:
+            if service is not None:
+                await service.stop()
         await self._bus.close()
         await self._models.aclose()
 
@@ -136,5 +130,3 @@ class Engine:
         except Exception:
             _log.exception("what is unfinished could not be given up; it counts as broken off")
         await self._serving.hand_over([run_id for run_id, _ in unfinished])
-        if self._shared is not None:
-            await self._shared.end()

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from clew.clock import Clock
+from clew.engine.lifecycle import LoopingService
+from clew.process import Process
 from clew.store import workers
 from clew.store.database import Database
 from clew.store.workers import WorkerRow
@@ -62,7 +63,7 @@ class SoleWorker:
         return worker != self.worker
 
 
-class SharedPresence:
+class SharedPresence(LoopingService):
     """One of several processes on a database.
 
     Args:
@@ -79,12 +80,12 @@ class SharedPresence:
         db: Database,
         row: WorkerRow,
         *,
-        clock: Clock,
+        process: Process,
         takeover_after: int,
         active: Callable[[], int],
         on_gone: Callable[[], None],
     ) -> None:
-        self._db, self._row, self._clock = db, row, clock
+        self._db, self._row, self._clock = db, row, process.clock
         self._interval = takeover_after // (_LOOKS - 1)
         self._active, self._on_gone = active, on_gone
         self._seen: dict[str, tuple[int, int]] = {}
@@ -103,9 +104,10 @@ class SharedPresence:
         seen, looks = self._seen.get(worker, (beats, 0))
         return seen == beats and looks >= _LOOKS
 
-    async def begin(self) -> None:
+    async def start(self) -> None:
         """Say that this process is there, before it claims anything."""
         await self._look()
+        await super().start()
 
     async def run(self) -> None:
         """Say so again and again, and watch the others, until cancelled."""
@@ -138,6 +140,7 @@ class SharedPresence:
         except Exception:
             _log.exception("what worker %s holds could not be ended", worker)
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
         """Say that this process works no more: what it left may be taken up at once."""
+        await super().stop()
         await self._db.write(workers.leave, self.worker)

@@ -9,9 +9,10 @@ import logging
 from collections.abc import Iterator
 
 from clew.bus.dispatch import Dispatch
-from clew.clock import Clock
 from clew.core.states import RunStatus
+from clew.engine.lifecycle import LoopingService
 from clew.engine.presence import Presence
+from clew.process import Process
 from clew.store import idempotency, runs
 from clew.store.database import Database
 from clew.store.runs import Unfinished
@@ -34,11 +35,11 @@ _PAUSE = 100
 _log = logging.getLogger(__name__)
 
 
-class Sweeper:
+class Sweeper(LoopingService):
     """Wakes workers for what is due."""
 
-    def __init__(self, db: Database, *, dispatch: Dispatch, presence: Presence, clock: Clock) -> None:
-        self._db, self._dispatch, self._presence, self._clock = db, dispatch, presence, clock
+    def __init__(self, db: Database, *, dispatch: Dispatch, presence: Presence, process: Process) -> None:
+        self._db, self._dispatch, self._presence, self._clock = db, dispatch, presence, process.clock
         self._next = 0
         self._forget_at = 0
         self._nudge = asyncio.Event()

@@ -12,17 +12,17 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from clew.clock import Clock
 from clew.core.due import Limits, Work, spread
 from clew.core.journal import journal
 from clew.core.records import Run, Step
 from clew.core.states import RunStatus
 from clew.core.webhooks import DELIVERY, Delivery, DeliveryError, Webhook, WebhookEvent
 from clew.engine.due_work import Context, Done, Failed, Kind, Outcome
-from clew.ids import Ids
+from clew.hooks import DeliveryTried
 from clew.net.client import GuardedHttp, Unreachable
 from clew.net.guard import Refused
 from clew.net.signature import signed_headers
+from clew.process import Process
 from clew.store import runs, steps, webhooks
 from clew.store.database import Database
 from clew.store.statement import Transaction
@@ -67,12 +67,12 @@ class WebhookDeliveries(Kind):
         *,
         http: GuardedHttp,
         encode: Encode,
-        clock: Clock,
-        ids: Ids,
+        process: Process,
         jitter: Jitter = spread,
     ) -> None:
         self._db, self._http, self._encode = db, http, encode
-        self._clock, self._ids, self._jitter = clock, ids, jitter
+        self._clock, self._ids, self._hooks = process.clock, process.ids, process.hooks
+        self._jitter = jitter
 
     def delay(self, work: Work) -> int | None:
         if work.attempts >= len(DELAYS):
@@ -86,9 +86,10 @@ class WebhookDeliveries(Kind):
         if subject is None:
             return Done()
         status, problem = await self._tell(work, delivery, subject)
-        webhook_id = subject.webhook.id
+        webhook_id, gone = work.lane, status == _GONE
+        tried = partial(self._tried, work, delivery, status, problem)
         if status is not None and 200 <= status < 300:
-            return Done(partial(webhooks.heard, webhook_id=webhook_id))
+            return Done(partial(webhooks.heard, webhook_id=webhook_id), tried)
         error = DeliveryError(
             at=self._clock.now(),
             event=delivery.event,
@@ -98,8 +99,29 @@ class WebhookDeliveries(Kind):
             message=problem,
             next_attempt_at=None,
         )
-        store = webhooks.disable if status == _GONE else webhooks.not_heard
-        return Failed(problem, partial(store, webhook_id=webhook_id, error=error), final=status == _GONE)
+        store = webhooks.disable if gone else webhooks.not_heard
+        return Failed(problem, partial(store, webhook_id=webhook_id, error=error), tried, final=gone)
+
+    def _tried(
+        self, work: Work, delivery: Delivery, status: int | None, problem: str, again: int | None
+    ) -> None:
+        """Tell those who watch what has become of an attempt."""
+        if not self._hooks.delivery_tried:
+            return
+        heard = status is not None and 200 <= status < 300
+        failed = "disabled" if status == _GONE else "given up" if again is None else "will be told again"
+        self._hooks.tell(
+            DeliveryTried(
+                project=work.project,
+                webhook_id=work.lane,
+                event=delivery.event,
+                run_id=delivery.run_id,
+                attempts=work.attempts + 1,
+                status=status,
+                problem=None if heard else problem,
+                outcome="told" if heard else failed,
+            )
+        )
 
     async def _tell(self, work: Work, delivery: Delivery, subject: _Subject) -> tuple[int | None, str]:
         """Ask the URL; return the answer's status, None if there was none, and what is wrong."""

@@ -7,7 +7,6 @@ import anyio
 
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
-from clew.clock import Clock
 from clew.core.decide import decide
 from clew.core.decisions import CallModel, Decision, RunCall, RunState, effects_of
 from clew.core.entries import trimmed
@@ -23,13 +22,13 @@ from clew.core.events import (
 )
 from clew.core.records import Failure, Message, Run, Step
 from clew.core.tools import FunctionTool, kind_of
-from clew.engine import prompt
+from clew.engine import prompt, watching
 from clew.engine.calls import CallsAtWork
 from clew.engine.histories import Histories
 from clew.engine.recorder import TurnRecorder
-from clew.ids import Ids
 from clew.model.catalogue import Models
 from clew.model.chat import ModelError
+from clew.process import Process
 from clew.store import messages, runs, steps
 from clew.store.database import CommitUnknown, Database, is_passing
 from clew.store.statement import Transaction
@@ -73,14 +72,14 @@ class Worker:
         events: Events,
         models: Models,
         toolbox: Toolbox,
-        clock: Clock,
-        ids: Ids,
+        process: Process,
         announced: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare a worker; ``announced`` is called when webhooks are to be told of something."""
         self._id, self._announced = id, announced
         self._db, self._dispatch, self._events = db, dispatch, events
-        self._models, self._toolbox, self._clock, self._ids = models, toolbox, clock, ids
+        self._models, self._toolbox, self._process = models, toolbox, process
+        self._clock, self._ids, self._hooks = process.clock, process.ids, process.hooks
         self._histories = Histories(db)
         self._working: dict[str, _Work] = {}
 
@@ -207,6 +206,8 @@ class Worker:
             self._dispatch.advance(applied.released)
         if applied.announced:
             self._announced()
+        if applied.moved and self._hooks.run_changed:
+            self._hooks.tell(watching.run_changed(applied.state.run, self._clock.now()))
 
     def _publish(self, decision: Decision, recorder: TurnRecorder | None) -> None:
         """Tell what is committed, less what the recorder has told already."""
@@ -222,7 +223,7 @@ class Worker:
             work.interrupted = False
             return CallsStopped()
         if work.calls is None:
-            work.calls = CallsAtWork(self._toolbox, self._clock, run)
+            work.calls = CallsAtWork(self._toolbox, self._process, run)
         event = await work.calls.next(effects)
         if isinstance(event, CallsStopped):
             work.interrupted = False
@@ -232,9 +233,21 @@ class Worker:
         """Ask the model for one turn, unless interrupted. Whatever happens becomes an event."""
         if not work.interrupted:
             with anyio.CancelScope() as work.scope:
-                return await self._ask(run, call, recorder, work)
+                event = await self._ask(run, call, recorder, work)
+                if self._hooks.model_called:
+                    self._tell_of_call(run, event)
+                return event
         work.interrupted, work.scope = False, None
         return ModelStopped(recorder.turn())
+
+    def _tell_of_call(self, run: Run, event: Event) -> None:
+        now = self._clock.now()
+        match event:
+            case ModelReplied(turn):
+                self._hooks.tell(watching.model_called(run, turn, now))
+            case ModelFailed(turn, failure):
+                told = watching.model_called(run, turn, now, code=failure.code, message=failure.message)
+                self._hooks.tell(told)
 
     async def _ask(self, run: Run, call: CallModel, recorder: TurnRecorder, work: _Work) -> Event:
         if failure := _unavailable(run):

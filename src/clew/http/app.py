@@ -25,12 +25,12 @@ def create_app(services: Services, keyring: Keyring) -> ASGIApp:
     routes.add("/healthz", {"GET": _Healthy()})
     routes.add("/readyz", {"GET": _Ready(services)})
     routes.add("/openapi.json", {"GET": _Document()})
-    routes.add("/msi/token", {"GET": TokenRoute(keyring, services.clock)})
+    routes.add("/msi/token", {"GET": TokenRoute(keyring, services.process.clock)})
     spoken = {dialect: _by_path(dialect, services) for dialect in {root.dialect for root in ROOTS}}
     for root in ROOTS:
         for path, endpoints in spoken[root.dialect].items():
             routes.add(root.prefix + path, endpoints)
-    return RequestId(Errors(Authentication(_Router(routes), keyring)), services.ids)
+    return RequestId(Errors(Authentication(_Router(routes), keyring)), services.process)
 
 
 def _by_path(dialect: Dialect, services: Services) -> dict[str, Endpoints]:

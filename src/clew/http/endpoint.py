@@ -58,7 +58,7 @@ class Endpoint:
 
     async def _wait_for_room(self) -> None:
         """Hold a request back for a while, then refuse it if the line is still full."""
-        await self._services.clock.sleep(_PATIENCE)
+        await self._services.process.clock.sleep(_PATIENCE)
         if self._services.dispatch.full:
             raise overloaded("The server has as many runs in line as it takes. Try again in a moment.")
 

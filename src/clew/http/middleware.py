@@ -1,5 +1,6 @@
 """The onion around the operations: plain ASGI, so that nothing stands between a stream and its reader."""
 
+import asyncio
 import logging
 
 from starlette.requests import ClientDisconnect
@@ -7,7 +8,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clew.core.errors import Refused
-from clew.ids import Ids
+from clew.hooks import RequestServed
+from clew.process import Process
 from clew.store.database import CommitUnknown, StoreUnavailable, Unstorable
 from clew.wire.errors import ApiError, invalid
 from clew.wire.refusals import refusal
@@ -20,9 +22,9 @@ REQUEST = "req_"
 class RequestId:
     """Gives every answer, success or error, an ``x-request-id``."""
 
-    def __init__(self, app: ASGIApp, ids: Ids) -> None:
+    def __init__(self, app: ASGIApp, process: Process) -> None:
         self._app = app
-        self._ids = ids
+        self._ids, self._hooks = process.ids, process.hooks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,12 +32,32 @@ class RequestId:
             return
         request_id = scope["clew.request_id"] = self._ids.new(REQUEST)
 
+        status = 0
+
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"].append((b"x-request-id", request_id.encode()))
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        if not self._hooks.request_served:
+            await self._app(scope, receive, send_with_id)
+            return
+        now = asyncio.get_running_loop().time
+        begun = now()
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            self._hooks.tell(
+                RequestServed(
+                    request_id=request_id,
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    ms=int((now() - begun) * 1000),
+                )
+            )
 
 
 class Errors:

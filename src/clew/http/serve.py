@@ -11,17 +11,13 @@ from pathlib import Path
 
 import uvicorn
 
-from clew.clock import Clock, SystemClock
-from clew.engine.assemble import House, assemble
-from clew.engine.engine import Engine
+from clew.engine.assemble import Assembly, assemble
 from clew.http.app import create_app
 from clew.http.auth import Keyring
 from clew.http.corked import CorkedProtocol
-from clew.ids import Ids, RandomIds
 from clew.net.guard import Guard
 from clew.service.context import Services
 from clew.settings import Settings
-from clew.store.database import Database
 from clew.wire import webhooks
 
 _SWITCH_INTERVAL = 0.0002
@@ -66,9 +62,8 @@ def run(
     shown = _reachable(host, tls=certificate is not None)
     scheme = "https" if certificate else "http"
     url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
-    clock, ids = SystemClock(), RandomIds()
-    house = assemble(settings, encode=webhooks.event, works=works, clock=clock, ids=ids)
-    services = make_services(settings, house, clock, ids)
+    assembly = assemble(settings, encode=webhooks.event, works=works)
+    services = make_services(settings, assembly)
     config = uvicorn.Config(
         create_app(services, Keyring({api_key: settings.project})),
         lifespan="off",
@@ -82,9 +77,7 @@ def run(
         ws="none",
         timeout_graceful_shutdown=int(settings.drain_timeout) + 1,
     )
-    server = HouseServer(
-        config, house.db, house.engine, patience=settings.drain_timeout, on_ready=lambda: on_ready(url)
-    )
+    server = ClewServer(config, assembly, patience=settings.drain_timeout, on_ready=lambda: on_ready(url))
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))
 
@@ -101,8 +94,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=2048)
 
 
-class HouseServer(uvicorn.Server):
-    """uvicorn's server, with the house that its application stands on.
+class ClewServer(uvicorn.Server):
+    """uvicorn's server, with what its application stands on.
 
     Args:
         patience: seconds that runs under way are given to end when the server is to stop.
@@ -112,20 +105,18 @@ class HouseServer(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        db: Database,
-        engine: Engine,
+        assembly: Assembly,
         *,
         patience: float,
         on_ready: Callable[[], None],
     ) -> None:
         super().__init__(config)
-        self._db, self._engine = db, engine
+        self._assembly = assembly
         self._patience, self._on_ready = patience, on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the house, then listen."""
-        await self._db.open()
-        await self._engine.start()
+        """Start what the application stands on, then listen."""
+        await self._assembly.start()
         await super().startup(sockets)
         if self.started:
             gc.collect()
@@ -134,26 +125,24 @@ class HouseServer(uvicorn.Server):
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Claim nothing more, let requests and runs end, close the house."""
-        self._engine.begin_to_stop()
+        """Claim nothing more, let requests and runs end, stop what the application stands on."""
+        self._assembly.engine.begin_to_stop()
         await super().shutdown(sockets)
-        await self._engine.stop(self._patience)
-        await self._db.close()
+        await self._assembly.stop(self._patience)
 
 
-def make_services(settings: Settings, house: House, clock: Clock, ids: Ids) -> Services:
+def make_services(settings: Settings, assembly: Assembly) -> Services:
     """Return what the API stands on."""
     return Services(
-        db=house.db,
-        dispatch=house.engine.dispatch,
-        events=house.engine.events,
-        clock=clock,
-        ids=ids,
-        models=house.models.names,
-        toolbox=house.toolbox,
+        db=assembly.db,
+        dispatch=assembly.engine.dispatch,
+        events=assembly.engine.events,
+        process=assembly.process,
+        models=assembly.models.names,
+        toolbox=assembly.toolbox,
         run_expiry=settings.run_expiry * 1000,
         daily_token_budget=settings.daily_token_budget,
         outbound=Guard(settings.outbound_allow),
-        announced=house.engine.announced,
-        trouble=house.engine.trouble,
+        announced=assembly.engine.announced,
+        trouble=assembly.engine.trouble,
     )

@@ -23,7 +23,9 @@ async def create(services: Services, project: str, fields: Json, key: Key | None
         ToolNotSwitchedOn, TooManyFunctions: its tools can't be used here.
     """
     services.toolbox.check(fields.get("tools", ()))
-    agent = Agent(id=services.ids.new(AGENT), project=project, created_at=services.clock.now(), **fields)
+    agent = Agent(
+        id=services.process.ids.new(AGENT), project=project, created_at=services.process.clock.now(), **fields
+    )
     return (
         await once(services, project, key, partial(agents.add, agent=agent), lambda _: agent, Agent)
     ).receipt

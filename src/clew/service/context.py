@@ -6,9 +6,10 @@ from msgspec import Struct, field
 
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
-from clew.clock import Clock
-from clew.ids import Ids
+from clew.core.records import Run
+from clew.engine.watching import run_changed
 from clew.net.guard import Guard
+from clew.process import Process
 from clew.store.database import Database
 from clew.tools.toolbox import Toolbox
 
@@ -19,8 +20,7 @@ class Services(Struct, frozen=True, kw_only=True):
     db: Database
     dispatch: Dispatch
     events: Events
-    clock: Clock
-    ids: Ids
+    process: Process
     models: tuple[str, ...]
     toolbox: Toolbox = field(default_factory=lambda: Toolbox({}))
     """The kinds of tools that this server runs."""
@@ -34,3 +34,9 @@ class Services(Struct, frozen=True, kw_only=True):
     """To be called when the outbox may hold something new."""
     trouble: Callable[[], str | None] = lambda: None
     """Tells why this process should be sent no new requests now, if it should not."""
+
+    def tell_of(self, run: Run) -> None:
+        """Tell those who watch of a run that a commit has moved to another status."""
+        hooks = self.process.hooks
+        if hooks.run_changed:
+            hooks.tell(run_changed(run, self.process.clock.now()))

@@ -32,7 +32,7 @@ async def add(
         ThreadFull: it is one message too many.
         KeyReused: the key was used for another request.
     """
-    message = draft(services, project, thread_id, new, services.clock.now())
+    message = draft(services, project, thread_id, new, services.process.clock.now())
     function = partial(_add, message=message, wait=wait)
     return (await once(services, project, key, function, lambda _: message, Message)).receipt
 
@@ -40,7 +40,7 @@ async def add(
 def draft(services: Services, project: str, thread_id: str, new: NewMessage, now: int) -> Message:
     """Return the record of a message that a client writes, not stored yet."""
     return Message(
-        id=services.ids.new(MESSAGE),
+        id=services.process.ids.new(MESSAGE),
         project=project,
         thread_id=thread_id,
         created_at=now,

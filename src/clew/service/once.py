@@ -56,7 +56,7 @@ async def once(
     if key is None:
         result = await services.db.write(function)
         return Done(receipt(result), result)
-    now = services.clock.now()
+    now = services.process.clock.now()
 
     async def keep_receipt(tx: Transaction) -> Done[R, T]:
         fingerprint = key.fingerprint()

@@ -30,7 +30,7 @@ async def _page(
 
 def subscribe(services: Services, project: str) -> FeedReader:
     """Begin to read a project's feed."""
-    return services.events.feed.subscribe(project, services.clock.now)
+    return services.events.feed.subscribe(project, services.process.clock.now)
 
 
 async def live(services: Services, project: str) -> Sequence[Row]:

@@ -36,12 +36,13 @@ async def submit(services: Services, keys: RunKeys, command: Submit, key: Key | 
         KeyReused: the key was used for another request.
     """
     event, claimant = Submitted(command.outputs, command.approvals), services.dispatch.claimant
-    function = partial(change, keys=keys, event=event, now=services.clock.now(), claimant=claimant)
+    function = partial(change, keys=keys, event=event, now=services.process.clock.now(), claimant=claimant)
     done = await once(services, keys.project, key, function, _resumed, RunReceipt)
     if done.result is not None:
         decision, state = done.result
         services.dispatch.advance(keys.run_id, state if claimant else None)
         services.events.committed(keys.run_id, decision.entries)
+        services.tell_of(state.run)
     return done.receipt
 
 
@@ -59,11 +60,13 @@ async def cancel(services: Services, keys: RunKeys, key: Key | None = None) -> R
         NotCancellable: it is over, or being cancelled already.
         KeyReused: the key was used for another request.
     """
-    ask = partial(_cancel, keys=keys, now=services.clock.now())
+    ask = partial(_cancel, keys=keys, now=services.process.clock.now())
     done = await once(services, keys.project, key, ask, lambda result: result[0].run, Run)
     if done.result is not None and done.result[1]:
         services.events.committed(keys.run_id, done.result[1])
         services.announced()
+    if done.result is not None:
+        services.tell_of(done.result[0].run)
     services.dispatch.interrupt(keys.run_id)
     return done.receipt
 

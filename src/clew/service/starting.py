@@ -75,11 +75,12 @@ async def start(services: Services, project: str, command: StartRun, key: Key | 
             services.dispatch.wake_at(new.expires_at)
             services.dispatch.advance(new.id, state if state.run.epoch else None)
         services.events.committed(new.id, journal(state.run, (), ()))
+        services.tell_of(state.run)
     return done.receipt
 
 
 def _draft(services: Services, project: str, command: StartRun) -> _NewRun:
-    now, thread = services.clock.now(), None
+    now, thread = services.process.clock.now(), None
     if isinstance(command.thread, str):
         thread_id = command.thread
         added = [draft_message(services, project, thread_id, each, now) for each in command.messages]
@@ -87,7 +88,7 @@ def _draft(services: Services, project: str, command: StartRun) -> _NewRun:
         thread, added = draft_thread(services, project, command.thread, now)
         thread_id = thread.id
     return _NewRun(
-        id=services.ids.new(RUN),
+        id=services.process.ids.new(RUN),
         project=project,
         thread_id=thread_id,
         command=command,

@@ -29,7 +29,7 @@ async def create(services: Services, project: str, new: NewThread, key: Key | No
     Raises:
         KeyReused: the key was used for another request.
     """
-    thread, first = draft(services, project, new, services.clock.now())
+    thread, first = draft(services, project, new, services.process.clock.now())
     function = partial(_add, thread=thread, first=first)
     return (await once(services, project, key, function, lambda _: thread, Thread)).receipt
 
@@ -37,7 +37,7 @@ async def create(services: Services, project: str, new: NewThread, key: Key | No
 def draft(services: Services, project: str, new: NewThread, now: int) -> tuple[Thread, list[Message]]:
     """Return the records of a thread and of its first messages, not stored yet."""
     thread = Thread(
-        id=services.ids.new(THREAD),
+        id=services.process.ids.new(THREAD),
         project=project,
         created_at=now,
         metadata=new.metadata,
@@ -95,7 +95,9 @@ async def delete(
         NotFound: there is none.
         ThreadChanged: it has changed since.
     """
-    cancelled = await services.db.write(_delete, project, thread_id, services.clock.now(), unchanged_since)
+    cancelled = await services.db.write(
+        _delete, project, thread_id, services.process.clock.now(), unchanged_since
+    )
     if cancelled is not None:
         run_id = cancelled.state.run.id
         services.dispatch.interrupt(run_id)

@@ -31,11 +31,11 @@ async def create(services: Services, project: str, new: NewWebhook, key: Key | N
         services.outbound.check(new.url)
     except GuardRefused as refused:
         raise UrlRefused(str(refused)) from None
-    ids = services.ids
+    ids = services.process.ids
     webhook = Webhook(
         id=ids.new(_WEBHOOK),
         project=project,
-        created_at=services.clock.now(),
+        created_at=services.process.clock.now(),
         url=new.url,
         events=new.events,
         secret=ids.new(PREFIX) + ids.new(""),  # letters and digits that are also base64, of 36 bytes

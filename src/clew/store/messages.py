@@ -169,8 +169,11 @@ async def since(tx: Transaction, thread_id: str, seq: int, limit: int | None) ->
     """Return a thread's messages from a place on, up to ``limit`` of them."""
     most = _NO_LIMIT if limit is None else limit
     rows = await tx.all(SELECT_SINCE, {"thread_id": thread_id, "seq": seq, "limit": most})
-    visible = rows[0][0] if rows else 0
-    return Numbered(visible, [row[1] for row in rows], [_MESSAGE.read(row[2:]) for row in rows])
+    visible, seqs, found = 0, [], []
+    for visible, seq, *message in rows:  # noqa: B007 - every row says how many are visible
+        seqs.append(seq)
+        found.append(_MESSAGE.read(message))
+    return Numbered(visible, seqs, found)
 
 
 async def of_run(tx: Transaction, run_id: str) -> list[Message]:

@@ -94,11 +94,18 @@ SELECT_UNFINISHED = Statement(
 
 
 class Applied(NamedTuple):
-    """What a write has made of a run, which run of its thread may start now, whether webhooks may be told."""
+    """What a write has made of a run.
+
+    Attributes:
+        released: the run of its thread that may start now.
+        announced: whether webhooks may be told of it.
+        moved: whether its status is another.
+    """
 
     state: RunState
     released: str | None
     announced: bool
+    moved: bool = False
 
 
 class Unfinished(NamedTuple):
@@ -166,8 +173,8 @@ async def ground(tx: Transaction, project: str, thread_id: str, agent_id: str) -
     row = await tx.one(SELECT_GROUND, {"id": thread_id, "project": project, "agent_id": agent_id})
     if row is None:
         return Ground(None, 0, None)
-    live_run, budget, used, *agent = row
-    lock = threads.lock_of(live_run, budget, used)
+    live_run, token_budget, used, *agent = row
+    lock = threads.lock_of(live_run, token_budget, used)
     return Ground(lock, used, None if agent[_AGENT_ID] is None else AGENT.read(agent))
 
 
@@ -196,8 +203,7 @@ async def hold(tx: Transaction, project: str, thread_id: str, run_id: str) -> Ru
 
     A thread is held before its runs.
     """
-    await tx.begin()
-    row = await tx.one(HOLD_RUN, {"id": run_id, "thread_id": thread_id, "project": project})
+    row = await tx.hold(HOLD_RUN, {"id": run_id, "thread_id": thread_id, "project": project})
     return None if row is None else _RUN.read(row)
 
 
@@ -243,8 +249,7 @@ async def claim(tx: Transaction, run_id: str, worker: str, now: int) -> RunState
     counts as an attempt if the owner before it died or broke off since it last committed anything, and not
     if it gave the run up.
     """
-    await tx.begin()
-    row = await tx.one(HOLD_BY_ID, {"id": run_id})
+    row = await tx.hold(HOLD_BY_ID, {"id": run_id})
     if row is None or not _has_work(run := _RUN.read(row), now):
         return None
     broke_off = run.status == RunStatus.IN_PROGRESS and run.worker is not None
@@ -332,8 +337,10 @@ async def apply(
         released = await _let_line_go_on(tx, before.run, row, now)
         if after.config.token_allowance is not None:
             await budgets.count(tx, after.project, after.usage.total_tokens, now)
-    announced = bool(row[2]) and webhooks.event_of(before.run, after) is not None
-    return Applied(decision.state.at_version(before.run.version + 1), released, announced)
+    thread_row = threads.RowForRun(*row)
+    announced = bool(thread_row.has_webhooks) and webhooks.event_of(before.run, after) is not None
+    moved = after.status != before.run.status
+    return Applied(decision.state.at_version(before.run.version + 1), released, announced, moved)
 
 
 def _change(before: Run, after: Run, now: int) -> Write:
@@ -375,8 +382,8 @@ async def _why_not(tx: Transaction, before: Run) -> Exception:
 
 async def _let_line_go_on(tx: Transaction, before: Run, thread: Row, now: int) -> str | None:
     """Let in what waits, unless it waits for another run than the one that has ended."""
-    live_run, waiting, *_ = thread
-    if not waiting or (live_run is not None and live_run != before.id):
+    found = threads.RowForRun(*thread)
+    if not found.waiting or found.live_run not in (None, before.id):
         return None
     return await line.release(tx, before.thread_id, now)
 

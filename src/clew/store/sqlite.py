@@ -38,8 +38,9 @@ class SqliteTransaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    async def hold(self, statement: Statement, params: Params) -> None:
+    async def hold(self, statement: Statement, params: Params) -> Row | None:
         """The one writer holds everything."""
+        return await self.one(statement, params)
 
     async def one(self, statement: Statement, params: Params) -> Row | None:
         row: Row | None = self._connection.execute(statement.sqlite, params).fetchone()

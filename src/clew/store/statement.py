@@ -94,8 +94,8 @@ def batches(writes: Sequence[Write]) -> list[list[Write]]:
 class Transaction(Protocol):
     """What store functions are given: one transaction, whatever the database."""
 
-    async def hold(self, statement: Statement, params: Params) -> None:
-        """Lock the rows that a statement selects until the transaction ends.
+    async def hold(self, statement: Statement, params: Params) -> Row | None:
+        """Lock the rows that a statement selects until the transaction ends; return the first, or None.
 
         Whoever reads before writing begins with this, and then reads what is true until its commit.
         SQLite has one writer at a time, which holds everything.

@@ -132,6 +132,14 @@ async def hold(tx: Transaction, project: str, thread_id: str) -> None:
     await tx.hold(HOLD_THREAD, {"id": thread_id, "project": project})
 
 
+class RowForRun(NamedTuple):
+    """What the end of a run must know of its thread, as :data:`HOLD_FOR_RUN` selects it."""
+
+    live_run: str | None
+    waiting: int
+    has_webhooks: bool
+
+
 class Lock(NamedTuple):
     """What stands in the way of a new run or message: the run that is active, and what is left to spend.
 
@@ -144,8 +152,7 @@ class Lock(NamedTuple):
 
 async def lock(tx: Transaction, project: str, thread_id: str) -> Lock | None:
     """Hold the thread and say what locks it; None if the project has no such thread."""
-    await tx.begin()
-    row = await tx.one(HOLD_LOCK, {"id": thread_id, "project": project})
+    row = await tx.hold(HOLD_LOCK, {"id": thread_id, "project": project})
     if row is None:
         return None
     return lock_of(*row)

@@ -1,0 +1,612 @@
+-- Every statement of the store, made by: python -m tests.docs.sql_pages
+
+-- ==== src/clew/store/agents.py ====
+
+-- INSERT_AGENT
+INSERT INTO agents (id, project, created_at, model, name, description, instructions, tools, tool_resources, metadata, temperature, top_p, response_format, reasoning_effort) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::VARCHAR, $11::FLOAT, $12::FLOAT, $13::VARCHAR, $14::VARCHAR);
+
+-- HOLD_AGENT
+SELECT agents.seq
+FROM agents
+WHERE agents.id = $1::VARCHAR AND agents.project = $2::VARCHAR FOR NO KEY UPDATE;
+
+-- SELECT_AGENT
+SELECT agents.temperature, agents.top_p, agents.response_format, agents.reasoning_effort, agents.id, agents.project, agents.created_at, agents.model, agents.name, agents.description, agents.instructions, agents.tools, agents.tool_resources, agents.metadata
+FROM agents
+WHERE agents.id = $1::VARCHAR AND agents.project = $2::VARCHAR;
+
+-- UPDATE_AGENT
+UPDATE agents SET model=$1::VARCHAR, name=$2::VARCHAR, description=$3::VARCHAR, instructions=$4::VARCHAR, tools=$5::VARCHAR, tool_resources=$6::VARCHAR, metadata=$7::VARCHAR, temperature=$8::FLOAT, top_p=$9::FLOAT, response_format=$10::VARCHAR, reasoning_effort=$11::VARCHAR WHERE agents.id = $12::VARCHAR AND agents.project = $13::VARCHAR;
+
+-- DELETE_AGENT
+DELETE FROM agents WHERE agents.id = $1::VARCHAR AND agents.project = $2::VARCHAR;
+
+-- ==== src/clew/store/budgets.py ====
+
+-- SELECT_DAY
+SELECT usage_by_day.tokens
+FROM usage_by_day
+WHERE usage_by_day.project = $1::VARCHAR AND usage_by_day.day = $2::INTEGER;
+
+-- COUNT_DAY
+UPDATE usage_by_day SET tokens=(usage_by_day.tokens + $1::BIGINT) WHERE usage_by_day.project = $2::VARCHAR AND usage_by_day.day = $3::INTEGER;
+
+-- BEGIN_DAY
+INSERT INTO usage_by_day (project, day, tokens) VALUES ($1::VARCHAR, $2::INTEGER, $3::BIGINT);
+
+-- ==== src/clew/store/calls.py ====
+
+-- INSERT_CALL
+INSERT INTO calls (id, project, created_at, run_id, step_id, turn, index, name, arguments, kind, state, result, approval, repeatable, attempts, output, detail, model_id, extras, position, begun_at, ended_at, ms) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::INTEGER, $7::INTEGER, $8::VARCHAR, $9::VARCHAR, $10::VARCHAR, $11::VARCHAR, $12::VARCHAR, $13::BOOLEAN, $14::BOOLEAN, $15::INTEGER, $16::VARCHAR, $17::VARCHAR, $18::VARCHAR, $19::VARCHAR, $20::BIGINT, $21::BIGINT, $22::BIGINT, $23::BIGINT);
+
+-- UPDATE_CALL
+UPDATE calls SET state=$1::VARCHAR, result=$2::VARCHAR, approval=$3::BOOLEAN, repeatable=$4::BOOLEAN, attempts=$5::INTEGER, output=$6::VARCHAR, detail=$7::VARCHAR, model_id=$8::VARCHAR, extras=$9::VARCHAR, position=$10::BIGINT, begun_at=$11::BIGINT, ended_at=$12::BIGINT, ms=$13::BIGINT WHERE calls.id = $14::VARCHAR;
+
+-- SELECT_OF_TURNS
+SELECT calls.id, calls.project, calls.created_at, calls.run_id, calls.step_id, calls.turn, calls.index, calls.name, calls.arguments, calls.kind, calls.state, calls.result, calls.approval, calls.repeatable, calls.attempts, calls.output, calls.detail, calls.model_id, calls.extras, calls.position, calls.begun_at, calls.ended_at
+FROM calls
+WHERE calls.run_id = $1::VARCHAR AND calls.turn BETWEEN $2::INTEGER AND $3::INTEGER ORDER BY calls.turn, calls.index;
+
+-- ==== src/clew/store/census.py ====
+
+-- COUNT_LIVE
+SELECT runs.status, count(*) AS count_1, min(runs.expires_at) AS min_1
+FROM runs
+WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') GROUP BY runs.status;
+
+-- COUNT_HELD
+SELECT count(*) AS count_1
+FROM runs
+WHERE held IS NOT NULL;
+
+-- SELECT_OUTBOX
+SELECT count(*) AS count_1, min(deliveries.due) AS min_1
+FROM deliveries;
+
+-- ==== src/clew/store/health.py ====
+
+-- PING
+SELECT 1;
+
+-- ==== src/clew/store/idempotency.py ====
+
+-- INSERT_ANSWER
+INSERT INTO answers (project, key, fingerprint, created_at, body) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::BIGINT, $5::VARCHAR);
+
+-- SELECT_ANSWER
+SELECT answers.project, answers.key, answers.fingerprint, answers.created_at, answers.body
+FROM answers
+WHERE answers.project = $1::VARCHAR AND answers.key = $2::VARCHAR;
+
+-- DELETE_ANSWER
+DELETE FROM answers WHERE answers.project = $1::VARCHAR AND answers.key = $2::VARCHAR;
+
+-- DELETE_OLDER
+DELETE FROM answers WHERE answers.created_at < $1::BIGINT;
+
+-- ==== src/clew/store/line.py ====
+
+-- LAST_PLACES[1]
+SELECT max(messages.held) AS max_1
+FROM messages
+WHERE messages.thread_id = $1::VARCHAR AND held IS NOT NULL;
+
+-- LAST_PLACES[2]
+SELECT max(runs.held) AS max_1
+FROM runs
+WHERE runs.thread_id = $1::VARCHAR AND held IS NOT NULL;
+
+-- SELECT_NEXT_RUN
+SELECT runs.id, runs.held
+FROM runs
+WHERE runs.thread_id = $1::VARCHAR AND held IS NOT NULL ORDER BY runs.held
+ LIMIT 1 OFFSET 0;
+
+-- SELECT_HELD_MESSAGES
+SELECT messages.id, messages.held
+FROM messages
+WHERE messages.thread_id = $1::VARCHAR AND held IS NOT NULL ORDER BY messages.held;
+
+-- RELEASE_MESSAGE
+UPDATE messages SET seq=nextval('messages_seq_seq'), held=NULL WHERE messages.id = $1::VARCHAR;
+
+-- RELEASE_RUN
+UPDATE runs SET expires_at=((runs.expires_at - runs.created_at) + $1::BIGINT), version=(runs.version + 1), held=NULL WHERE runs.id = $2::VARCHAR;
+
+-- LET_IN
+UPDATE threads SET live_run=$1::VARCHAR, waiting=(threads.waiting - $2::INTEGER) WHERE threads.id = $3::VARCHAR;
+
+-- ==== src/clew/store/messages.py ====
+
+-- INSERT_MESSAGE
+INSERT INTO messages (id, project, created_at, thread_id, role, content, assistant_id, run_id, status, incomplete_reason, completed_at, incomplete_at, attachments, metadata, held) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::VARCHAR, $11::BIGINT, $12::BIGINT, $13::VARCHAR, $14::VARCHAR, $15::INTEGER);
+
+-- SELECT_MESSAGE
+SELECT messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.id = $1::VARCHAR AND messages.thread_id = $2::VARCHAR AND messages.project = $3::VARCHAR;
+
+-- UPDATE_METADATA
+UPDATE messages SET metadata=$1::VARCHAR WHERE messages.id = $2::VARCHAR AND messages.thread_id = $3::VARCHAR AND messages.project = $4::VARCHAR;
+
+-- DELETE_MESSAGE
+DELETE FROM messages WHERE messages.id = $1::VARCHAR AND messages.thread_id = $2::VARCHAR AND messages.project = $3::VARCHAR;
+
+-- HOLD_PARENT
+SELECT threads.seq
+FROM threads
+WHERE threads.id = $1::VARCHAR FOR NO KEY UPDATE;
+
+-- COUNT_UP
+UPDATE threads SET message_count=(threads.message_count + 1), waiting=(threads.waiting + $1::INTEGER) WHERE threads.id = $2::VARCHAR AND threads.project = $3::VARCHAR AND threads.message_count < 100000;
+
+-- COUNT_UP_IF_FREE
+UPDATE threads SET message_count=(threads.message_count + 1) WHERE threads.id = $1::VARCHAR AND threads.project = $2::VARCHAR AND threads.message_count < 100000 AND threads.live_run IS NULL;
+
+-- COUNT_DOWN
+UPDATE threads SET message_count=(threads.message_count - 1) WHERE threads.id = $1::VARCHAR;
+
+-- SELECT_NEWEST
+SELECT messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.thread_id = $1::VARCHAR AND messages.held IS NULL AND (messages.run_id IS NULL OR messages.run_id != $2::VARCHAR) ORDER BY messages.seq DESC
+ LIMIT $3 OFFSET 0;
+
+-- SELECT_SINCE
+SELECT (SELECT threads.message_count
+FROM threads
+WHERE threads.id = $1::VARCHAR) - (SELECT count(*) AS count_1
+FROM messages AS messages_1
+WHERE messages_1.thread_id = $1::VARCHAR AND messages_1.held IS NOT NULL) AS anon_1, messages.seq, messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.thread_id = $1::VARCHAR AND messages.held IS NULL AND messages.seq >= $2::BIGINT ORDER BY messages.seq
+ LIMIT $3 OFFSET 0;
+
+-- SELECT_OF_RUN
+SELECT messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.run_id = $1::VARCHAR ORDER BY messages.seq;
+
+-- ==== src/clew/store/metrics.py ====
+
+-- COUNT_RUNS
+SELECT runs.status, runs.code, runs.model, count(*) AS count_1, sum(runs.prompt_tokens) AS sum_1, sum(runs.completion_tokens) AS sum_2, sum(runs.cached_tokens) AS sum_3
+FROM runs
+WHERE runs.project = $1::VARCHAR AND ended_at IS NOT NULL AND runs.ended_at BETWEEN $2::BIGINT AND $3::BIGINT GROUP BY runs.status, runs.code, runs.model;
+
+-- COUNT_QUEUE
+SELECT runs.queue_ms, count(*) AS count_1
+FROM runs
+WHERE runs.project = $1::VARCHAR AND ended_at IS NOT NULL AND runs.ended_at BETWEEN $2::BIGINT AND $3::BIGINT GROUP BY runs.queue_ms ORDER BY runs.queue_ms;
+
+-- COUNT_FIRST_TOKEN
+SELECT runs.first_token_ms, count(*) AS count_1
+FROM runs
+WHERE runs.project = $1::VARCHAR AND ended_at IS NOT NULL AND runs.ended_at BETWEEN $2::BIGINT AND $3::BIGINT GROUP BY runs.first_token_ms ORDER BY runs.first_token_ms;
+
+-- COUNT_TOTAL
+SELECT runs.total_ms, count(*) AS count_1
+FROM runs
+WHERE runs.project = $1::VARCHAR AND ended_at IS NOT NULL AND runs.ended_at BETWEEN $2::BIGINT AND $3::BIGINT GROUP BY runs.total_ms ORDER BY runs.total_ms;
+
+-- COUNT_TOKENS
+SELECT runs.model, runs.prompt_tokens + runs.completion_tokens AS anon_1, count(*) AS count_1
+FROM runs
+WHERE runs.project = $1::VARCHAR AND ended_at IS NOT NULL AND runs.ended_at BETWEEN $2::BIGINT AND $3::BIGINT GROUP BY runs.model, runs.prompt_tokens + runs.completion_tokens ORDER BY runs.model, runs.prompt_tokens + runs.completion_tokens;
+
+-- COUNT_LIVE
+SELECT runs.status, count(*) AS count_1
+FROM runs
+WHERE coalesce(runs.project, '') = $1::VARCHAR AND held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') GROUP BY runs.status;
+
+-- COUNT_CALLS
+SELECT calls.name, calls.result, calls.ms, count(*) AS count_1
+FROM calls
+WHERE calls.project = $1::VARCHAR AND ended_at IS NOT NULL AND calls.ended_at BETWEEN $2::BIGINT AND $3::BIGINT GROUP BY calls.name, calls.result, calls.ms ORDER BY calls.name, calls.ms;
+
+-- ==== src/clew/store/run_lists.py ====
+
+-- SELECT_PLACE
+SELECT runs.seq
+FROM runs
+WHERE runs.id = $1::VARCHAR AND runs.project = $2::VARCHAR;
+
+-- SELECT_ID
+SELECT runs.id
+FROM runs
+WHERE runs.seq = $1::BIGINT;
+
+-- SELECT_LAST_BEFORE
+SELECT runs.id
+FROM runs
+WHERE runs.project = $1::VARCHAR AND runs.seq <= $2::BIGINT ORDER BY runs.seq DESC
+ LIMIT 1 OFFSET 0;
+
+-- SELECT_FIRST_BEHIND
+SELECT runs.id
+FROM runs
+WHERE runs.project = $1::VARCHAR AND runs.seq >= $2::BIGINT ORDER BY runs.seq ASC
+ LIMIT 1 OFFSET 0;
+
+-- SELECT_NEAR
+SELECT runs.seq, runs.created_at
+FROM runs
+WHERE runs.seq <= $1::BIGINT ORDER BY runs.seq DESC
+ LIMIT 1 OFFSET 0;
+
+-- SELECT_NEWEST
+SELECT max(runs.seq) AS max_1
+FROM runs;
+
+-- SELECT_IS_THERE
+SELECT threads.seq
+FROM threads
+WHERE threads.id = $1::VARCHAR AND threads.project = $2::VARCHAR;
+
+-- SELECT_LIVE
+SELECT live_and_held.id, live_and_held.thread_id, live_and_held.assistant_id, live_and_held.status, live_and_held.version, live_and_held.at
+FROM (SELECT runs.seq AS seq, runs.id AS id, runs.thread_id AS thread_id, runs.assistant_id AS assistant_id, runs.status AS status, runs.version AS version, coalesce(runs.started_at, runs.created_at) AS at
+FROM runs
+WHERE coalesce(runs.project, '') = $1::VARCHAR AND held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') UNION ALL SELECT runs.seq AS seq, runs.id AS id, runs.thread_id AS thread_id, runs.assistant_id AS assistant_id, runs.status AS status, runs.version AS version, coalesce(runs.started_at, runs.created_at) AS at
+FROM runs
+WHERE coalesce(runs.project, '') = $1::VARCHAR AND held IS NOT NULL) AS live_and_held ORDER BY live_and_held.seq;
+
+-- ==== src/clew/store/runs.py ====
+
+-- SELECT_GROUND
+SELECT threads.live_run, threads.token_budget, threads.tokens_used, agents.temperature, agents.top_p, agents.response_format, agents.reasoning_effort, agents.id, agents.project, agents.created_at, agents.model, agents.name, agents.description, agents.instructions, agents.tools, agents.tool_resources, agents.metadata
+FROM threads LEFT OUTER JOIN agents ON agents.id = $1::VARCHAR AND agents.project = threads.project
+WHERE threads.id = $2::VARCHAR AND threads.project = $3::VARCHAR;
+
+-- INSERT_RUN
+INSERT INTO runs (id, project, created_at, thread_id, assistant_id, expires_at, config, status, started_at, completed_at, failed_at, cancelled_at, last_error, incomplete_reason, usage, turns, metadata, epoch, version, position, held, worker, begun_at, spoke_at, claimed_at, attempts, open_step, waits_for, due, waits) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::VARCHAR, $8::VARCHAR, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::BIGINT, $13::VARCHAR, $14::VARCHAR, $15::VARCHAR, $16::INTEGER, $17::VARCHAR, $18::INTEGER, $19::INTEGER, $20::BIGINT, $21::INTEGER, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::INTEGER, $27::VARCHAR, $28::VARCHAR, $29::BIGINT, $30::VARCHAR);
+
+-- SELECT_RUN
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.id = $1::VARCHAR AND runs.thread_id = $2::VARCHAR AND runs.project = $3::VARCHAR;
+
+-- SELECT_BY_ID
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.id = $1::VARCHAR;
+
+-- UPDATE_RUN
+UPDATE runs SET status=$1::VARCHAR, started_at=$2::BIGINT, completed_at=$3::BIGINT, failed_at=$4::BIGINT, cancelled_at=$5::BIGINT, last_error=$6::VARCHAR, incomplete_reason=$7::VARCHAR, usage=$8::VARCHAR, turns=$9::INTEGER, epoch=$10::INTEGER, version=(runs.version + 1), position=$11::BIGINT, held=$12::INTEGER, worker=$13::VARCHAR, begun_at=$14::BIGINT, spoke_at=$15::BIGINT, claimed_at=$16::BIGINT, attempts=$17::INTEGER, open_step=$18::VARCHAR, waits_for=$19::VARCHAR, due=$20::BIGINT, waits=$21::VARCHAR WHERE runs.id = $22::VARCHAR AND runs.epoch = $23::INTEGER AND runs.version = $24::INTEGER;
+
+-- END_RUN
+UPDATE runs SET status=$1::VARCHAR, started_at=$2::BIGINT, completed_at=$3::BIGINT, failed_at=$4::BIGINT, cancelled_at=$5::BIGINT, last_error=$6::VARCHAR, incomplete_reason=$7::VARCHAR, usage=$8::VARCHAR, turns=$9::INTEGER, epoch=$10::INTEGER, version=(runs.version + 1), position=$11::BIGINT, held=$12::INTEGER, worker=$13::VARCHAR, begun_at=$14::BIGINT, spoke_at=$15::BIGINT, ended_at=$16::BIGINT, code=$17::VARCHAR, model=$18::VARCHAR, queue_ms=$19::INTEGER, first_token_ms=$20::INTEGER, total_ms=$21::BIGINT, prompt_tokens=$22::INTEGER, completion_tokens=$23::INTEGER, cached_tokens=$24::INTEGER, claimed_at=$25::BIGINT, attempts=$26::INTEGER, open_step=$27::VARCHAR, waits_for=$28::VARCHAR, due=$29::BIGINT, waits=$30::VARCHAR WHERE runs.id = $31::VARCHAR AND runs.epoch = $32::INTEGER AND runs.version = $33::INTEGER;
+
+-- HOLD_BY_ID
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.id = $1::VARCHAR FOR NO KEY UPDATE;
+
+-- HOLD_THREAD_OF_RUN
+SELECT threads.seq
+FROM threads
+WHERE threads.id = (SELECT runs.thread_id
+FROM runs
+WHERE runs.id = $1::VARCHAR) FOR NO KEY UPDATE;
+
+-- HOLD_RUN
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.id = $1::VARCHAR AND runs.thread_id = $2::VARCHAR AND runs.project = $3::VARCHAR FOR NO KEY UPDATE;
+
+-- CLAIM_RUN
+UPDATE runs SET epoch=$1::INTEGER, version=$2::INTEGER, position=$3::BIGINT, worker=$4::VARCHAR, claimed_at=$5::BIGINT, attempts=$6::INTEGER, waits_for=$7::VARCHAR, due=$8::BIGINT WHERE runs.id = $9::VARCHAR;
+
+-- INSERT_TAKEOVER
+INSERT INTO takeovers (run_id, at, epoch, turn, from_worker, to_worker) VALUES ($1::VARCHAR, $2::BIGINT, $3::INTEGER, $4::INTEGER, $5::VARCHAR, $6::VARCHAR);
+
+-- DISOWN_RUN
+UPDATE runs SET worker=NULL WHERE runs.id = $1::VARCHAR AND runs.epoch = $2::INTEGER AND held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action');
+
+-- UPDATE_METADATA
+UPDATE runs SET metadata=$1::VARCHAR WHERE runs.id = $2::VARCHAR AND runs.thread_id = $3::VARCHAR AND runs.project = $4::VARCHAR;
+
+-- SELECT_DUE
+SELECT runs.id
+FROM runs
+WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') AND runs.expires_at <= $1::BIGINT;
+
+-- SELECT_NEXT_DUE
+SELECT min(runs.expires_at) AS min_1, min(runs.due) AS min_2
+FROM runs
+WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action');
+
+-- SELECT_UNFINISHED
+SELECT runs.id, runs.version, runs.status, runs.worker, workers.beats, runs.attempts, runs.claimed_at
+FROM runs LEFT OUTER JOIN workers ON workers.id = runs.worker
+WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') AND (runs.waits_for IS NULL OR runs.due <= $1::BIGINT) ORDER BY runs.expires_at;
+
+-- ==== src/clew/store/steps.py ====
+
+-- INSERT_STEP
+INSERT INTO steps (id, project, created_at, thread_id, run_id, assistant_id, type, turn, position, status, message_id, last_error, usage, first_token_at, completed_at, failed_at, cancelled_at, expired_at, metadata, end_position, facts) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::INTEGER, $9::BIGINT, $10::VARCHAR, $11::VARCHAR, $12::VARCHAR, $13::VARCHAR, $14::BIGINT, $15::BIGINT, $16::BIGINT, $17::BIGINT, $18::BIGINT, $19::VARCHAR, $20::BIGINT, $21::VARCHAR);
+
+-- SELECT_STEP
+SELECT steps.id, steps.project, steps.run_id, steps.thread_id, steps.assistant_id, steps.created_at, steps.type, steps.turn, steps.position, steps.end_position, steps.status, steps.message_id, steps.last_error, steps.usage, steps.facts, steps.first_token_at, steps.completed_at, steps.failed_at, steps.cancelled_at, steps.expired_at, steps.metadata
+FROM steps
+WHERE steps.id = $1::VARCHAR AND steps.run_id = $2::VARCHAR AND steps.thread_id = $3::VARCHAR AND steps.project = $4::VARCHAR;
+
+-- SELECT_BY_ID
+SELECT steps.id, steps.project, steps.run_id, steps.thread_id, steps.assistant_id, steps.created_at, steps.type, steps.turn, steps.position, steps.end_position, steps.status, steps.message_id, steps.last_error, steps.usage, steps.facts, steps.first_token_at, steps.completed_at, steps.failed_at, steps.cancelled_at, steps.expired_at, steps.metadata
+FROM steps
+WHERE steps.id = $1::VARCHAR;
+
+-- SELECT_OF_RUN
+SELECT steps.id, steps.project, steps.run_id, steps.thread_id, steps.assistant_id, steps.created_at, steps.type, steps.turn, steps.position, steps.end_position, steps.status, steps.message_id, steps.last_error, steps.usage, steps.facts, steps.first_token_at, steps.completed_at, steps.failed_at, steps.cancelled_at, steps.expired_at, steps.metadata
+FROM steps
+WHERE steps.run_id = $1::VARCHAR ORDER BY steps.seq;
+
+-- SELECT_SEVERAL
+SELECT steps.id, steps.project, steps.run_id, steps.thread_id, steps.assistant_id, steps.created_at, steps.type, steps.turn, steps.position, steps.end_position, steps.status, steps.message_id, steps.last_error, steps.usage, steps.facts, steps.first_token_at, steps.completed_at, steps.failed_at, steps.cancelled_at, steps.expired_at, steps.metadata
+FROM steps
+WHERE steps.id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ORDER BY steps.seq;
+
+-- UPDATE_STEP
+UPDATE steps SET status=$1::VARCHAR, last_error=$2::VARCHAR, usage=$3::VARCHAR, completed_at=$4::BIGINT, failed_at=$5::BIGINT, cancelled_at=$6::BIGINT, expired_at=$7::BIGINT, end_position=$8::BIGINT WHERE steps.id = $9::VARCHAR;
+
+-- ==== src/clew/store/threads.py ====
+
+-- INSERT_THREAD
+INSERT INTO threads (id, project, created_at, metadata, tool_resources, token_budget, tokens_used, message_count, live_run, hidden, begins_in, begins_after) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::BIGINT, $8::INTEGER, $9::VARCHAR, $10::BOOLEAN, $11::VARCHAR, $12::BIGINT);
+
+-- SELECT_THREAD
+SELECT threads.id, threads.project, threads.created_at, threads.metadata, threads.tool_resources, threads.token_budget, threads.tokens_used, threads.hidden, threads.begins_in, threads.begins_after
+FROM threads
+WHERE threads.id = $1::VARCHAR AND threads.project = $2::VARCHAR;
+
+-- HOLD_THREAD
+SELECT threads.seq
+FROM threads
+WHERE threads.id = $1::VARCHAR AND threads.project = $2::VARCHAR FOR NO KEY UPDATE;
+
+-- HOLD_LOCK
+SELECT threads.live_run, threads.token_budget, threads.tokens_used
+FROM threads
+WHERE threads.id = $1::VARCHAR AND threads.project = $2::VARCHAR FOR NO KEY UPDATE;
+
+-- TAKE
+UPDATE threads SET live_run=$1::VARCHAR WHERE threads.id = $2::VARCHAR AND threads.live_run IS NULL AND threads.tokens_used = coalesce($3, threads.tokens_used);
+
+-- JOIN_LINE
+UPDATE threads SET waiting=(threads.waiting + 1) WHERE threads.id = $1::VARCHAR;
+
+-- HOLD_FOR_RUN
+SELECT threads.live_run, threads.waiting, EXISTS (SELECT *
+FROM webhooks
+WHERE webhooks.project = threads.project AND webhooks.disabled_at IS NULL) AS anon_1
+FROM threads
+WHERE threads.id = $1::VARCHAR FOR NO KEY UPDATE OF threads;
+
+-- HOLD_WITHOUT_LINE
+SELECT threads.live_run, threads.waiting, EXISTS (SELECT *
+FROM webhooks
+WHERE webhooks.project = threads.project AND webhooks.disabled_at IS NULL) AS anon_1
+FROM threads
+WHERE threads.id = $1::VARCHAR AND threads.waiting = 0 FOR NO KEY UPDATE OF threads;
+
+-- COUNT
+UPDATE threads SET tokens_used=(threads.tokens_used + $1::BIGINT), message_count=(threads.message_count + $2::INTEGER), live_run=nullif(threads.live_run, $3), waiting=(threads.waiting - $4::INTEGER) WHERE threads.id = $5::VARCHAR;
+
+-- UPDATE_THREAD
+UPDATE threads SET metadata=$1::VARCHAR, tool_resources=$2::VARCHAR, token_budget=$3::BIGINT WHERE threads.id = $4::VARCHAR AND threads.project = $5::VARCHAR;
+
+-- DELETE_THREAD
+DELETE FROM threads WHERE threads.id = $1::VARCHAR AND threads.project = $2::VARCHAR;
+
+-- INSERT_TAG
+INSERT INTO thread_tags (thread_seq, key, value, project) VALUES ((SELECT threads.seq
+FROM threads
+WHERE threads.id = $1::VARCHAR), $2::VARCHAR, $3::VARCHAR, $4::VARCHAR);
+
+-- DELETE_TAGS
+DELETE FROM thread_tags WHERE thread_tags.thread_seq = (SELECT threads.seq
+FROM threads
+WHERE threads.id = $1::VARCHAR);
+
+-- SELECT_NEWEST_MESSAGE
+SELECT messages.created_at
+FROM messages
+WHERE messages.thread_id = $1::VARCHAR ORDER BY messages.seq DESC
+ LIMIT 1 OFFSET 0;
+
+-- SELECT_NEWEST_RUN
+SELECT runs.created_at, runs.ended_at
+FROM runs
+WHERE runs.thread_id = $1::VARCHAR ORDER BY runs.seq DESC
+ LIMIT 1 OFFSET 0;
+
+-- DELETE_CHILDREN[1]
+DELETE FROM steps WHERE steps.thread_id = $1::VARCHAR;
+
+-- DELETE_CHILDREN[2]
+DELETE FROM messages WHERE messages.thread_id = $1::VARCHAR;
+
+-- DELETE_CHILDREN[3]
+DELETE FROM runs WHERE runs.thread_id = $1::VARCHAR;
+
+-- ==== src/clew/store/webhooks.py ====
+
+-- INSERT_WEBHOOK
+INSERT INTO webhooks (id, project, created_at, url, events, secret, metadata, disabled_at, last_error) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::BIGINT, $9::VARCHAR);
+
+-- SELECT_WEBHOOK
+SELECT webhooks.id, webhooks.project, webhooks.created_at, webhooks.url, webhooks.events, webhooks.secret, webhooks.metadata, webhooks.disabled_at, webhooks.last_error
+FROM webhooks
+WHERE webhooks.id = $1::VARCHAR AND webhooks.project = $2::VARCHAR;
+
+-- COUNT_WEBHOOKS
+SELECT count(*) AS count_1
+FROM webhooks
+WHERE webhooks.project = $1::VARCHAR;
+
+-- DELETE_WEBHOOK
+DELETE FROM webhooks WHERE webhooks.id = $1::VARCHAR AND webhooks.project = $2::VARCHAR;
+
+-- DISABLE_WEBHOOK
+UPDATE webhooks SET disabled_at=$1::BIGINT, last_error=$2::VARCHAR WHERE webhooks.id = $3::VARCHAR;
+
+-- SAVE_ERROR
+UPDATE webhooks SET last_error=$1::VARCHAR WHERE webhooks.id = $2::VARCHAR;
+
+-- CLEAR_ERROR
+UPDATE webhooks SET last_error=NULL WHERE webhooks.id = $1::VARCHAR AND webhooks.last_error IS NOT NULL;
+
+-- ANNOUNCE
+INSERT INTO deliveries (webhook_seq, project, thread_id, run_id, position, event, created_at, due, attempts) SELECT webhooks.seq, $1::VARCHAR AS anon_1, $2::VARCHAR AS anon_2, $3::VARCHAR AS anon_3, $4::BIGINT AS anon_4, $5::VARCHAR AS anon_5, $6::BIGINT AS anon_6, $7::BIGINT AS anon_7, 0
+FROM webhooks
+WHERE webhooks.project = $1::VARCHAR AND webhooks.disabled_at IS NULL AND webhooks.events LIKE $8::VARCHAR;
+
+-- SELECT_NEXT_DUE
+SELECT (SELECT min(deliveries.due) AS min_1
+FROM deliveries) AS anon_1, (SELECT min(deliveries.due) AS min_2
+FROM deliveries
+WHERE deliveries.due > $1::BIGINT) AS anon_2;
+
+-- SELECT_HEADS
+SELECT webhooks.seq, (SELECT min(deliveries.due) AS min_1
+FROM deliveries
+WHERE deliveries.webhook_seq = webhooks.seq) AS head
+FROM webhooks;
+
+-- SELECT_DUE
+SELECT deliveries.seq, deliveries.webhook_seq, deliveries.project, deliveries.thread_id, deliveries.run_id, deliveries.position, deliveries.event, deliveries.created_at, deliveries.due, deliveries.attempts, webhooks.id AS webhook_id, webhooks.url, webhooks.secret
+FROM deliveries JOIN webhooks ON webhooks.seq = deliveries.webhook_seq
+WHERE deliveries.webhook_seq = $1::BIGINT AND deliveries.due <= $2::BIGINT ORDER BY deliveries.due
+ LIMIT $3 OFFSET 0;
+
+-- POSTPONE_DELIVERY
+UPDATE deliveries SET due=$1::BIGINT, attempts=(deliveries.attempts + 1) WHERE deliveries.seq = $2::BIGINT AND deliveries.run_id = $3::VARCHAR AND deliveries.position = $4::BIGINT;
+
+-- LEASE_DELIVERY
+UPDATE deliveries SET due=$1::BIGINT WHERE deliveries.seq = $2::BIGINT AND deliveries.run_id = $3::VARCHAR AND deliveries.position = $4::BIGINT AND deliveries.due = $5::BIGINT;
+
+-- DELETE_DELIVERY
+DELETE FROM deliveries WHERE deliveries.seq = $1::BIGINT AND deliveries.run_id = $2::VARCHAR AND deliveries.position = $3::BIGINT;
+
+-- DELETE_OF_WEBHOOK
+DELETE FROM deliveries WHERE deliveries.webhook_seq = $1::BIGINT;
+
+-- SELECT_SEQ
+SELECT webhooks.seq
+FROM webhooks
+WHERE webhooks.id = $1::VARCHAR AND webhooks.project = $2::VARCHAR;
+
+-- ==== src/clew/store/workers.py ====
+
+-- INSERT_WORKER
+INSERT INTO workers (id, host, pid, works, started_at, seen_at, beats, active_runs) VALUES ($1::VARCHAR, $2::VARCHAR, $3::INTEGER, $4::BOOLEAN, $5::BIGINT, $6::BIGINT, $7::BIGINT, $8::INTEGER);
+
+-- UPDATE_WORKER
+UPDATE workers SET seen_at=$1::BIGINT, beats=(workers.beats + 1), active_runs=$2::INTEGER WHERE workers.id = $3::VARCHAR;
+
+-- SELECT_BEATS
+SELECT workers.id, workers.beats
+FROM workers;
+
+-- SELECT_WORKERS
+SELECT workers.id, workers.host, workers.pid, workers.works, workers.started_at, workers.seen_at, workers.beats, workers.active_runs
+FROM workers ORDER BY workers.started_at;
+
+-- DELETE_WORKER
+DELETE FROM workers WHERE workers.id = $1::VARCHAR;
+
+-- DELETE_SILENT
+DELETE FROM workers WHERE workers.seen_at < $1::BIGINT;
+
+-- ==== src/clew/store/pages.py ====
+
+-- agents of a project, behind a cursor
+SELECT agents.temperature, agents.top_p, agents.response_format, agents.reasoning_effort, agents.id, agents.project, agents.created_at, agents.model, agents.name, agents.description, agents.instructions, agents.tools, agents.tool_resources, agents.metadata
+FROM agents
+WHERE agents.project = $1::VARCHAR AND agents.seq < (SELECT agents.seq
+FROM agents
+WHERE agents.id = $2::VARCHAR AND agents.project = $1::VARCHAR) ORDER BY agents.seq DESC
+ LIMIT $3 OFFSET 0;
+
+-- threads of a project, behind a cursor
+SELECT threads.id, threads.project, threads.created_at, threads.metadata, threads.tool_resources, threads.token_budget, threads.tokens_used, threads.hidden, threads.begins_in, threads.begins_after
+FROM threads
+WHERE threads.project = $1::VARCHAR AND NOT hidden AND threads.seq < (SELECT threads.seq
+FROM threads
+WHERE threads.id = $2::VARCHAR AND threads.project = $1::VARCHAR) ORDER BY threads.seq DESC
+ LIMIT $3 OFFSET 0;
+
+-- threads with two pairs of metadata, behind a cursor
+SELECT threads.id, threads.project, threads.created_at, threads.metadata, threads.tool_resources, threads.token_budget, threads.tokens_used, threads.hidden, threads.begins_in, threads.begins_after
+FROM threads
+WHERE threads.project = $1::VARCHAR AND NOT hidden AND threads.seq < (SELECT threads.seq
+FROM threads
+WHERE threads.id = $2::VARCHAR AND threads.project = $1::VARCHAR) AND threads.seq IN (SELECT thread_tags.thread_seq
+FROM thread_tags
+WHERE thread_tags.project = $1::VARCHAR AND thread_tags.key = $3::VARCHAR AND thread_tags.value = $4::VARCHAR) AND threads.seq IN (SELECT thread_tags.thread_seq
+FROM thread_tags
+WHERE thread_tags.project = $1::VARCHAR AND thread_tags.key = $5::VARCHAR AND thread_tags.value = $6::VARCHAR) ORDER BY threads.seq DESC
+ LIMIT $7 OFFSET 0;
+
+-- messages of a thread, behind a cursor
+SELECT messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.project = $1::VARCHAR AND messages.thread_id = $2::VARCHAR AND messages.held IS NULL AND messages.seq < (SELECT messages.seq
+FROM messages
+WHERE messages.id = $3::VARCHAR AND messages.project = $1::VARCHAR AND messages.thread_id = $2::VARCHAR) ORDER BY messages.seq DESC
+ LIMIT $4 OFFSET 0;
+
+-- messages of a run, behind a cursor
+SELECT messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.project = $1::VARCHAR AND messages.thread_id = $2::VARCHAR AND messages.run_id = $3::VARCHAR AND messages.held IS NULL AND messages.seq < (SELECT messages.seq
+FROM messages
+WHERE messages.id = $4::VARCHAR AND messages.project = $1::VARCHAR AND messages.thread_id = $2::VARCHAR AND messages.run_id = $3::VARCHAR) ORDER BY messages.seq DESC
+ LIMIT $5 OFFSET 0;
+
+-- runs of a thread, behind a cursor
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.thread_id = $1::VARCHAR AND runs.seq < (SELECT runs.seq
+FROM runs
+WHERE runs.id = $2::VARCHAR AND runs.thread_id = $1::VARCHAR) ORDER BY runs.seq DESC
+ LIMIT $3 OFFSET 0;
+
+-- steps of a run, behind a cursor
+SELECT steps.id, steps.project, steps.run_id, steps.thread_id, steps.assistant_id, steps.created_at, steps.type, steps.turn, steps.position, steps.end_position, steps.status, steps.message_id, steps.last_error, steps.usage, steps.facts, steps.first_token_at, steps.completed_at, steps.failed_at, steps.cancelled_at, steps.expired_at, steps.metadata
+FROM steps
+WHERE steps.project = $1::VARCHAR AND steps.thread_id = $2::VARCHAR AND steps.run_id = $3::VARCHAR AND steps.seq < (SELECT steps.seq
+FROM steps
+WHERE steps.id = $4::VARCHAR AND steps.project = $1::VARCHAR AND steps.thread_id = $2::VARCHAR AND steps.run_id = $3::VARCHAR) ORDER BY steps.seq DESC
+ LIMIT $5 OFFSET 0;
+
+-- ==== src/clew/store/run_lists.py ====
+
+-- all of a project
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.project = $1::VARCHAR ORDER BY runs.seq DESC
+ LIMIT $2 OFFSET 0;
+
+-- live
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM (SELECT examined.seq AS seq
+FROM (SELECT live_and_held.seq AS seq, live_and_held.created_at AS created_at, live_and_held.status AS status, live_and_held.assistant_id AS assistant_id
+FROM (SELECT runs.seq AS seq, runs.created_at AS created_at, runs.status AS status, runs.assistant_id AS assistant_id
+FROM runs
+WHERE coalesce(runs.project, '') = $1::VARCHAR AND held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') UNION ALL SELECT runs.seq AS seq, runs.created_at AS created_at, runs.status AS status, runs.assistant_id AS assistant_id
+FROM runs
+WHERE coalesce(runs.project, '') = $1::VARCHAR AND held IS NOT NULL) AS live_and_held ORDER BY coalesce(live_and_held.seq, 0) DESC
+ LIMIT 1000 OFFSET 0) AS examined
+WHERE examined.status IN ($2, $3, $4, $5) ORDER BY examined.seq DESC
+ LIMIT $6 OFFSET 0) AS matched JOIN runs ON runs.seq = matched.seq ORDER BY matched.seq DESC;
+
+-- a mix
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM (SELECT examined.seq AS seq
+FROM (SELECT runs.seq AS seq, runs.created_at AS created_at, runs.status AS status, runs.assistant_id AS assistant_id
+FROM runs
+WHERE runs.project = $1::VARCHAR AND runs.assistant_id = $2::VARCHAR ORDER BY runs.seq DESC
+ LIMIT 1000 OFFSET 0) AS examined
+WHERE examined.created_at >= $3::BIGINT AND examined.status IN ($4) AND examined.created_at < $5::BIGINT ORDER BY examined.seq DESC
+ LIMIT $6 OFFSET 0) AS matched JOIN runs ON runs.seq = matched.seq ORDER BY matched.seq DESC;

@@ -1,0 +1,612 @@
+-- Every statement of the store, made by: python -m tests.docs.sql_pages
+
+-- ==== src/clew/store/agents.py ====
+
+-- INSERT_AGENT
+INSERT INTO agents (id, project, created_at, model, name, description, instructions, tools, tool_resources, metadata, temperature, top_p, response_format, reasoning_effort) VALUES (:id, :project, :created_at, :model, :name, :description, :instructions, :tools, :tool_resources, :metadata, :temperature, :top_p, :response_format, :reasoning_effort);
+
+-- HOLD_AGENT
+SELECT agents.seq
+FROM agents
+WHERE agents.id = :id AND agents.project = :project;
+
+-- SELECT_AGENT
+SELECT agents.temperature, agents.top_p, agents.response_format, agents.reasoning_effort, agents.id, agents.project, agents.created_at, agents.model, agents.name, agents.description, agents.instructions, agents.tools, agents.tool_resources, agents.metadata
+FROM agents
+WHERE agents.id = :id AND agents.project = :project;
+
+-- UPDATE_AGENT
+UPDATE agents SET model=:model, name=:name, description=:description, instructions=:instructions, tools=:tools, tool_resources=:tool_resources, metadata=:metadata, temperature=:temperature, top_p=:top_p, response_format=:response_format, reasoning_effort=:reasoning_effort WHERE agents.id = :agent_id AND agents.project = :agent_project;
+
+-- DELETE_AGENT
+DELETE FROM agents WHERE agents.id = :id AND agents.project = :project;
+
+-- ==== src/clew/store/budgets.py ====
+
+-- SELECT_DAY
+SELECT usage_by_day.tokens
+FROM usage_by_day
+WHERE usage_by_day.project = :project AND usage_by_day.day = :day;
+
+-- COUNT_DAY
+UPDATE usage_by_day SET tokens=(usage_by_day.tokens + :tokens) WHERE usage_by_day.project = :of_project AND usage_by_day.day = :on_day;
+
+-- BEGIN_DAY
+INSERT INTO usage_by_day (project, day, tokens) VALUES (:project, :day, :tokens);
+
+-- ==== src/clew/store/calls.py ====
+
+-- INSERT_CALL
+INSERT INTO calls (id, project, created_at, run_id, step_id, turn, "index", name, arguments, kind, state, result, approval, repeatable, attempts, output, detail, model_id, extras, position, begun_at, ended_at, ms) VALUES (:id, :project, :created_at, :run_id, :step_id, :turn, :index, :name, :arguments, :kind, :state, :result, :approval, :repeatable, :attempts, :output, :detail, :model_id, :extras, :position, :begun_at, :ended_at, :ms);
+
+-- UPDATE_CALL
+UPDATE calls SET state=:state, result=:result, approval=:approval, repeatable=:repeatable, attempts=:attempts, output=:output, detail=:detail, model_id=:model_id, extras=:extras, position=:position, begun_at=:begun_at, ended_at=:ended_at, ms=:ms WHERE calls.id = :call_id;
+
+-- SELECT_OF_TURNS
+SELECT calls.id, calls.project, calls.created_at, calls.run_id, calls.step_id, calls.turn, calls."index", calls.name, calls.arguments, calls.kind, calls.state, calls.result, calls.approval, calls.repeatable, calls.attempts, calls.output, calls.detail, calls.model_id, calls.extras, calls.position, calls.begun_at, calls.ended_at
+FROM calls
+WHERE calls.run_id = :run_id AND calls.turn BETWEEN :first AND :last ORDER BY calls.turn, calls."index";
+
+-- ==== src/clew/store/census.py ====
+
+-- COUNT_LIVE
+SELECT runs.status, count(*) AS count_1, min(runs.expires_at) AS min_1
+FROM runs
+WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') GROUP BY runs.status;
+
+-- COUNT_HELD
+SELECT count(*) AS count_1
+FROM runs
+WHERE held IS NOT NULL;
+
+-- SELECT_OUTBOX
+SELECT count(*) AS count_1, min(deliveries.due) AS min_1
+FROM deliveries;
+
+-- ==== src/clew/store/health.py ====
+
+-- PING
+SELECT 1;
+
+-- ==== src/clew/store/idempotency.py ====
+
+-- INSERT_ANSWER
+INSERT INTO answers (project, "key", fingerprint, created_at, body) VALUES (:project, :key, :fingerprint, :created_at, :body);
+
+-- SELECT_ANSWER
+SELECT answers.project, answers."key", answers.fingerprint, answers.created_at, answers.body
+FROM answers
+WHERE answers.project = :project AND answers."key" = :key;
+
+-- DELETE_ANSWER
+DELETE FROM answers WHERE answers.project = :project AND answers."key" = :key;
+
+-- DELETE_OLDER
+DELETE FROM answers WHERE answers.created_at < :before;
+
+-- ==== src/clew/store/line.py ====
+
+-- LAST_PLACES[1]
+SELECT max(messages.held) AS max_1
+FROM messages
+WHERE messages.thread_id = :thread_id AND held IS NOT NULL;
+
+-- LAST_PLACES[2]
+SELECT max(runs.held) AS max_1
+FROM runs
+WHERE runs.thread_id = :thread_id AND held IS NOT NULL;
+
+-- SELECT_NEXT_RUN
+SELECT runs.id, runs.held
+FROM runs
+WHERE runs.thread_id = :thread_id AND held IS NOT NULL ORDER BY runs.held
+ LIMIT 1 OFFSET 0;
+
+-- SELECT_HELD_MESSAGES
+SELECT messages.id, messages.held
+FROM messages
+WHERE messages.thread_id = :thread_id AND held IS NOT NULL ORDER BY messages.held;
+
+-- RELEASE_MESSAGE
+UPDATE messages SET seq=(SELECT max(seq) + 1 FROM messages), held=NULL WHERE messages.id = :message_id;
+
+-- RELEASE_RUN
+UPDATE runs SET expires_at=((runs.expires_at - runs.created_at) + :now), version=(runs.version + 1), held=NULL WHERE runs.id = :run_id;
+
+-- LET_IN
+UPDATE threads SET live_run=:run_id, waiting=(threads.waiting - :let_in) WHERE threads.id = :thread_id;
+
+-- ==== src/clew/store/messages.py ====
+
+-- INSERT_MESSAGE
+INSERT INTO messages (id, project, created_at, thread_id, role, content, assistant_id, run_id, status, incomplete_reason, completed_at, incomplete_at, attachments, metadata, held) VALUES (:id, :project, :created_at, :thread_id, :role, :content, :assistant_id, :run_id, :status, :incomplete_reason, :completed_at, :incomplete_at, :attachments, :metadata, :held);
+
+-- SELECT_MESSAGE
+SELECT messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.id = :id AND messages.thread_id = :thread_id AND messages.project = :project;
+
+-- UPDATE_METADATA
+UPDATE messages SET metadata=:new_metadata WHERE messages.id = :id AND messages.thread_id = :thread_id AND messages.project = :project;
+
+-- DELETE_MESSAGE
+DELETE FROM messages WHERE messages.id = :id AND messages.thread_id = :thread_id AND messages.project = :project;
+
+-- HOLD_PARENT
+SELECT threads.seq
+FROM threads
+WHERE threads.id = :thread_id;
+
+-- COUNT_UP
+UPDATE threads SET message_count=(threads.message_count + 1), waiting=(threads.waiting + :in_line) WHERE threads.id = :thread_id AND threads.project = :project AND threads.message_count < 100000;
+
+-- COUNT_UP_IF_FREE
+UPDATE threads SET message_count=(threads.message_count + 1) WHERE threads.id = :thread_id AND threads.project = :project AND threads.message_count < 100000 AND threads.live_run IS NULL;
+
+-- COUNT_DOWN
+UPDATE threads SET message_count=(threads.message_count - 1) WHERE threads.id = :thread_id;
+
+-- SELECT_NEWEST
+SELECT messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.thread_id = :thread_id AND messages.held IS NULL AND (messages.run_id IS NULL OR messages.run_id != :except_run) ORDER BY messages.seq DESC
+ LIMIT :limit OFFSET 0;
+
+-- SELECT_SINCE
+SELECT (SELECT threads.message_count
+FROM threads
+WHERE threads.id = :thread_id) - (SELECT count(*) AS count_1
+FROM messages AS messages_1
+WHERE messages_1.thread_id = :thread_id AND messages_1.held IS NOT NULL) AS anon_1, messages.seq, messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.thread_id = :thread_id AND messages.held IS NULL AND messages.seq >= :seq ORDER BY messages.seq
+ LIMIT :limit OFFSET 0;
+
+-- SELECT_OF_RUN
+SELECT messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.run_id = :run_id ORDER BY messages.seq;
+
+-- ==== src/clew/store/metrics.py ====
+
+-- COUNT_RUNS
+SELECT runs.status, runs.code, runs.model, count(*) AS count_1, sum(runs.prompt_tokens) AS sum_1, sum(runs.completion_tokens) AS sum_2, sum(runs.cached_tokens) AS sum_3
+FROM runs
+WHERE runs.project = :project AND ended_at IS NOT NULL AND runs.ended_at BETWEEN :since AND :until GROUP BY runs.status, runs.code, runs.model;
+
+-- COUNT_QUEUE
+SELECT runs.queue_ms, count(*) AS count_1
+FROM runs
+WHERE runs.project = :project AND ended_at IS NOT NULL AND runs.ended_at BETWEEN :since AND :until GROUP BY runs.queue_ms ORDER BY runs.queue_ms;
+
+-- COUNT_FIRST_TOKEN
+SELECT runs.first_token_ms, count(*) AS count_1
+FROM runs
+WHERE runs.project = :project AND ended_at IS NOT NULL AND runs.ended_at BETWEEN :since AND :until GROUP BY runs.first_token_ms ORDER BY runs.first_token_ms;
+
+-- COUNT_TOTAL
+SELECT runs.total_ms, count(*) AS count_1
+FROM runs
+WHERE runs.project = :project AND ended_at IS NOT NULL AND runs.ended_at BETWEEN :since AND :until GROUP BY runs.total_ms ORDER BY runs.total_ms;
+
+-- COUNT_TOKENS
+SELECT runs.model, runs.prompt_tokens + runs.completion_tokens AS anon_1, count(*) AS count_1
+FROM runs
+WHERE runs.project = :project AND ended_at IS NOT NULL AND runs.ended_at BETWEEN :since AND :until GROUP BY runs.model, runs.prompt_tokens + runs.completion_tokens ORDER BY runs.model, runs.prompt_tokens + runs.completion_tokens;
+
+-- COUNT_LIVE
+SELECT runs.status, count(*) AS count_1
+FROM runs
+WHERE coalesce(runs.project, '') = :project AND held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') GROUP BY runs.status;
+
+-- COUNT_CALLS
+SELECT calls.name, calls.result, calls.ms, count(*) AS count_1
+FROM calls
+WHERE calls.project = :project AND ended_at IS NOT NULL AND calls.ended_at BETWEEN :since AND :until GROUP BY calls.name, calls.result, calls.ms ORDER BY calls.name, calls.ms;
+
+-- ==== src/clew/store/run_lists.py ====
+
+-- SELECT_PLACE
+SELECT runs.seq
+FROM runs
+WHERE runs.id = :id AND runs.project = :project;
+
+-- SELECT_ID
+SELECT runs.id
+FROM runs
+WHERE runs.seq = :seq;
+
+-- SELECT_LAST_BEFORE
+SELECT runs.id
+FROM runs
+WHERE runs.project = :project AND runs.seq <= :seq ORDER BY runs.seq DESC
+ LIMIT 1 OFFSET 0;
+
+-- SELECT_FIRST_BEHIND
+SELECT runs.id
+FROM runs
+WHERE runs.project = :project AND runs.seq >= :seq ORDER BY runs.seq ASC
+ LIMIT 1 OFFSET 0;
+
+-- SELECT_NEAR
+SELECT runs.seq, runs.created_at
+FROM runs
+WHERE runs.seq <= :seq ORDER BY runs.seq DESC
+ LIMIT 1 OFFSET 0;
+
+-- SELECT_NEWEST
+SELECT max(runs.seq) AS max_1
+FROM runs;
+
+-- SELECT_IS_THERE
+SELECT threads.seq
+FROM threads
+WHERE threads.id = :thread_id AND threads.project = :project;
+
+-- SELECT_LIVE
+SELECT live_and_held.id, live_and_held.thread_id, live_and_held.assistant_id, live_and_held.status, live_and_held.version, live_and_held.at
+FROM (SELECT runs.seq AS seq, runs.id AS id, runs.thread_id AS thread_id, runs.assistant_id AS assistant_id, runs.status AS status, runs.version AS version, coalesce(runs.started_at, runs.created_at) AS at
+FROM runs
+WHERE coalesce(runs.project, '') = :project AND held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') UNION ALL SELECT runs.seq AS seq, runs.id AS id, runs.thread_id AS thread_id, runs.assistant_id AS assistant_id, runs.status AS status, runs.version AS version, coalesce(runs.started_at, runs.created_at) AS at
+FROM runs
+WHERE coalesce(runs.project, '') = :project AND held IS NOT NULL) AS live_and_held ORDER BY live_and_held.seq;
+
+-- ==== src/clew/store/runs.py ====
+
+-- SELECT_GROUND
+SELECT threads.live_run, threads.token_budget, threads.tokens_used, agents.temperature, agents.top_p, agents.response_format, agents.reasoning_effort, agents.id, agents.project, agents.created_at, agents.model, agents.name, agents.description, agents.instructions, agents.tools, agents.tool_resources, agents.metadata
+FROM threads LEFT OUTER JOIN agents ON agents.id = :agent_id AND agents.project = threads.project
+WHERE threads.id = :id AND threads.project = :project;
+
+-- INSERT_RUN
+INSERT INTO runs (id, project, created_at, thread_id, assistant_id, expires_at, config, status, started_at, completed_at, failed_at, cancelled_at, last_error, incomplete_reason, usage, turns, metadata, epoch, version, position, held, worker, begun_at, spoke_at, claimed_at, attempts, open_step, waits_for, due, waits) VALUES (:id, :project, :created_at, :thread_id, :assistant_id, :expires_at, :config, :status, :started_at, :completed_at, :failed_at, :cancelled_at, :last_error, :incomplete_reason, :usage, :turns, :metadata, :epoch, :version, :position, :held, :worker, :begun_at, :spoke_at, :claimed_at, :attempts, :open_step, :waits_for, :due, :waits);
+
+-- SELECT_RUN
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.id = :id AND runs.thread_id = :thread_id AND runs.project = :project;
+
+-- SELECT_BY_ID
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.id = :id;
+
+-- UPDATE_RUN
+UPDATE runs SET status=:status, started_at=:started_at, completed_at=:completed_at, failed_at=:failed_at, cancelled_at=:cancelled_at, last_error=:last_error, incomplete_reason=:incomplete_reason, usage=:usage, turns=:turns, epoch=:epoch, version=(runs.version + 1), position=:position, held=:held, worker=:worker, begun_at=:begun_at, spoke_at=:spoke_at, claimed_at=:claimed_at, attempts=:attempts, open_step=:open_step, waits_for=:waits_for, due=:due, waits=:waits WHERE runs.id = :id AND runs.epoch = :old_epoch AND runs.version = :old_version;
+
+-- END_RUN
+UPDATE runs SET status=:status, started_at=:started_at, completed_at=:completed_at, failed_at=:failed_at, cancelled_at=:cancelled_at, last_error=:last_error, incomplete_reason=:incomplete_reason, usage=:usage, turns=:turns, epoch=:epoch, version=(runs.version + 1), position=:position, held=:held, worker=:worker, begun_at=:begun_at, spoke_at=:spoke_at, ended_at=:ended_at, code=:code, model=:model, queue_ms=:queue_ms, first_token_ms=:first_token_ms, total_ms=:total_ms, prompt_tokens=:prompt_tokens, completion_tokens=:completion_tokens, cached_tokens=:cached_tokens, claimed_at=:claimed_at, attempts=:attempts, open_step=:open_step, waits_for=:waits_for, due=:due, waits=:waits WHERE runs.id = :id AND runs.epoch = :old_epoch AND runs.version = :old_version;
+
+-- HOLD_BY_ID
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.id = :id;
+
+-- HOLD_THREAD_OF_RUN
+SELECT threads.seq
+FROM threads
+WHERE threads.id = (SELECT runs.thread_id
+FROM runs
+WHERE runs.id = :id);
+
+-- HOLD_RUN
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.id = :id AND runs.thread_id = :thread_id AND runs.project = :project;
+
+-- CLAIM_RUN
+UPDATE runs SET epoch=:new_epoch, version=:new_version, position=:new_position, worker=:new_worker, claimed_at=:new_claimed_at, attempts=:new_attempts, waits_for=:new_waits_for, due=:new_due WHERE runs.id = :id;
+
+-- INSERT_TAKEOVER
+INSERT INTO takeovers (run_id, at, epoch, turn, from_worker, to_worker) VALUES (:run_id, :at, :epoch, :turn, :from_worker, :to_worker);
+
+-- DISOWN_RUN
+UPDATE runs SET worker=NULL WHERE runs.id = :id AND runs.epoch = :epoch AND held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action');
+
+-- UPDATE_METADATA
+UPDATE runs SET metadata=:new_metadata WHERE runs.id = :id AND runs.thread_id = :thread_id AND runs.project = :project;
+
+-- SELECT_DUE
+SELECT runs.id
+FROM runs
+WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') AND runs.expires_at <= :now;
+
+-- SELECT_NEXT_DUE
+SELECT min(runs.expires_at) AS min_1, min(runs.due) AS min_2
+FROM runs
+WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action');
+
+-- SELECT_UNFINISHED
+SELECT runs.id, runs.version, runs.status, runs.worker, workers.beats, runs.attempts, runs.claimed_at
+FROM runs LEFT OUTER JOIN workers ON workers.id = runs.worker
+WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') AND (runs.waits_for IS NULL OR runs.due <= :now) ORDER BY runs.expires_at;
+
+-- ==== src/clew/store/steps.py ====
+
+-- INSERT_STEP
+INSERT INTO steps (id, project, created_at, thread_id, run_id, assistant_id, type, turn, position, status, message_id, last_error, usage, first_token_at, completed_at, failed_at, cancelled_at, expired_at, metadata, end_position, facts) VALUES (:id, :project, :created_at, :thread_id, :run_id, :assistant_id, :type, :turn, :position, :status, :message_id, :last_error, :usage, :first_token_at, :completed_at, :failed_at, :cancelled_at, :expired_at, :metadata, :end_position, :facts);
+
+-- SELECT_STEP
+SELECT steps.id, steps.project, steps.run_id, steps.thread_id, steps.assistant_id, steps.created_at, steps.type, steps.turn, steps.position, steps.end_position, steps.status, steps.message_id, steps.last_error, steps.usage, steps.facts, steps.first_token_at, steps.completed_at, steps.failed_at, steps.cancelled_at, steps.expired_at, steps.metadata
+FROM steps
+WHERE steps.id = :id AND steps.run_id = :run_id AND steps.thread_id = :thread_id AND steps.project = :project;
+
+-- SELECT_BY_ID
+SELECT steps.id, steps.project, steps.run_id, steps.thread_id, steps.assistant_id, steps.created_at, steps.type, steps.turn, steps.position, steps.end_position, steps.status, steps.message_id, steps.last_error, steps.usage, steps.facts, steps.first_token_at, steps.completed_at, steps.failed_at, steps.cancelled_at, steps.expired_at, steps.metadata
+FROM steps
+WHERE steps.id = :id;
+
+-- SELECT_OF_RUN
+SELECT steps.id, steps.project, steps.run_id, steps.thread_id, steps.assistant_id, steps.created_at, steps.type, steps.turn, steps.position, steps.end_position, steps.status, steps.message_id, steps.last_error, steps.usage, steps.facts, steps.first_token_at, steps.completed_at, steps.failed_at, steps.cancelled_at, steps.expired_at, steps.metadata
+FROM steps
+WHERE steps.run_id = :run_id ORDER BY steps.seq;
+
+-- SELECT_SEVERAL
+SELECT steps.id, steps.project, steps.run_id, steps.thread_id, steps.assistant_id, steps.created_at, steps.type, steps.turn, steps.position, steps.end_position, steps.status, steps.message_id, steps.last_error, steps.usage, steps.facts, steps.first_token_at, steps.completed_at, steps.failed_at, steps.cancelled_at, steps.expired_at, steps.metadata
+FROM steps
+WHERE steps.id IN (:step_0, :step_1, :step_2, :step_3, :step_4, :step_5, :step_6, :step_7, :step_8, :step_9, :step_10, :step_11, :step_12, :step_13, :step_14, :step_15, :step_16, :step_17, :step_18, :step_19) ORDER BY steps.seq;
+
+-- UPDATE_STEP
+UPDATE steps SET status=:status, last_error=:last_error, usage=:usage, completed_at=:completed_at, failed_at=:failed_at, cancelled_at=:cancelled_at, expired_at=:expired_at, end_position=:end_position WHERE steps.id = :step_id;
+
+-- ==== src/clew/store/threads.py ====
+
+-- INSERT_THREAD
+INSERT INTO threads (id, project, created_at, metadata, tool_resources, token_budget, tokens_used, message_count, live_run, hidden, begins_in, begins_after) VALUES (:id, :project, :created_at, :metadata, :tool_resources, :token_budget, :tokens_used, :message_count, :live_run, :hidden, :begins_in, :begins_after);
+
+-- SELECT_THREAD
+SELECT threads.id, threads.project, threads.created_at, threads.metadata, threads.tool_resources, threads.token_budget, threads.tokens_used, threads.hidden, threads.begins_in, threads.begins_after
+FROM threads
+WHERE threads.id = :id AND threads.project = :project;
+
+-- HOLD_THREAD
+SELECT threads.seq
+FROM threads
+WHERE threads.id = :id AND threads.project = :project;
+
+-- HOLD_LOCK
+SELECT threads.live_run, threads.token_budget, threads.tokens_used
+FROM threads
+WHERE threads.id = :id AND threads.project = :project;
+
+-- TAKE
+UPDATE threads SET live_run=:run_id WHERE threads.id = :thread_id AND threads.live_run IS NULL AND threads.tokens_used = coalesce(:tokens_used, threads.tokens_used);
+
+-- JOIN_LINE
+UPDATE threads SET waiting=(threads.waiting + 1) WHERE threads.id = :thread_id;
+
+-- HOLD_FOR_RUN
+SELECT threads.live_run, threads.waiting, EXISTS (SELECT *
+FROM webhooks
+WHERE webhooks.project = threads.project AND webhooks.disabled_at IS NULL) AS anon_1
+FROM threads
+WHERE threads.id = :thread_id;
+
+-- HOLD_WITHOUT_LINE
+SELECT threads.live_run, threads.waiting, EXISTS (SELECT *
+FROM webhooks
+WHERE webhooks.project = threads.project AND webhooks.disabled_at IS NULL) AS anon_1
+FROM threads
+WHERE threads.id = :thread_id AND threads.waiting = 0;
+
+-- COUNT
+UPDATE threads SET tokens_used=(threads.tokens_used + :tokens), message_count=(threads.message_count + :messages), live_run=nullif(threads.live_run, :ended), waiting=(threads.waiting - :left_line) WHERE threads.id = :thread_id;
+
+-- UPDATE_THREAD
+UPDATE threads SET metadata=:metadata, tool_resources=:tool_resources, token_budget=:token_budget WHERE threads.id = :thread_id AND threads.project = :thread_project;
+
+-- DELETE_THREAD
+DELETE FROM threads WHERE threads.id = :id AND threads.project = :project;
+
+-- INSERT_TAG
+INSERT INTO thread_tags (thread_seq, "key", value, project) VALUES ((SELECT threads.seq
+FROM threads
+WHERE threads.id = :thread_id), :key, :value, :project);
+
+-- DELETE_TAGS
+DELETE FROM thread_tags WHERE thread_tags.thread_seq = (SELECT threads.seq
+FROM threads
+WHERE threads.id = :thread_id);
+
+-- SELECT_NEWEST_MESSAGE
+SELECT messages.created_at
+FROM messages
+WHERE messages.thread_id = :thread_id ORDER BY messages.seq DESC
+ LIMIT 1 OFFSET 0;
+
+-- SELECT_NEWEST_RUN
+SELECT runs.created_at, runs.ended_at
+FROM runs
+WHERE runs.thread_id = :thread_id ORDER BY runs.seq DESC
+ LIMIT 1 OFFSET 0;
+
+-- DELETE_CHILDREN[1]
+DELETE FROM steps WHERE steps.thread_id = :thread_id;
+
+-- DELETE_CHILDREN[2]
+DELETE FROM messages WHERE messages.thread_id = :thread_id;
+
+-- DELETE_CHILDREN[3]
+DELETE FROM runs WHERE runs.thread_id = :thread_id;
+
+-- ==== src/clew/store/webhooks.py ====
+
+-- INSERT_WEBHOOK
+INSERT INTO webhooks (id, project, created_at, url, events, secret, metadata, disabled_at, last_error) VALUES (:id, :project, :created_at, :url, :events, :secret, :metadata, :disabled_at, :last_error);
+
+-- SELECT_WEBHOOK
+SELECT webhooks.id, webhooks.project, webhooks.created_at, webhooks.url, webhooks.events, webhooks.secret, webhooks.metadata, webhooks.disabled_at, webhooks.last_error
+FROM webhooks
+WHERE webhooks.id = :id AND webhooks.project = :project;
+
+-- COUNT_WEBHOOKS
+SELECT count(*) AS count_1
+FROM webhooks
+WHERE webhooks.project = :project;
+
+-- DELETE_WEBHOOK
+DELETE FROM webhooks WHERE webhooks.id = :id AND webhooks.project = :project;
+
+-- DISABLE_WEBHOOK
+UPDATE webhooks SET disabled_at=:now, last_error=:error WHERE webhooks.id = :webhook_id;
+
+-- SAVE_ERROR
+UPDATE webhooks SET last_error=:error WHERE webhooks.id = :webhook_id;
+
+-- CLEAR_ERROR
+UPDATE webhooks SET last_error=NULL WHERE webhooks.id = :webhook_id AND webhooks.last_error IS NOT NULL;
+
+-- ANNOUNCE
+INSERT INTO deliveries (webhook_seq, project, thread_id, run_id, position, event, created_at, due, attempts) SELECT webhooks.seq, :project AS anon_1, :thread_id AS anon_2, :run_id AS anon_3, :position AS anon_4, :event AS anon_5, :created_at AS anon_6, :due AS anon_7, 0
+FROM webhooks
+WHERE webhooks.project = :project AND webhooks.disabled_at IS NULL AND webhooks.events LIKE :wanted;
+
+-- SELECT_NEXT_DUE
+SELECT (SELECT min(deliveries.due) AS min_1
+FROM deliveries) AS anon_1, (SELECT min(deliveries.due) AS min_2
+FROM deliveries
+WHERE deliveries.due > :now) AS anon_2;
+
+-- SELECT_HEADS
+SELECT webhooks.seq, (SELECT min(deliveries.due) AS min_1
+FROM deliveries
+WHERE deliveries.webhook_seq = webhooks.seq) AS head
+FROM webhooks;
+
+-- SELECT_DUE
+SELECT deliveries.seq, deliveries.webhook_seq, deliveries.project, deliveries.thread_id, deliveries.run_id, deliveries.position, deliveries.event, deliveries.created_at, deliveries.due, deliveries.attempts, webhooks.id AS webhook_id, webhooks.url, webhooks.secret
+FROM deliveries JOIN webhooks ON webhooks.seq = deliveries.webhook_seq
+WHERE deliveries.webhook_seq = :webhook_seq AND deliveries.due <= :now ORDER BY deliveries.due
+ LIMIT :limit OFFSET 0;
+
+-- POSTPONE_DELIVERY
+UPDATE deliveries SET due=:next_due, attempts=(deliveries.attempts + 1) WHERE deliveries.seq = :delivery_seq AND deliveries.run_id = :of_run AND deliveries.position = :at_position;
+
+-- LEASE_DELIVERY
+UPDATE deliveries SET due=:until WHERE deliveries.seq = :delivery_seq AND deliveries.run_id = :of_run AND deliveries.position = :at_position AND deliveries.due = :seen_due;
+
+-- DELETE_DELIVERY
+DELETE FROM deliveries WHERE deliveries.seq = :delivery_seq AND deliveries.run_id = :of_run AND deliveries.position = :at_position;
+
+-- DELETE_OF_WEBHOOK
+DELETE FROM deliveries WHERE deliveries.webhook_seq = :webhook_seq;
+
+-- SELECT_SEQ
+SELECT webhooks.seq
+FROM webhooks
+WHERE webhooks.id = :id AND webhooks.project = :project;
+
+-- ==== src/clew/store/workers.py ====
+
+-- INSERT_WORKER
+INSERT INTO workers (id, host, pid, works, started_at, seen_at, beats, active_runs) VALUES (:id, :host, :pid, :works, :started_at, :seen_at, :beats, :active_runs);
+
+-- UPDATE_WORKER
+UPDATE workers SET seen_at=:now, beats=(workers.beats + 1), active_runs=:active WHERE workers.id = :worker_id;
+
+-- SELECT_BEATS
+SELECT workers.id, workers.beats
+FROM workers;
+
+-- SELECT_WORKERS
+SELECT workers.id, workers.host, workers.pid, workers.works, workers.started_at, workers.seen_at, workers.beats, workers.active_runs
+FROM workers ORDER BY workers.started_at;
+
+-- DELETE_WORKER
+DELETE FROM workers WHERE workers.id = :worker_id;
+
+-- DELETE_SILENT
+DELETE FROM workers WHERE workers.seen_at < :before;
+
+-- ==== src/clew/store/pages.py ====
+
+-- agents of a project, behind a cursor
+SELECT agents.temperature, agents.top_p, agents.response_format, agents.reasoning_effort, agents.id, agents.project, agents.created_at, agents.model, agents.name, agents.description, agents.instructions, agents.tools, agents.tool_resources, agents.metadata
+FROM agents
+WHERE agents.project = :project AND agents.seq < (SELECT agents.seq
+FROM agents
+WHERE agents.id = :after AND agents.project = :project) ORDER BY agents.seq DESC
+ LIMIT :limit OFFSET 0;
+
+-- threads of a project, behind a cursor
+SELECT threads.id, threads.project, threads.created_at, threads.metadata, threads.tool_resources, threads.token_budget, threads.tokens_used, threads.hidden, threads.begins_in, threads.begins_after
+FROM threads
+WHERE threads.project = :project AND NOT hidden AND threads.seq < (SELECT threads.seq
+FROM threads
+WHERE threads.id = :after AND threads.project = :project) ORDER BY threads.seq DESC
+ LIMIT :limit OFFSET 0;
+
+-- threads with two pairs of metadata, behind a cursor
+SELECT threads.id, threads.project, threads.created_at, threads.metadata, threads.tool_resources, threads.token_budget, threads.tokens_used, threads.hidden, threads.begins_in, threads.begins_after
+FROM threads
+WHERE threads.project = :project AND NOT hidden AND threads.seq < (SELECT threads.seq
+FROM threads
+WHERE threads.id = :after AND threads.project = :project) AND threads.seq IN (SELECT thread_tags.thread_seq
+FROM thread_tags
+WHERE thread_tags.project = :project AND thread_tags."key" = :key_0 AND thread_tags.value = :value_0) AND threads.seq IN (SELECT thread_tags.thread_seq
+FROM thread_tags
+WHERE thread_tags.project = :project AND thread_tags."key" = :key_1 AND thread_tags.value = :value_1) ORDER BY threads.seq DESC
+ LIMIT :limit OFFSET 0;
+
+-- messages of a thread, behind a cursor
+SELECT messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.project = :project AND messages.thread_id = :thread_id AND messages.held IS NULL AND messages.seq < (SELECT messages.seq
+FROM messages
+WHERE messages.id = :after AND messages.project = :project AND messages.thread_id = :thread_id) ORDER BY messages.seq DESC
+ LIMIT :limit OFFSET 0;
+
+-- messages of a run, behind a cursor
+SELECT messages.id, messages.project, messages.thread_id, messages.created_at, messages.role, messages.content, messages.assistant_id, messages.run_id, messages.status, messages.incomplete_reason, messages.completed_at, messages.incomplete_at, messages.attachments, messages.metadata, messages.held
+FROM messages
+WHERE messages.project = :project AND messages.thread_id = :thread_id AND messages.run_id = :run_id AND messages.held IS NULL AND messages.seq < (SELECT messages.seq
+FROM messages
+WHERE messages.id = :after AND messages.project = :project AND messages.thread_id = :thread_id AND messages.run_id = :run_id) ORDER BY messages.seq DESC
+ LIMIT :limit OFFSET 0;
+
+-- runs of a thread, behind a cursor
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.thread_id = :thread_id AND runs.seq < (SELECT runs.seq
+FROM runs
+WHERE runs.id = :after AND runs.thread_id = :thread_id) ORDER BY runs.seq DESC
+ LIMIT :limit OFFSET 0;
+
+-- steps of a run, behind a cursor
+SELECT steps.id, steps.project, steps.run_id, steps.thread_id, steps.assistant_id, steps.created_at, steps.type, steps.turn, steps.position, steps.end_position, steps.status, steps.message_id, steps.last_error, steps.usage, steps.facts, steps.first_token_at, steps.completed_at, steps.failed_at, steps.cancelled_at, steps.expired_at, steps.metadata
+FROM steps
+WHERE steps.project = :project AND steps.thread_id = :thread_id AND steps.run_id = :run_id AND steps.seq < (SELECT steps.seq
+FROM steps
+WHERE steps.id = :after AND steps.project = :project AND steps.thread_id = :thread_id AND steps.run_id = :run_id) ORDER BY steps.seq DESC
+ LIMIT :limit OFFSET 0;
+
+-- ==== src/clew/store/run_lists.py ====
+
+-- all of a project
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM runs
+WHERE runs.project = :project ORDER BY runs.seq DESC
+ LIMIT :limit OFFSET 0;
+
+-- live
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM (SELECT examined.seq AS seq
+FROM (SELECT live_and_held.seq AS seq, live_and_held.created_at AS created_at, live_and_held.status AS status, live_and_held.assistant_id AS assistant_id
+FROM (SELECT runs.seq AS seq, runs.created_at AS created_at, runs.status AS status, runs.assistant_id AS assistant_id
+FROM runs
+WHERE coalesce(runs.project, '') = :project AND held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') UNION ALL SELECT runs.seq AS seq, runs.created_at AS created_at, runs.status AS status, runs.assistant_id AS assistant_id
+FROM runs
+WHERE coalesce(runs.project, '') = :project AND held IS NOT NULL) AS live_and_held ORDER BY coalesce(live_and_held.seq, 0) DESC
+ LIMIT 1000 OFFSET 0) AS examined
+WHERE examined.status IN (:status_0, :status_1, :status_2, :status_3) ORDER BY examined.seq DESC
+ LIMIT :limit OFFSET 0) AS matched JOIN runs ON runs.seq = matched.seq ORDER BY matched.seq DESC;
+
+-- a mix
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+FROM (SELECT examined.seq AS seq
+FROM (SELECT runs.seq AS seq, runs.created_at AS created_at, runs.status AS status, runs.assistant_id AS assistant_id
+FROM runs
+WHERE runs.project = :project AND runs.assistant_id = :assistant_id ORDER BY runs.seq DESC
+ LIMIT 1000 OFFSET 0) AS examined
+WHERE examined.created_at >= :since AND examined.status IN (:status_0) AND examined.created_at < :until ORDER BY examined.seq DESC
+ LIMIT :limit OFFSET 0) AS matched JOIN runs ON runs.seq = matched.seq ORDER BY matched.seq DESC;

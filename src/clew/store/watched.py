@@ -1,0 +1,43 @@
+"""A database whose transactions are watched. Where nobody watches them, none is put before it."""
+
+import asyncio
+
+from clew.hooks import Hooks, StoreWrote
+from clew.store.database import Database, P, StoreFunction, T
+
+
+class WatchedDatabase:
+    """Tells hooks of every transaction that writes; all else goes through."""
+
+    def __init__(self, inner: Database, hooks: Hooks) -> None:
+        self._inner, self._hooks = inner, hooks
+
+    async def open(self) -> None:
+        await self._inner.open()
+
+    async def write(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        now = asyncio.get_running_loop().time
+        begun, error = now(), None
+        try:
+            return await self._inner.write(function, *args, **kwargs)
+        except BaseException as raised:
+            error = type(raised).__name__
+            raise
+        finally:
+            name = getattr(function, "__name__", type(function).__name__)
+            self._hooks.tell(StoreWrote(name=name, ms=int((now() - begun) * 1000), error=error))
+
+    async def fetch(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._inner.fetch(function, *args, **kwargs)
+
+    async def read(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._inner.read(function, *args, **kwargs)
+
+    async def scan(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._inner.scan(function, *args, **kwargs)
+
+    async def fence(self, name: str) -> None:
+        await self._inner.fence(name)
+
+    async def close(self) -> None:
+        await self._inner.close()

@@ -1,0 +1,11 @@
+"""Who watches a process: one file each, which nothing else imports."""
+
+from clew.hooks import Hooks
+from clew.process import Process, system_process
+
+
+def watched_process() -> Process:
+    """Return the value of a real process, watched by its log."""
+    from clew.telemetry.log import LogHook
+
+    return system_process(Hooks([LogHook()]))
