@@ -293,7 +293,7 @@ class _Runner(LoopingService):
             if self._claims and not await self._claim(way):
                 return
             outcome = await self._perform(way)
-            await self._store(way, outcome)
+            await self._store(way.work, outcome)
         except Superseded:
             _log.info("%s %s: it was called off, or is another process's now", self._kind.name, way.work.id)
         except Exception:
@@ -321,15 +321,18 @@ class _Runner(LoopingService):
         finally:
             way.performed, way.work = False, context.work
 
-    async def _store(self, way: _UnderWay, outcome: Outcome) -> None:
+    async def _store(self, work: Work, outcome: Outcome) -> None:
         """Settle; an outcome that can't be stored is a failed attempt, so that it doesn't go on for ever."""
-        try:
-            await self._settle(way.work, outcome)
-        except Exception as error:
-            if isinstance(error, Superseded | CommitUnknown) or is_passing(error):
-                raise
-            _log.exception("%s %s: its outcome can't be stored", self._kind.name, way.work.id)
-            await self._settle(way.work, self._kind.broken_off(way.work))
+        broken_off = self._kind.broken_off(work)
+        for each in (outcome, broken_off, broken_off._replace(result=None)):
+            try:
+                await self._settle(work, each)
+            except Exception as error:
+                if isinstance(error, Superseded | CommitUnknown) or is_passing(error):
+                    raise
+                _log.exception("%s %s: its outcome can't be stored", self._kind.name, work.id)
+            else:
+                return
 
     async def _settle(self, work: Work, outcome: Outcome) -> None:
         """Write an outcome, with the kind's result in the same transaction.
@@ -384,7 +387,7 @@ class _Runner(LoopingService):
                 await self._db.write(due_work.release, [work], owned.owner)
                 return
             with suppress(Superseded):  # another process was quicker, or the owner had not gone
-                await self._settle(work, self._kind.broken_off(work))
+                await self._store(work, self._kind.broken_off(work))
 
 
 def _result(outcome: Outcome, again: int | None) -> Result | None:
