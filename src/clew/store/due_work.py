@@ -77,7 +77,7 @@ SELECT_OWNED = Statement(
 )
 CLAIM_WORK = Statement(
     update(due_work)
-    .where(*_THIS, IS_FREE)
+    .where(*_THIS)
     .values(owner=param("owner"), epoch=due_work.c.epoch + constant(1), attempts=param("attempts"))
 )
 SAVE_PROGRESS = Statement(
