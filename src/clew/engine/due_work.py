@@ -271,8 +271,9 @@ class _Runner(LoopingService):
 
     async def _due(self, lane: Lane, now: int) -> deque[Work]:
         most = self._load.lane(lane.name) + self._kind.limits.per_lane
+        before = set(self._under_way)  # what ends while we look may still be among what was found
         found = await self._db.fetch(due_work.due, self._kind.name, lane.name, now, most)
-        return deque(work for work in found if work.seq not in self._under_way)
+        return deque(work for work in found if work.seq not in before | self._under_way.keys())
 
     def _begin(self, work: Work) -> None:
         way = self._under_way[work.seq] = _UnderWay(work)
