@@ -59,9 +59,72 @@ SELECT count(*) AS count_1
 FROM runs
 WHERE held IS NOT NULL;
 
--- SELECT_OUTBOX
-SELECT count(*) AS count_1, min(deliveries.due) AS min_1
-FROM deliveries;
+-- COUNT_DELIVERIES
+SELECT count(*) AS count_1, min(due_work.due) AS min_1
+FROM due_work
+WHERE due_work.kind = 'webhook';
+
+-- ==== src/clew/store/due_work.py ====
+
+-- INSERT_WORK
+INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch, last_error, progress, payload) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::BIGINT, $6::BIGINT, $7::INTEGER, $8::INTEGER, $9::VARCHAR, $10::VARCHAR, $11::VARCHAR);
+
+-- SELECT_NEXT_DUE
+SELECT (SELECT min(due_work.due) AS min_1
+FROM due_work
+WHERE due_work.kind = $1::VARCHAR AND owner IS NULL) AS anon_1, (SELECT min(due_work.due) AS min_2
+FROM due_work
+WHERE due_work.kind = $1::VARCHAR AND owner IS NULL AND due_work.due > $2::BIGINT) AS anon_2;
+
+-- SELECT_LANES
+WITH RECURSIVE lanes(name) AS
+(SELECT min(due_work.lane) AS name
+FROM due_work
+WHERE due_work.kind = $1::VARCHAR UNION ALL SELECT (SELECT min(due_work.lane) AS min_2
+FROM due_work
+WHERE due_work.kind = $1::VARCHAR AND due_work.lane > lanes.name) AS anon_3
+FROM lanes
+WHERE lanes.name IS NOT NULL)
+ SELECT lanes.name, (SELECT due_work.project
+FROM due_work
+WHERE due_work.kind = $1::VARCHAR AND due_work.lane = lanes.name ORDER BY due_work.due
+ LIMIT 1 OFFSET 0) AS anon_1, (SELECT min(due_work.due) AS min_1
+FROM due_work
+WHERE due_work.kind = $1::VARCHAR AND due_work.lane = lanes.name AND owner IS NULL) AS anon_2
+FROM lanes
+WHERE lanes.name IS NOT NULL;
+
+-- SELECT_DUE
+SELECT due_work.seq, due_work.kind, due_work.id, due_work.project, due_work.lane, due_work.created_at, due_work.due, due_work.attempts, due_work.epoch, due_work.last_error, due_work.progress, due_work.payload
+FROM due_work
+WHERE due_work.kind = $1::VARCHAR AND due_work.lane = $2::VARCHAR AND owner IS NULL AND due_work.due <= $3::BIGINT ORDER BY due_work.due, due_work.seq
+ LIMIT $4 OFFSET 0;
+
+-- SELECT_OWNED
+SELECT due_work.seq, due_work.kind, due_work.id, due_work.project, due_work.lane, due_work.created_at, due_work.due, due_work.attempts, due_work.epoch, due_work.last_error, due_work.progress, due_work.payload, due_work.owner, workers.beats
+FROM due_work LEFT OUTER JOIN workers ON workers.id = due_work.owner
+WHERE due_work.kind = $1::VARCHAR AND owner IS NOT NULL;
+
+-- CLAIM_WORK
+UPDATE due_work SET attempts=$1::INTEGER, owner=$2::VARCHAR, epoch=(due_work.epoch + 1) WHERE due_work.seq = $3::BIGINT AND due_work.epoch = $4::INTEGER;
+
+-- SAVE_PROGRESS
+UPDATE due_work SET attempts=$1::INTEGER, progress=$2::VARCHAR WHERE due_work.seq = $3::BIGINT AND due_work.epoch = $4::INTEGER;
+
+-- RELEASE_WORK
+UPDATE due_work SET attempts=$1::INTEGER, owner=NULL, epoch=(due_work.epoch + 1) WHERE due_work.seq = $2::BIGINT AND due_work.epoch = $3::INTEGER AND due_work.owner = $4::VARCHAR;
+
+-- POSTPONE_WORK
+UPDATE due_work SET due=$1::BIGINT, attempts=$2::INTEGER, owner=NULL, epoch=(due_work.epoch + 1), last_error=$3::VARCHAR, progress=$4::VARCHAR WHERE due_work.seq = $5::BIGINT AND due_work.epoch = $6::INTEGER;
+
+-- DELETE_WORK
+DELETE FROM due_work WHERE due_work.seq = $1::BIGINT AND due_work.epoch = $2::INTEGER;
+
+-- DELETE_BY_ID
+DELETE FROM due_work WHERE due_work.kind = $1::VARCHAR AND due_work.id = $2::VARCHAR;
+
+-- DELETE_LANE
+DELETE FROM due_work WHERE due_work.kind = $1::VARCHAR AND due_work.lane = $2::VARCHAR;
 
 -- ==== src/clew/store/health.py ====
 
@@ -457,44 +520,9 @@ UPDATE webhooks SET last_error=$1::VARCHAR WHERE webhooks.id = $2::VARCHAR;
 UPDATE webhooks SET last_error=NULL WHERE webhooks.id = $1::VARCHAR AND webhooks.last_error IS NOT NULL;
 
 -- ANNOUNCE
-INSERT INTO deliveries (webhook_seq, project, thread_id, run_id, position, event, created_at, due, attempts) SELECT webhooks.seq, $1::VARCHAR AS anon_1, $2::VARCHAR AS anon_2, $3::VARCHAR AS anon_3, $4::BIGINT AS anon_4, $5::VARCHAR AS anon_5, $6::BIGINT AS anon_6, $7::BIGINT AS anon_7, 0
+INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch, payload) SELECT 'webhook', webhooks.id || $1::VARCHAR AS anon_1, webhooks.project, webhooks.id, $2::BIGINT AS anon_2, $3::BIGINT AS anon_3, 0, 0, $4::VARCHAR AS anon_4
 FROM webhooks
-WHERE webhooks.project = $1::VARCHAR AND webhooks.disabled_at IS NULL AND webhooks.events LIKE $8::VARCHAR;
-
--- SELECT_NEXT_DUE
-SELECT (SELECT min(deliveries.due) AS min_1
-FROM deliveries) AS anon_1, (SELECT min(deliveries.due) AS min_2
-FROM deliveries
-WHERE deliveries.due > $1::BIGINT) AS anon_2;
-
--- SELECT_HEADS
-SELECT webhooks.seq, (SELECT min(deliveries.due) AS min_1
-FROM deliveries
-WHERE deliveries.webhook_seq = webhooks.seq) AS head
-FROM webhooks;
-
--- SELECT_DUE
-SELECT deliveries.seq, deliveries.webhook_seq, deliveries.project, deliveries.thread_id, deliveries.run_id, deliveries.position, deliveries.event, deliveries.created_at, deliveries.due, deliveries.attempts, webhooks.id AS webhook_id, webhooks.url, webhooks.secret
-FROM deliveries JOIN webhooks ON webhooks.seq = deliveries.webhook_seq
-WHERE deliveries.webhook_seq = $1::BIGINT AND deliveries.due <= $2::BIGINT ORDER BY deliveries.due
- LIMIT $3 OFFSET 0;
-
--- POSTPONE_DELIVERY
-UPDATE deliveries SET due=$1::BIGINT, attempts=(deliveries.attempts + 1) WHERE deliveries.seq = $2::BIGINT AND deliveries.run_id = $3::VARCHAR AND deliveries.position = $4::BIGINT;
-
--- LEASE_DELIVERY
-UPDATE deliveries SET due=$1::BIGINT WHERE deliveries.seq = $2::BIGINT AND deliveries.run_id = $3::VARCHAR AND deliveries.position = $4::BIGINT AND deliveries.due = $5::BIGINT;
-
--- DELETE_DELIVERY
-DELETE FROM deliveries WHERE deliveries.seq = $1::BIGINT AND deliveries.run_id = $2::VARCHAR AND deliveries.position = $3::BIGINT;
-
--- DELETE_OF_WEBHOOK
-DELETE FROM deliveries WHERE deliveries.webhook_seq = $1::BIGINT;
-
--- SELECT_SEQ
-SELECT webhooks.seq
-FROM webhooks
-WHERE webhooks.id = $1::VARCHAR AND webhooks.project = $2::VARCHAR;
+WHERE webhooks.project = $5::VARCHAR AND webhooks.disabled_at IS NULL AND webhooks.events LIKE $6::VARCHAR;
 
 -- ==== src/clew/store/workers.py ====
 

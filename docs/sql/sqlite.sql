@@ -59,9 +59,72 @@ SELECT count(*) AS count_1
 FROM runs
 WHERE held IS NOT NULL;
 
--- SELECT_OUTBOX
-SELECT count(*) AS count_1, min(deliveries.due) AS min_1
-FROM deliveries;
+-- COUNT_DELIVERIES
+SELECT count(*) AS count_1, min(due_work.due) AS min_1
+FROM due_work
+WHERE due_work.kind = 'webhook';
+
+-- ==== src/clew/store/due_work.py ====
+
+-- INSERT_WORK
+INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch, last_error, progress, payload) VALUES (:kind, :id, :project, :lane, :created_at, :due, :attempts, :epoch, :last_error, :progress, :payload);
+
+-- SELECT_NEXT_DUE
+SELECT (SELECT min(due_work.due) AS min_1
+FROM due_work
+WHERE due_work.kind = :of_kind AND owner IS NULL) AS anon_1, (SELECT min(due_work.due) AS min_2
+FROM due_work
+WHERE due_work.kind = :of_kind AND owner IS NULL AND due_work.due > :now) AS anon_2;
+
+-- SELECT_LANES
+WITH RECURSIVE lanes(name) AS
+(SELECT min(due_work.lane) AS name
+FROM due_work
+WHERE due_work.kind = :of_kind UNION ALL SELECT (SELECT min(due_work.lane) AS min_2
+FROM due_work
+WHERE due_work.kind = :of_kind AND due_work.lane > lanes.name) AS anon_3
+FROM lanes
+WHERE lanes.name IS NOT NULL)
+ SELECT lanes.name, (SELECT due_work.project
+FROM due_work
+WHERE due_work.kind = :of_kind AND due_work.lane = lanes.name ORDER BY due_work.due
+ LIMIT 1 OFFSET 0) AS anon_1, (SELECT min(due_work.due) AS min_1
+FROM due_work
+WHERE due_work.kind = :of_kind AND due_work.lane = lanes.name AND owner IS NULL) AS anon_2
+FROM lanes
+WHERE lanes.name IS NOT NULL;
+
+-- SELECT_DUE
+SELECT due_work.seq, due_work.kind, due_work.id, due_work.project, due_work.lane, due_work.created_at, due_work.due, due_work.attempts, due_work.epoch, due_work.last_error, due_work.progress, due_work.payload
+FROM due_work
+WHERE due_work.kind = :of_kind AND due_work.lane = :in_lane AND owner IS NULL AND due_work.due <= :now ORDER BY due_work.due, due_work.seq
+ LIMIT :limit OFFSET 0;
+
+-- SELECT_OWNED
+SELECT due_work.seq, due_work.kind, due_work.id, due_work.project, due_work.lane, due_work.created_at, due_work.due, due_work.attempts, due_work.epoch, due_work.last_error, due_work.progress, due_work.payload, due_work.owner, workers.beats
+FROM due_work LEFT OUTER JOIN workers ON workers.id = due_work.owner
+WHERE due_work.kind = :of_kind AND owner IS NOT NULL;
+
+-- CLAIM_WORK
+UPDATE due_work SET attempts=:attempts, owner=:owner, epoch=(due_work.epoch + 1) WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch;
+
+-- SAVE_PROGRESS
+UPDATE due_work SET attempts=:attempts, progress=:progress WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch;
+
+-- RELEASE_WORK
+UPDATE due_work SET attempts=:attempts, owner=NULL, epoch=(due_work.epoch + 1) WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch AND due_work.owner = :seen_owner;
+
+-- POSTPONE_WORK
+UPDATE due_work SET due=:next_due, attempts=:attempts, owner=NULL, epoch=(due_work.epoch + 1), last_error=:error, progress=:progress WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch;
+
+-- DELETE_WORK
+DELETE FROM due_work WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch;
+
+-- DELETE_BY_ID
+DELETE FROM due_work WHERE due_work.kind = :of_kind AND due_work.id = :work_id;
+
+-- DELETE_LANE
+DELETE FROM due_work WHERE due_work.kind = :of_kind AND due_work.lane = :in_lane;
 
 -- ==== src/clew/store/health.py ====
 
@@ -457,44 +520,9 @@ UPDATE webhooks SET last_error=:error WHERE webhooks.id = :webhook_id;
 UPDATE webhooks SET last_error=NULL WHERE webhooks.id = :webhook_id AND webhooks.last_error IS NOT NULL;
 
 -- ANNOUNCE
-INSERT INTO deliveries (webhook_seq, project, thread_id, run_id, position, event, created_at, due, attempts) SELECT webhooks.seq, :project AS anon_1, :thread_id AS anon_2, :run_id AS anon_3, :position AS anon_4, :event AS anon_5, :created_at AS anon_6, :due AS anon_7, 0
+INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch, payload) SELECT 'webhook', webhooks.id || :key AS anon_1, webhooks.project, webhooks.id, :created_at AS anon_2, :due AS anon_3, 0, 0, :payload AS anon_4
 FROM webhooks
 WHERE webhooks.project = :project AND webhooks.disabled_at IS NULL AND webhooks.events LIKE :wanted;
-
--- SELECT_NEXT_DUE
-SELECT (SELECT min(deliveries.due) AS min_1
-FROM deliveries) AS anon_1, (SELECT min(deliveries.due) AS min_2
-FROM deliveries
-WHERE deliveries.due > :now) AS anon_2;
-
--- SELECT_HEADS
-SELECT webhooks.seq, (SELECT min(deliveries.due) AS min_1
-FROM deliveries
-WHERE deliveries.webhook_seq = webhooks.seq) AS head
-FROM webhooks;
-
--- SELECT_DUE
-SELECT deliveries.seq, deliveries.webhook_seq, deliveries.project, deliveries.thread_id, deliveries.run_id, deliveries.position, deliveries.event, deliveries.created_at, deliveries.due, deliveries.attempts, webhooks.id AS webhook_id, webhooks.url, webhooks.secret
-FROM deliveries JOIN webhooks ON webhooks.seq = deliveries.webhook_seq
-WHERE deliveries.webhook_seq = :webhook_seq AND deliveries.due <= :now ORDER BY deliveries.due
- LIMIT :limit OFFSET 0;
-
--- POSTPONE_DELIVERY
-UPDATE deliveries SET due=:next_due, attempts=(deliveries.attempts + 1) WHERE deliveries.seq = :delivery_seq AND deliveries.run_id = :of_run AND deliveries.position = :at_position;
-
--- LEASE_DELIVERY
-UPDATE deliveries SET due=:until WHERE deliveries.seq = :delivery_seq AND deliveries.run_id = :of_run AND deliveries.position = :at_position AND deliveries.due = :seen_due;
-
--- DELETE_DELIVERY
-DELETE FROM deliveries WHERE deliveries.seq = :delivery_seq AND deliveries.run_id = :of_run AND deliveries.position = :at_position;
-
--- DELETE_OF_WEBHOOK
-DELETE FROM deliveries WHERE deliveries.webhook_seq = :webhook_seq;
-
--- SELECT_SEQ
-SELECT webhooks.seq
-FROM webhooks
-WHERE webhooks.id = :id AND webhooks.project = :project;
 
 -- ==== src/clew/store/workers.py ====
 

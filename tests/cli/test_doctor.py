@@ -120,7 +120,11 @@ def test_what_does_not_answer(home: Path) -> None:
 def test_an_older_schema_and_late_webhooks(home: Path) -> None:
     path = home / "clew.db"
     change(path, "INSERT INTO webhooks VALUES (1, 'wh_1', 'p', 1, 'http://x', '[]', 's', '{}', NULL, NULL)")
-    change(path, "INSERT INTO deliveries VALUES (1, 1, 'p', 't', 'r', 1, 'run.completed', 1, 1, 0)")
+    change(
+        path,
+        "INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch) "
+        "VALUES ('webhook', 'wh_1/r/1', 'p', 'wh_1', 1, 1, 0, 0)",
+    )
     found = _findings(_doctor(home, "--json", "--model-url", NOWHERE))
     assert found["webhooks"][0]["level"] == "warn"
     change(path, "UPDATE alembic_version SET version_num = '0001'")

@@ -232,3 +232,16 @@ def test_runs_that_ended_with_an_older_clew_are_counted(tmp_path: Path) -> None:
         ("expired", 9000, "expired", "m", 8000, 5),
         ("in_progress", None, None, None, None, None),
     ]
+
+
+def test_deliveries_of_an_older_clew_become_due_work(tmp_path: Path) -> None:
+    path = _older(tmp_path / "clew.db", "0006")
+    change(path, "INSERT INTO webhooks VALUES (7, 'wh_1', 'p', 1, 'http://x', '[]', 's', '{}', NULL, NULL)")
+    change(path, "INSERT INTO deliveries VALUES (3, 7, 'p', 't', 'r', 5, 'run.completed', 10, 20, 2)")
+    prepare_sqlite(path)
+    rows = sqlite3.connect(path)
+    columns = "kind, id, project, lane, created_at, due, attempts, owner, epoch, payload"
+    moved = rows.execute(f"SELECT {columns} FROM due_work").fetchall()
+    rows.close()
+    payload = '{"thread_id":"t","run_id":"r","position":5,"event":"run.completed"}'
+    assert moved == [("webhook", "wh_1/r/5", "p", "wh_1", 10, 20, 2, None, 0, payload)]

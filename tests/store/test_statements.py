@@ -26,12 +26,12 @@ SMALL = (
     "INDEX live_run_of_thread",
     "INDEX live_runs_by_expiry",
     "INDEX held_runs",
-    "INDEX deliveries_by_due",
+    "SCAN lanes",
     "SCAN live_and_held",
     "SCAN CONSTANT ROW",
 )
 """What may be walked through whole: webhooks and workers, of which there are few; live and waiting runs;
-and the outbox."""
+and the lanes of due work."""
 
 
 def _declared() -> Iterator[tuple[str, Statement]]:

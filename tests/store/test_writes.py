@@ -15,12 +15,12 @@ from clew.clock import SystemClock
 from clew.core.decisions import AddMessage, AddStep, Decision, RunState
 from clew.core.records import Run, Usage
 from clew.core.states import CallResult, CallState, RunStatus, StepStatus
-from clew.store import line, messages, runs, steps, threads, webhooks
+from clew.core.webhooks import Webhook
+from clew.store import due_work, line, messages, runs, steps, threads, webhooks
 from clew.store.database import CommitUnknown
 from clew.store.postgres import PostgresDatabase
 from clew.store.postgres_writes import composed
 from clew.store.statement import Transaction, Write
-from clew.store.webhooks import Webhook
 from tests.support import store
 from tests.support.cable import Cable, cable_to
 from tests.support.database import Place, dump, miscounted_threads
@@ -99,11 +99,11 @@ async def test_webhooks_that_want_it_are_told_in_the_same_transaction(place: Pla
         run = store.run(status=RunStatus.IN_PROGRESS)
         applied = await db.write(runs.apply, *_ending(run, position=5), NOW, last=True)
         assert applied.announced
-        told = await db.read(webhooks.due, 1, NOW, 9)
-        assert [(each.webhook_id, each.event, each.position) for each in told] == [
-            ("wh_1", "run.completed", 5)
-        ]
-        assert len(dump(place)["deliveries"]) == 1
+        told = await db.fetch(due_work.due, "webhook", "wh_1", NOW, 9)
+        assert [
+            (each.lane, each.project, each.payload["event"], each.payload["position"]) for each in told
+        ] == [("wh_1", PROJECT, "run.completed", 5)]
+        assert len(dump(place)["due_work"]) == 1
 
 
 async def test_a_decision_on_another_version_leaves_nothing(place: Place) -> None:

@@ -34,6 +34,12 @@ class ManualClock:
         """Return the time as the wire shows it."""
         return self._now // 1000
 
+    @property
+    def asked(self) -> list[int]:
+        """For how long those who sleep have asked to."""
+        with self._changed:
+            return [sleeper.asked for sleeper in self._sleepers]
+
     async def sleep(self, milliseconds: int) -> None:
         if milliseconds <= 0:
             await asyncio.sleep(0)

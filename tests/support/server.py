@@ -12,8 +12,9 @@ import uvicorn
 from clew.bus.bus import LocalBus
 from clew.clock import Clock, SystemClock
 from clew.engine.assemble import Assembly, this_process
-from clew.engine.deliverer import Deliverer
+from clew.engine.due_work import Kind
 from clew.engine.engine import Engine
+from clew.engine.webhook_deliveries import WebhookDeliveries
 from clew.hooks import NOBODY, Hooks
 from clew.http.app import create_app
 from clew.http.auth import Keyring
@@ -157,7 +158,7 @@ class Server:
             bus=LocalBus(row.id, self._max_active_runs if self._works else 0, self._max_waiting_runs),
             models=models,
             toolbox=self._toolbox,
-            deliverer=self._deliverer(db),
+            kinds=self._kinds(db, process),
         )
         services = Services(
             db=db,
@@ -179,14 +180,11 @@ class Server:
         assembly = Assembly(db, engine, models, self._toolbox, process)
         return ClewServer(config, assembly, patience=0, on_ready=self._ready.set)
 
-    def _deliverer(self, db: Database) -> Deliverer | None:
+    def _kinds(self, db: Database, process: Process) -> list[Kind]:
         if self._outbound is None:
-            return None
-        return Deliverer(
-            db,
-            http=self._outbound,
-            encode=webhooks.event,
-            clock=self._clock,
-            ids=self._ids,
-            jitter=lambda _: 0,
-        )
+            return []
+        return [
+            WebhookDeliveries(
+                db, http=self._outbound, encode=webhooks.event, process=process, jitter=lambda _: 0
+            )
+        ]

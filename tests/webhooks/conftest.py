@@ -5,8 +5,10 @@ from typing import TypeAlias
 
 import pytest
 
+from clew.hooks import Hooks
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
+from clew.telemetry.log import LogHook
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, Json
 from tests.support.clock import ManualClock
@@ -26,7 +28,14 @@ def server(
     """A server whose webhooks may lead to this machine, shared by a module's tests."""
     path = new_database(tmp_path_factory.mktemp("server") / "clew.db")
     outbound = GuardedHttp(Guard("127.0.0.1"), timeout=5)
-    with Server(path, _scripted_model.url, clock=clock, ids=CountingIds(), outbound=outbound) as server:
+    with Server(
+        path,
+        _scripted_model.url,
+        clock=clock,
+        ids=CountingIds(),
+        outbound=outbound,
+        hooks=Hooks([LogHook()]),
+    ) as server:
         yield server
 
 

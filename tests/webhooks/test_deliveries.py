@@ -6,9 +6,10 @@ import time
 
 import openai
 import pytest
+from msgspec.structs import replace
 
-from clew.engine.deliverer import DELAYS, spread
-from clew.store.webhooks import Delivery
+from clew.core.due import Work, spread
+from clew.engine.webhook_deliveries import DELAYS
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, Json, RunHandle, function_tool
 from tests.support.clock import ManualClock
@@ -22,7 +23,7 @@ def outbox(server: Server) -> list[tuple[int, int]]:
     """Return due time and attempts of what is still to be told."""
     connection = sqlite3.connect(server.place)
     try:
-        return connection.execute("SELECT due, attempts FROM deliveries ORDER BY seq").fetchall()
+        return connection.execute("SELECT due, attempts FROM due_work ORDER BY seq").fetchall()
     finally:
         connection.close()
 
@@ -244,12 +245,15 @@ def test_retries_come_on_time_with_the_same_id_and_a_new_time_and_signature(
 
 
 def test_retries_spread_over_a_fifth_of_their_delay_and_always_the_same() -> None:
-    made = Delivery(1, 1, "alpha", "thread_1", "run_1", 5, "run.completed", 0, 0, 0, "wh_1", "", "")
-    parts = [spread(made._replace(run_id=f"run_{number}")) for number in range(1000)]
-    assert parts == [spread(made._replace(run_id=f"run_{number}")) for number in range(1000)]
+    made = [
+        Work(kind="webhook", id=f"wh_1/run_{number}/5", project="alpha", lane="wh_1", created_at=0, due=0)
+        for number in range(1000)
+    ]
+    parts = [spread(each) for each in made]
+    assert parts == [spread(each) for each in made]
     assert 0 <= min(parts) < 0.01
     assert 0.19 < max(parts) < 0.2
-    assert spread(made) != spread(made._replace(attempts=1))
+    assert spread(made[0]) != spread(replace(made[0], attempts=1))
 
 
 def test_410_disables_the_webhook(

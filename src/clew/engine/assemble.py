@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from clew.bus.bus import Bus, LocalBus
 from clew.clock import Clock
-from clew.engine.deliverer import Deliverer, Encode
 from clew.engine.engine import Engine
+from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
 from clew.ids import WORKER
 from clew.model.catalogue import Models
 from clew.model.chat import ChatModel
@@ -67,14 +67,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool) -> Assembly:
     if process.hooks.store_wrote:
         db = WatchedDatabase(db, process.hooks)
     models, tools = make_models(settings, process.clock), make_toolbox(settings)
-    deliverer = Deliverer(
-        db,
-        http=GuardedHttp(Guard(settings.outbound_allow)),
-        encode=encode,
-        clock=process.clock,
-        ids=process.ids,
-        shared=settings.bus_url is not None,
-    )
+    outbound = GuardedHttp(Guard(settings.outbound_allow))
     engine = Engine(
         db,
         row=row,
@@ -83,7 +76,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool) -> Assembly:
         models=models,
         toolbox=tools,
         takeover_after=int(settings.takeover_after * 1000),
-        deliverer=deliverer,
+        kinds=[WebhookDeliveries(db, http=outbound, encode=encode, process=process)],
     )
     return Assembly(db, engine, models, tools, process)
 

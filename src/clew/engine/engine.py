@@ -1,11 +1,13 @@
-"""The engine of one process: a worker, the sweep, and what tells webhooks, on one bus."""
+"""The engine of one process: a worker, the sweep, and due work, on one bus."""
 
 import logging
+from collections.abc import Sequence
 
 from clew.bus.bus import Bus
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
-from clew.engine.deliverer import Deliverer
+from clew.core.webhooks import DELIVERY
+from clew.engine.due_work import DueWork, Kind
 from clew.engine.lifecycle import Service
 from clew.engine.presence import Presence, SharedPresence, SoleWorker
 from clew.engine.sweeper import Sweeper
@@ -20,12 +22,13 @@ _log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Works on the runs of a database, and tells webhooks if there is a deliverer, until :meth:`stop`.
+    """Works on the runs of a database, and on what else is due there, until :meth:`stop`.
 
     Args:
         row: who this process is, as others on the database see it.
         process: its time, its ids, and who watches it.
         takeover_after: milliseconds of silence after which another process's runs are taken over.
+        kinds: the kinds of due work that this process performs.
     """
 
     def __init__(
@@ -38,9 +41,9 @@ class Engine:
         models: Models,
         toolbox: Toolbox,
         takeover_after: int = 3_500,
-        deliverer: Deliverer | None = None,
+        kinds: Sequence[Kind] = (),
     ) -> None:
-        self._bus, self._models, self._deliverer = bus, models, deliverer
+        self._bus, self._models = bus, models
         self._works = row.works
         self._serving = bus.dispatch
         self.dispatch: Dispatch = bus.dispatch
@@ -64,15 +67,19 @@ class Engine:
                 process=process,
                 takeover_after=takeover_after,
                 active=lambda: bus.dispatch.active,
-                on_gone=lambda: self._sweeper.look_now(),
+                on_gone=self._somebody_has_gone,
             )
         self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, process=process)
+        self._due_work = DueWork(db, kinds, presence=presence, process=process, shared=bus.shared)
         self._stopping = False
 
     def announced(self) -> None:
         """Have webhooks told of what has just been put into the outbox."""
-        if self._deliverer is not None:
-            self._deliverer.wake()
+        self._due_work.wake(DELIVERY)
+
+    def _somebody_has_gone(self) -> None:
+        self._sweeper.look_now()
+        self._due_work.look_at_owners()
 
     def trouble(self) -> str | None:
         """Return why this process should be given no new work now; None if it may."""
@@ -91,8 +98,7 @@ class Engine:
             await self._shared.start()
         await self._bus.open(self._sweeper.doubt)
         await self._sweeper.start()
-        if self._deliverer is not None:
-            await self._deliverer.start()
+        await self._due_work.start()
 
     def begin_to_stop(self) -> None:
         """Claim nothing more; what is under way goes on."""
@@ -109,7 +115,7 @@ class Engine:
         unfinished = self._worker.owned()
         await self._serving.close()
         await self._hand_over(unfinished)
-        services: list[Service | None] = [self._deliverer, self._sweeper, self._shared]
+        services: list[Service | None] = [self._due_work, self._sweeper, self._shared]
         for service in services:
             if service is not None:
                 await service.stop()

@@ -3,6 +3,7 @@
 from functools import partial
 
 from clew.core.errors import NotFound, UrlRefused, WebhookLimit
+from clew.core.webhooks import Webhook
 from clew.net.guard import Refused as GuardRefused
 from clew.net.signature import PREFIX
 from clew.service.commands import NewWebhook
@@ -11,7 +12,6 @@ from clew.service.once import Key, once
 from clew.store import webhooks
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
-from clew.store.webhooks import Webhook
 
 MOST = 20
 """Webhooks that a project may have."""

@@ -5,18 +5,21 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 
 from clew.core.states import LIVE, RunStatus
-from clew.store.statement import Statement, Transaction
-from clew.store.tables import IS_HELD, IS_LIVE, deliveries, runs
+from clew.core.webhooks import DELIVERY
+from clew.store.statement import Statement, Transaction, constant
+from clew.store.tables import IS_HELD, IS_LIVE, due_work, runs
 
 COUNT_LIVE = Statement(
     select(runs.c.status, func.count(), func.min(runs.c.expires_at)).where(IS_LIVE).group_by(runs.c.status)
 )
 COUNT_HELD = Statement(select(func.count()).select_from(runs).where(IS_HELD))
-SELECT_OUTBOX = Statement(select(func.count(), func.min(deliveries.c.due)))
+COUNT_DELIVERIES = Statement(
+    select(func.count(), func.min(due_work.c.due)).where(due_work.c.kind == constant(DELIVERY))
+)
 
 
 class Census(NamedTuple):
-    """Live runs by status, those that wait in a busy thread's line, and the webhooks' outbox.
+    """Live runs by status, those that wait in a busy thread's line, and what webhooks are still to be told.
 
     Times are milliseconds since the epoch; None where there is nothing.
     """
@@ -32,7 +35,7 @@ async def take(tx: Transaction) -> Census:
     """Count."""
     rows = await tx.all(COUNT_LIVE, {})
     held = await tx.one(COUNT_HELD, {})
-    outbox = await tx.one(SELECT_OUTBOX, {})
+    outbox = await tx.one(COUNT_DELIVERIES, {})
     live = {RunStatus(status): count for status, count, _ in rows}
     return Census(
         {status: live.get(status, 0) for status in sorted(LIVE)},

@@ -12,10 +12,10 @@ from clew.store.database import StoreError
 from clew.store.lock import FileLock
 from clew.store.tables import metadata
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration. A database that has it is opened without loading Alembic (0.3 s)."""
 
-STANDSTILL = "0005"
+STANDSTILL = "0007"
 """The newest migration that an older Clew cannot go on beside: it would not write what later ones rely on."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")

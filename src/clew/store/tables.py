@@ -59,6 +59,13 @@ HAS_FAILED = text("code IS NOT NULL")
 """The condition of the index of runs that are over and did not complete. None that completes touches it."""
 
 
+IS_FREE = text("owner IS NULL")
+"""Due work that nobody has claimed."""
+
+IS_OWNED = text("owner IS NOT NULL")
+"""Due work that somebody has claimed."""
+
+
 class Object(Text):
     """A text column that holds a JSON value."""
 
@@ -339,20 +346,27 @@ webhooks = Table(
     Index("webhooks_by_project", "project", "seq"),
 )
 
-# What is still to be told to a webhook. A row goes when it has been told, or when it is given up.
-deliveries = Table(
-    "deliveries",
+# What is to be done at a time, of whatever kind. A row goes when it is done, given up or called off. Its seq
+# is given to no other, so that seq and epoch together say which claim of which work is meant.
+due_work = Table(
+    "due_work",
     metadata,
     Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
-    Column("webhook_seq", BigInteger, ForeignKey("webhooks.seq", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("id", Text, nullable=False),
     Column("project", Text, nullable=False),
-    Column("thread_id", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("position", BigInteger, nullable=False),
-    Column("event", Text, nullable=False),
+    Column("lane", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("due", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Index("deliveries_by_webhook", "webhook_seq", "due"),
-    Index("deliveries_by_due", "due"),
+    Column("owner", Text),
+    Column("epoch", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("progress", Object),
+    Column("payload", Object),
+    Index("due_work_by_id", "kind", "id", unique=True),
+    Index("due_work_by_lane", "kind", "lane", "due", "seq"),
+    Index("due_work_by_due", "kind", "due", sqlite_where=IS_FREE),
+    Index("owned_due_work", "kind", "seq", sqlite_where=IS_OWNED),
+    sqlite_autoincrement=True,
 )

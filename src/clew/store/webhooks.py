@@ -1,77 +1,24 @@
-"""Webhooks in the store, and the outbox: one row for each event that a webhook is still to be told.
+"""Webhooks in the store, and what they are still to be told: due work, a row for each event and webhook.
 
 The rows are written in the transaction of what they tell of, so an event is announced if and only if it
 has happened. See decision 5.
 """
 
-from typing import NamedTuple
-
 import msgspec
-from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import bindparam, delete, func, insert, null, select, update
 
 from clew.core.entries import ENDINGS
 from clew.core.records import Run
+from clew.core.webhooks import DELIVERY, Delivery, DeliveryError, Webhook
+from clew.store import due_work as due_work_rows
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, Write, constant, param
-from clew.store.tables import deliveries, webhooks
-
-
-class DeliveryError(Struct, frozen=True, kw_only=True):
-    """Why a webhook could not be told of an event. ``next_attempt_at`` is None once it is given up."""
-
-    at: int
-    event: str
-    run_id: str
-    attempts: int
-    status: int | None
-    message: str
-    next_attempt_at: int | None
-
-
-class Webhook(Struct, frozen=True, kw_only=True):
-    """A URL that is told of runs' events. ``secret`` signs what it is sent."""
-
-    id: str
-    project: str
-    created_at: int
-    url: str
-    events: list[str]
-    secret: str
-    metadata: dict[str, str] = {}
-    disabled_at: int | None = None
-    last_error: DeliveryError | None = None
-
-
-class Delivery(NamedTuple):
-    """An event that a webhook is to be told. ``position`` is the event's in the run's journal."""
-
-    seq: int
-    webhook_seq: int
-    project: str
-    thread_id: str
-    run_id: str
-    position: int
-    event: str
-    created_at: int
-    due: int
-    attempts: int
-    webhook_id: str
-    url: str
-    secret: str
-
+from clew.store.tables import due_work, webhooks
 
 _WEBHOOK = Mapper(webhooks, Webhook)
 _ONE = (webhooks.c.id == param("id"), webhooks.c.project == param("project"))
-# SQLite gives the seq of a row that is gone to a new one: a delivery under way must not touch that.
-_THIS = (
-    deliveries.c.seq == param("delivery_seq"),
-    deliveries.c.run_id == param("of_run"),
-    deliveries.c.position == param("at_position"),
-)
-_OF_DELIVERY = [column for column in deliveries.c if column.name in Delivery._fields]
-
 
 INSERT_WEBHOOK = Statement(insert(webhooks), columns=_WEBHOOK.names)
 SELECT_WEBHOOK = Statement(select(*_WEBHOOK.columns).where(*_ONE))
@@ -90,15 +37,19 @@ CLEAR_ERROR = Statement(
     .where(webhooks.c.id == param("webhook_id"), webhooks.c.last_error.is_not(None))
     .values(last_error=null())
 )
-_OF_NEW = ("project", "thread_id", "run_id", "position", "event", "created_at", "due")
-_NEW = ["webhook_seq", *_OF_NEW, "attempts"]
+_NEW = ("kind", "id", "project", "lane", "created_at", "due", "attempts", "epoch", "payload")
 ANNOUNCE = Statement(
-    insert(deliveries).from_select(
+    insert(due_work).from_select(
         _NEW,
         select(
-            webhooks.c.seq,
-            *(bindparam(name, type_=deliveries.c[name].type, required=True) for name in _OF_NEW),
+            constant(DELIVERY),
+            webhooks.c.id + bindparam("key", type_=due_work.c.id.type, required=True),
+            webhooks.c.project,
+            webhooks.c.id,
+            *(bindparam(name, type_=due_work.c[name].type, required=True) for name in ("created_at", "due")),
             constant(0),
+            constant(0),
+            bindparam("payload", type_=due_work.c.payload.type, required=True),
         ).where(
             webhooks.c.project == param("project"),
             webhooks.c.disabled_at.is_(None),
@@ -107,40 +58,6 @@ ANNOUNCE = Statement(
     ),
     columns=_NEW,
 )
-SELECT_NEXT_DUE = Statement(
-    select(
-        select(func.min(deliveries.c.due)).scalar_subquery(),
-        select(func.min(deliveries.c.due)).where(deliveries.c.due > param("now")).scalar_subquery(),
-    )
-)
-SELECT_HEADS = Statement(
-    select(
-        webhooks.c.seq,
-        select(func.min(deliveries.c.due))
-        .where(deliveries.c.webhook_seq == webhooks.c.seq)
-        .scalar_subquery()
-        .label("head"),
-    )
-)
-SELECT_DUE = Statement(
-    select(*_OF_DELIVERY, webhooks.c.id.label("webhook_id"), webhooks.c.url, webhooks.c.secret)
-    .join(webhooks, webhooks.c.seq == deliveries.c.webhook_seq)
-    .where(deliveries.c.webhook_seq == param("webhook_seq"), deliveries.c.due <= param("now"))
-    .order_by(deliveries.c.due)
-    .limit(param("limit"))
-    .offset(constant(0))
-)
-POSTPONE_DELIVERY = Statement(
-    update(deliveries)
-    .where(*_THIS)
-    .values(due=param("next_due"), attempts=deliveries.c.attempts + constant(1))
-)
-LEASE_DELIVERY = Statement(
-    update(deliveries).where(*_THIS, deliveries.c.due == param("seen_due")).values(due=param("until"))
-)
-DELETE_DELIVERY = Statement(delete(deliveries).where(*_THIS))
-DELETE_OF_WEBHOOK = Statement(delete(deliveries).where(deliveries.c.webhook_seq == param("webhook_seq")))
-SELECT_SEQ = Statement(select(webhooks.c.seq).where(*_ONE))
 
 
 # --- webhooks --------------------------------------------------------------------------------------
@@ -168,15 +85,13 @@ async def page(tx: Transaction, project: str, wanted: PageRequest) -> Page:
 
 async def remove(tx: Transaction, project: str, webhook_id: str) -> bool:
     """Delete a webhook with all that it was still to be told. Return whether there was one."""
-    keys = {"id": webhook_id, "project": project}
-    row = await tx.one(SELECT_SEQ, keys)
-    if row is None:
+    if not await tx.run(DELETE_WEBHOOK, {"id": webhook_id, "project": project}):
         return False
-    await tx.run(DELETE_OF_WEBHOOK, {"webhook_seq": row[0]})
-    return await tx.run(DELETE_WEBHOOK, keys) > 0
+    await due_work_rows.cancel_lane(tx, DELIVERY, webhook_id)
+    return True
 
 
-# --- the outbox ------------------------------------------------------------------------------------
+# --- what they are told ------------------------------------------------------------------------------
 
 
 def event_of(before: Run, after: Run) -> str | None:
@@ -190,71 +105,32 @@ def announcement(before: Run, after: Run, now: int) -> Write | None:
     if (event := event_of(before, after)) is None:
         return None
     row = {
+        "key": f"/{after.id}/{after.position}",
         "project": after.project,
-        "thread_id": after.thread_id,
-        "run_id": after.id,
-        "position": after.position,
-        "event": event,
         "created_at": now,
         "due": now,
+        "payload": _encode(Delivery(after.thread_id, after.id, after.position, event)).decode(),
         "wanted": f'%"{event}"%',
     }
     return Write(ANNOUNCE, row)
 
 
-async def next_due(tx: Transaction, now: int) -> tuple[int | None, int | None]:
-    """Return when the first delivery is or was due, and when the first that is not due yet."""
-    row = await tx.one(SELECT_NEXT_DUE, {"now": now})
-    return (None, None) if row is None else (row[0], row[1])
+async def heard(tx: Transaction, webhook_id: str) -> None:
+    """Have a webhook that was told something forget why it was not before."""
+    await tx.run(CLEAR_ERROR, {"webhook_id": webhook_id})
 
 
-async def waiting(tx: Transaction, now: int) -> list[int]:
-    """Return the webhooks (by ``seq``) that are to be told something by ``now``."""
-    return [seq for seq, head in await tx.all(SELECT_HEADS, {}) if head is not None and head <= now]
+async def not_heard(tx: Transaction, again: int | None, *, webhook_id: str, error: DeliveryError) -> None:
+    """Have a webhook say why it could not be told something, and when it will be told ``again``."""
+    told = replace(error, next_attempt_at=again)
+    await tx.run(SAVE_ERROR, {"webhook_id": webhook_id, "error": _encode(told).decode()})
 
 
-async def due(tx: Transaction, webhook_seq: int, now: int, limit: int) -> list[Delivery]:
-    """Return what a webhook is to be told by ``now``, longest due first."""
-    keys = {"webhook_seq": webhook_seq, "now": now, "limit": limit}
-    return [Delivery(*row) for row in await tx.all(SELECT_DUE, keys)]
-
-
-async def lease(tx: Transaction, delivery: Delivery, until: int) -> bool:
-    """Keep a delivery from other processes until a time; say whether nobody else was quicker."""
-    keys = {**_keys(delivery), "seen_due": delivery.due, "until": until}
-    return await tx.run(LEASE_DELIVERY, keys) > 0
-
-
-async def delivered(tx: Transaction, delivery: Delivery) -> None:
-    """Forget a delivery that was told."""
-    await tx.run(DELETE_DELIVERY, _keys(delivery))
-    await tx.run(CLEAR_ERROR, {"webhook_id": delivery.webhook_id})
-
-
-async def drop(tx: Transaction, delivery: Delivery) -> None:
-    """Forget a delivery whose run was deleted."""
-    await tx.run(DELETE_DELIVERY, _keys(delivery))
-
-
-async def failed(tx: Transaction, delivery: Delivery, error: DeliveryError) -> None:
-    """Try again when the error says, or give the delivery up; its webhook says what went wrong."""
-    if error.next_attempt_at is None:
-        await tx.run(DELETE_DELIVERY, _keys(delivery))
-    else:
-        await tx.run(POSTPONE_DELIVERY, {**_keys(delivery), "next_due": error.next_attempt_at})
-    await tx.run(SAVE_ERROR, {"webhook_id": delivery.webhook_id, "error": _encoded(error)})
-
-
-async def disable(tx: Transaction, delivery: Delivery, error: DeliveryError) -> None:
+async def disable(tx: Transaction, again: int | None, *, webhook_id: str, error: DeliveryError) -> None:
     """Tell a webhook nothing any more: it said that it is gone."""
-    values = {"webhook_id": delivery.webhook_id, "now": error.at, "error": _encoded(error)}
+    values = {"webhook_id": webhook_id, "now": error.at, "error": _encode(error).decode()}
     if await tx.run(DISABLE_WEBHOOK, values):
-        await tx.run(DELETE_OF_WEBHOOK, {"webhook_seq": delivery.webhook_seq})
+        await due_work_rows.cancel_lane(tx, DELIVERY, webhook_id)
 
 
-def _keys(delivery: Delivery) -> dict[str, object]:
-    return {"delivery_seq": delivery.seq, "of_run": delivery.run_id, "at_position": delivery.position}
-
-
-def _encoded(error: DeliveryError) -> str:
-    return msgspec.json.encode(error).decode()
+_encode = msgspec.json.Encoder().encode

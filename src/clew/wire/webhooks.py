@@ -3,8 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from clew.engine.deliverer import Event
-from clew.store.webhooks import DeliveryError, Webhook
+from clew.core.webhooks import DeliveryError, Webhook, WebhookEvent
 from clew.wire import objects
 from clew.wire.objects import RunObject, WebhookErrorObject, WebhookObject
 
@@ -18,9 +17,9 @@ class EventObject(Struct, frozen=True):
     data: RunObject
 
 
-def event(told: Event) -> bytes:
+def event(told: WebhookEvent) -> bytes:
     """Return the body that tells a webhook of an event."""
-    run = objects.run(told.run, told.waiting)
+    run = objects.run(told.run, told.open_step)
     return msgspec.json.encode(EventObject(told.id, told.name, told.created_at // 1000, run))
 
 
