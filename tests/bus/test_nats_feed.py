@@ -78,7 +78,7 @@ async def test_who_reads_hears_what_another_process_commits(nats: NatsServer) ->
         there.commit(1)
         reader = here.feed.subscribe(store.PROJECT, _now)
         async with asyncio.timeout(_PATIENCE):
-            await reader.settled.wait()
+            await reader.ready.wait()
         there.commit(2)
         there.commit(3, project="another.one")
         here.commit(4)
@@ -96,7 +96,7 @@ async def test_a_process_that_starts_later_learns_who_reads_and_the_readers_look
 ) -> None:
     async with process(nats.url, "feed-2") as here:
         reader = here.feed.subscribe(store.PROJECT, _now)
-        await reader.settled.wait()
+        await reader.ready.wait()
         async with process(nats.url, "feed-2") as later:
             assert await _taken(reader) is None
             later.commit(1)
@@ -114,7 +114,7 @@ async def test_when_the_last_reader_has_gone_nothing_is_sent_any_more(
         await _until(lambda: bool(there.feed.wanted))
         readers[0].close()
         async with asyncio.timeout(_PATIENCE):
-            await readers[1].settled.wait()
+            await readers[1].ready.wait()
         there.commit(1)
         assert await _taken(readers[1]) == ["run_1"]
         readers[1].close()
@@ -143,7 +143,7 @@ async def test_after_the_bus_was_away_readers_look_again_and_hear_on() -> None:
     with running_nats() as own:
         async with process(own.url, "feed-5") as here, process(own.url, "feed-5") as there:
             reader = here.feed.subscribe(store.PROJECT, _now)
-            await reader.settled.wait()
+            await reader.ready.wait()
             await _until(lambda: bool(there.feed.wanted))
             own.kill()
             await _until(lambda: not here.link.up and not there.link.up)
@@ -165,7 +165,7 @@ async def test_after_the_bus_was_away_readers_look_again_and_hear_on() -> None:
 async def test_what_cannot_be_understood_is_left_out(nats: NatsServer) -> None:
     async with process(nats.url, "feed-6") as here, process(nats.url, "feed-6") as there:
         reader = here.feed.subscribe(store.PROJECT, _now)
-        await reader.settled.wait()
+        await reader.ready.wait()
         there.link.send(there.feed._subject_of(store.PROJECT), b"\xff\xff")
         there.commit(1)
         assert await _taken(reader) == ["run_1"]

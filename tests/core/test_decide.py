@@ -25,7 +25,7 @@ from clew.core.events import (
     TimeIsUp,
     Unstorable,
 )
-from clew.core.records import Call, Called, Failure, Item, Outcome, RunConfig, Said, Turn, Usage
+from clew.core.records import Call, CallsItem, Failure, Item, Outcome, RunConfig, TextItem, Turn, Usage
 from clew.core.tools import ClockTool, FunctionDefinition, FunctionTool, Offer, Tool
 from tests.support.clock import START
 from tests.support.life import EXPIRY, OVER, Life
@@ -67,13 +67,13 @@ def _turn(
         )
         for index, name in enumerate(names)
     )
-    said = Said(message_id=f"msg_{number}", step_id=f"step_{number}_said", text=text, refusal=refusal)
+    said = TextItem(message_id=f"msg_{number}", step_id=f"step_{number}_said", text=text, refusal=refusal)
     items: list[Item] = [said] if text is not None or refusal is not None else []
-    items += [Called(step_id=step_id, calls=calls)] if calls else []
+    items += [CallsItem(step_id=step_id, calls=calls)] if calls else []
     return Turn(
         number=number,
         started_at=START,
-        blank=Said(message_id=said.message_id, step_id=said.step_id),
+        blank=TextItem(message_id=said.message_id, step_id=said.step_id),
         items=tuple(items),
         finish_reason=finish_reason,
         usage=usage or Usage(),

@@ -24,7 +24,19 @@ from clew.core.events import (
     TimeIsUp,
 )
 from clew.core.journal import JUMP, journal
-from clew.core.records import Call, Called, Failure, Message, Outcome, Run, RunConfig, Said, Step, Turn, Usage
+from clew.core.records import (
+    Call,
+    CallsItem,
+    Failure,
+    Message,
+    Outcome,
+    Run,
+    RunConfig,
+    Step,
+    TextItem,
+    Turn,
+    Usage,
+)
 from clew.core.states import CallResult, CallState, RunStatus, WaitsFor
 from clew.core.tools import ClockTool, FunctionDefinition, FunctionTool, Offer, Tool
 
@@ -132,22 +144,22 @@ def turn_of(run: Run, drawn: tuple[list[object], str], now: int) -> Turn:
     return Turn(
         number=number,
         started_at=now,
-        blank=Said(message_id=f"msg_{number}_0", step_id=f"step_{number}_0"),
+        blank=TextItem(message_id=f"msg_{number}_0", step_id=f"step_{number}_0"),
         items=tuple(_item(number, index, each) for index, each in enumerate(brought)),
         finish_reason=reason,
         usage=Usage(prompt_tokens=1, completion_tokens=2),
     )
 
 
-def _item(number: int, index: int, drawn: object) -> Said | Called:
+def _item(number: int, index: int, drawn: object) -> TextItem | CallsItem:
     if isinstance(drawn, tuple):
         text, refusal = drawn
-        return Said(
+        return TextItem(
             message_id=f"msg_{number}_{index}", step_id=f"step_{number}_{index}", text=text, refusal=refusal
         )
     assert isinstance(drawn, list)
     step_id = f"step_{number}_calls"
-    return Called(
+    return CallsItem(
         step_id=step_id,
         calls=tuple(
             Call(

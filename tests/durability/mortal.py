@@ -67,7 +67,7 @@ class MortalDatabase:
     def hang_up(self) -> None:
         """Break the connections, as the system does with those of a process that dies."""
         if isinstance(self.inner, PostgresDatabase):
-            for connection in (*self.inner._pool._free, self.inner._seat):
+            for connection in (*self.inner._pool._free, self.inner._lock_holder):
                 if connection is not None:
                     connection.terminate()
 

@@ -53,7 +53,7 @@ def true_history() -> Iterator[History]:
     with ScriptedModel(default=answer) as model, one_process(model) as site, httpx2.Client() as http:
         client = Client(1, site.key, site.urls, lambda: None, seed=5)
         client.start()
-        until(lambda: _has_everything(client.log), patience=60)
+        until(lambda: _has_everything(client.log), timeout=60)
         client.stop()
         client.wait_stopped(30)
         finals = {thread: site.final(http, thread) for thread in client.log.messages}

@@ -227,7 +227,7 @@ def test_an_asked_for_end_is_prompt_and_runs_go_on_after_the_next_start(
             assert "thread.run.created" in next(stream.iter_text())
             held.wait_paused()
             os.kill(server.pid, signal.SIGTERM)
-            until(lambda: not server.is_running(), patience=8)
+            until(lambda: not server.is_running(), timeout=8)
     assert "Traceback" not in server.log
     server.restart()
     run = RunHandle(api, api.get(f"/threads/{thread}/runs")["data"][0])

@@ -164,7 +164,7 @@ async def test_a_run_that_waits_for_room_is_handed_on_again_after_a_while(place:
         world.clock.advance(1)
         await world.sweep(3)
         assert world.dispatch.runs == ["run_1"] * 2
-        world.sweeper.doubt()
+        world.sweeper.hand_on_again()
         await world.sweep(2)
         assert world.dispatch.runs == ["run_1"] * 3
 

@@ -175,7 +175,7 @@ async def test_what_becomes_due_while_a_sweep_looks_is_not_overlooked(
     sweeper = Sweeper(
         db, dispatch=dispatch, presence=SoleWorker("worker_0"), process=Process(clock, CountingIds())
     )
-    dispatch.serve(_Advances(clock, advanced), sweeper.expect)
+    dispatch.serve(_Advances(clock, advanced), sweeper.look_by)
     sweeping = asyncio.ensure_future(sweeper.run())
     await db.scanned.wait()
     await db.write(_thread_with_short_run)
@@ -195,7 +195,7 @@ class _Advances:
         self._clock, self._advanced = clock, advanced
 
     async def advance(
-        self, run_id: str, claimed: RunState | None = None, settled: Callable[[], None] | None = None
+        self, run_id: str, claimed: RunState | None = None, acknowledge: Callable[[], None] | None = None
     ) -> None:
         if self._clock.now() > NOW:
             self._advanced.set()

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from clew.http.endpoint import _PATIENCE
+from clew.http.endpoint import _FULL_PAUSE
 from clew.testing.scripted_model import Reply, ScriptedModel
 from tests.support.api import Api, RunHandle, error_of, function_tool
 from tests.support.servers import Servers
@@ -112,7 +112,7 @@ def test_while_the_line_is_full_new_runs_are_held_back_then_refused(
             ("/threads/runs", {"assistant_id": agent, "stream": True}),
         ):
             sending = beside.submit(short_line.send, "POST", path, body)
-            servers.clock.advance_past_sleep(_PATIENCE)
+            servers.clock.advance_past_sleep(_FULL_PAUSE)
             response = sending.result(10)
             assert response.headers["retry-after"] == "1"
             error = error_of(response, 429)
@@ -132,11 +132,11 @@ def test_who_is_held_back_until_there_is_room_is_not_refused(
     body = {"assistant_id": agent, "thread": {"messages": [{"role": "user", "content": "patient"}]}}
     with ThreadPoolExecutor(1) as beside:
         sending = beside.submit(short_line.post, "/threads/runs", body)
-        servers.clock.wait_for_sleep(_PATIENCE)
+        servers.clock.wait_for_sleep(_FULL_PAUSE)
         held.wait_paused()
         held.release()
         for run in accepted:
             run.wait("completed")
-        servers.clock.advance(_PATIENCE)
+        servers.clock.advance(_FULL_PAUSE)
         RunHandle(short_line, sending.result(10)).wait("completed")
     assert model.requests[-1].last_user_text == "patient"

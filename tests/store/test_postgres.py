@@ -371,7 +371,7 @@ async def test_a_process_that_stopped_within_a_statement_is_fenced_off(postgres_
 
 async def test_a_server_that_is_away_for_long_is_said_to_be_so() -> None:
     with running_postgres() as server:
-        db = PostgresDatabase(server.new_database("away"), clock=SystemClock(), patience=150)
+        db = PostgresDatabase(server.new_database("away"), clock=SystemClock(), reconnect_timeout=150)
         await db.write(threads.add, store.thread())
         server.stop()
         for attempt in (db.read(threads.get, PROJECT, "x"), db.write(threads.add, store.thread("thread_2"))):
@@ -384,7 +384,7 @@ async def test_a_server_that_is_away_for_long_is_said_to_be_so() -> None:
 
 async def test_without_a_bus_one_process_at_a_time_uses_a_database(postgres_url: str) -> None:
     async def opened_as(alone: bool) -> PostgresDatabase:
-        db = PostgresDatabase(postgres_url, clock=SystemClock(), patience=100, alone=alone)
+        db = PostgresDatabase(postgres_url, clock=SystemClock(), reconnect_timeout=100, alone=alone)
         await db.open()
         return db
 

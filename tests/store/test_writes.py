@@ -76,7 +76,7 @@ async def test_what_a_run_brings_is_all_there_in_its_order(place: Place) -> None
         await db.write(_live)
         run = store.run(status=RunStatus.IN_PROGRESS)
         applied = await db.write(runs.apply, *_ending(run), NOW, last=True)
-        assert (applied.released, applied.announced, applied.moved) == (None, False, True)
+        assert (applied.released, applied.told_webhooks, applied.moved) == (None, False, True)
         assert [step.id for step in await db.read(steps.of_run, "run_1")] == ["step_b", "step_a"]
         rows = dump(place)
         assert [len(rows[table]) for table in ("messages", "steps", "calls")] == [1, 2, 2]
@@ -98,7 +98,7 @@ async def test_webhooks_that_want_it_are_told_in_the_same_transaction(place: Pla
         await db.write(webhooks.add, replace(webhook("wh_3", "run.completed"), project="beta"), 9)
         run = store.run(status=RunStatus.IN_PROGRESS)
         applied = await db.write(runs.apply, *_ending(run, position=5), NOW, last=True)
-        assert applied.announced
+        assert applied.told_webhooks
         told = await db.fetch(due_work.due, "webhook", "wh_1", NOW, 9)
         assert [
             (each.lane, each.project, each.payload["event"], each.payload["position"]) for each in told
@@ -291,7 +291,7 @@ async def test_what_was_stored_though_the_answer_was_lost_is_not_stored_twice(
 
 async def test_nobody_is_told_that_nothing_was_stored_who_cannot_find_out(postgres_url: str) -> None:
     async with cable_to(postgres_url) as cable:
-        db = PostgresDatabase(cable.url, clock=SystemClock(), patience=150)
+        db = PostgresDatabase(cable.url, clock=SystemClock(), reconnect_timeout=150)
         await db.write(threads.add, store.thread("thread_0"), last=True)
         cable.cut_for_good_at_next_answer()
         with pytest.raises(CommitUnknown):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 START = 1_800_000_000_250
 """When a manual clock starts: 2027-01-15, a quarter of a second past, so that rounding shows."""
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds that a test waits for somebody to fall asleep."""
 
 
@@ -81,7 +81,7 @@ class ManualClock:
             def asleep() -> bool:
                 return any(sleeper.asked == milliseconds for sleeper in self._sleepers)
 
-            if not self._changed.wait_for(asleep, PATIENCE):
+            if not self._changed.wait_for(asleep, TIMEOUT):
                 raise TimeoutError(f"nobody sleeps for {milliseconds} ms")
 
     def advance_past_sleep(self, milliseconds: int) -> None:

@@ -42,7 +42,7 @@ class Process:
 
     def wait_ready(self) -> None:
         """Return when it serves, or works."""
-        until(self._is_ready, patience=30)
+        until(self._is_ready, timeout=30)
 
     def _is_ready(self) -> bool:
         assert self.is_running, self.log

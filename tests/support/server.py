@@ -170,7 +170,7 @@ class Server:
             run_expiry=self._run_expiry,
             daily_token_budget=self._daily_token_budget,
             outbound=self._outbound.guard if self._outbound is not None else Guard(),
-            announced=engine.announced,
+            wake_webhooks=engine.wake_webhooks,
             trouble=engine.trouble,
         )
         app = create_app(services, Keyring({key: project for project, key in KEYS.items()}))
@@ -178,7 +178,7 @@ class Server:
             app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2
         )
         assembly = Assembly(db, engine, models, self._toolbox, process)
-        return ClewServer(config, assembly, patience=0, on_ready=self._ready.set)
+        return ClewServer(config, assembly, grace=0, on_ready=self._ready.set)
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:
         if self._outbound is None:

@@ -8,7 +8,19 @@ from msgspec.structs import replace
 
 from clew.clock import SystemClock
 from clew.core.content import TextContent, text_content
-from clew.core.records import Agent, Call, Called, Item, Message, Run, RunConfig, Said, Step, Thread, Turn
+from clew.core.records import (
+    Agent,
+    Call,
+    CallsItem,
+    Item,
+    Message,
+    Run,
+    RunConfig,
+    Step,
+    TextItem,
+    Thread,
+    Turn,
+)
 from clew.core.states import CallState
 from clew.store import calls, steps
 from clew.store.database import Database
@@ -98,7 +110,7 @@ def turn(
 ) -> Turn:
     """Return a turn that has said a text, or called functions, or both, in this order."""
     message_id, step_id = f"msg_{run_id}_{number}", f"step_{run_id}_{number}t"
-    said = Said(message_id=message_id, step_id=f"step_{run_id}_{number}m", text=text)
+    said = TextItem(message_id=message_id, step_id=f"step_{run_id}_{number}m", text=text)
     items: list[Item] = [said] if text is not None else []
     if names:
         called = [
@@ -113,7 +125,7 @@ def turn(
             )
             for index, name in enumerate(names)
         ]
-        items.append(Called(step_id=step_id, calls=tuple(called)))
+        items.append(CallsItem(step_id=step_id, calls=tuple(called)))
     made = Turn(number=number, started_at=NOW, blank=replace(said, text=None), items=tuple(items))
     return replace(made, **fields)
 

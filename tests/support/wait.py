@@ -6,20 +6,20 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 15.0
+TIMEOUT = 15.0
 _PAUSE = 0.002
 
 
-def until(condition: Callable[[], T | None], patience: float = PATIENCE) -> T:
+def until(condition: Callable[[], T | None], timeout: float = TIMEOUT) -> T:
     """Return the first true value of ``condition``, asking it again and again.
 
     Raises:
-        AssertionError: it was not true within ``patience`` seconds.
+        AssertionError: it was not true within ``timeout`` seconds.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"not within {patience:g} s; the last value was {value!r}"
+        assert time.monotonic() < deadline, f"not within {timeout:g} s; the last value was {value!r}"
         time.sleep(_PAUSE)

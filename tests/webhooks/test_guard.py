@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from clew.cli.main import cli
 from clew.net.client import BODY_LIMIT, GuardedHttp, Reply, Unreachable
-from clew.net.guard import Guard, Refused
+from clew.net.guard import Guard, UrlBlocked
 from tests.webhooks.receiver import Answer, Receiver
 
 WRITTEN = [
@@ -204,7 +204,7 @@ def test_a_url_that_leads_inside_is_refused_without_connecting(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     attempts = without_connecting(monkeypatch)
-    with pytest.raises(Refused):
+    with pytest.raises(UrlBlocked):
         post(resolving("93.184.216.34"), url)
     assert attempts == []
 
@@ -214,7 +214,7 @@ def test_a_name_that_leads_inside_is_refused_without_connecting(
     monkeypatch: pytest.MonkeyPatch, addresses: list[str]
 ) -> None:
     attempts = without_connecting(monkeypatch)
-    with pytest.raises(Refused):
+    with pytest.raises(UrlBlocked):
         post(resolving(*addresses), "https://innocent.example/")
     assert attempts == []
 
@@ -251,7 +251,7 @@ def test_the_owner_may_open_a_host_and_port_an_address_or_a_network(receiver: Re
         assert post(Guard(allow), url).status == 200
     before = receiver.connections
     for allow in ("127.0.0.1:1", "127.0.0.2", "10.0.0.0/8", "example.com:80"):
-        with pytest.raises(Refused):
+        with pytest.raises(UrlBlocked):
             post(Guard(allow), url)
     assert receiver.connections == before
 
@@ -259,7 +259,7 @@ def test_the_owner_may_open_a_host_and_port_an_address_or_a_network(receiver: Re
 def test_nothing_opens_metadata_services() -> None:
     guard = Guard("0.0.0.0/0,::/0,169.254.169.254:80,metadata.internal:80")
     for url in ("http://169.254.169.254/", "http://[64:ff9b::a9fe:a9fe]/", "http://168.63.129.16/"):
-        with pytest.raises(Refused):
+        with pytest.raises(UrlBlocked):
             guard.check(url)
 
 

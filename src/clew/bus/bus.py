@@ -12,7 +12,7 @@ from clew.bus.local_events import LocalEvents
 class ServingDispatch(Dispatch, Protocol):
     """A dispatch as its process starts and ends it."""
 
-    def serve(self, worker: Works | None, expect: Callable[[int], None]) -> None:
+    def serve(self, worker: Works | None, look_by: Callable[[int], None]) -> None:
         """Say who works, if anybody does, and who is to be told of times at which something is due."""
         ...
 

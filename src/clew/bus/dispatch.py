@@ -13,11 +13,11 @@ class Works(Protocol):
         self,
         run_id: str,
         claimed: RunState | None = None,
-        settled: Callable[[], None] | None = None,
+        acknowledge: Callable[[], None] | None = None,
     ) -> None:
         """Claim a run, unless it is ``claimed`` already, and work on it until it is over or waits.
 
-        ``settled`` is called as soon as the rows say who works on the run, or that nobody need to.
+        ``acknowledge`` is called as soon as the rows say who works on the run, or that nobody need to.
         """
         ...
 

@@ -39,7 +39,7 @@ class FeedReader:
         self._waiting: list[tuple[Change, int]] = []
         self._lost = False
         self._news = asyncio.Event()
-        self.settled: asyncio.Event = asyncio.Event()
+        self.ready: asyncio.Event = asyncio.Event()
         """Set when every change from now on is heard of: the rows read after that miss nothing."""
 
     def add(self, change: Change) -> None:
@@ -91,7 +91,7 @@ class Feed:
 
         reader = FeedReader(now, forget)
         self.wanted.setdefault(project, set()).add(reader)
-        reader.settled.set()
+        reader.ready.set()
         return reader
 
     def _forget(self, project: str, reader: FeedReader) -> None:

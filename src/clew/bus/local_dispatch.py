@@ -23,7 +23,7 @@ class LocalDispatch:
         self._worker_id = worker
         self._limit, self._line = limit, line
         self._worker: Works | None = None
-        self._expect: Callable[[int], None] | None = None
+        self._look_by: Callable[[int], None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running = 0
         self._waiting: dict[str, RunState | None] = {}
@@ -31,9 +31,9 @@ class LocalDispatch:
         self.on_room: Callable[[], None] | None = None
         """Called when there is room for a run again."""
 
-    def serve(self, worker: Works | None, expect: Callable[[int], None]) -> None:
+    def serve(self, worker: Works | None, look_by: Callable[[int], None]) -> None:
         """Say who works, if anybody does, and who is to be told of times at which something is due."""
-        self._worker, self._expect = worker, expect
+        self._worker, self._look_by = worker, look_by
 
     @property
     def claimant(self) -> str | None:
@@ -53,9 +53,9 @@ class LocalDispatch:
         """How many runs this process works on."""
         return self._running
 
-    def deliver(self, run_id: str, settled: Callable[[], None]) -> None:
-        """Begin to work on a run that came over a bus; ``settled`` is called when the bus may forget it."""
-        self._start(run_id, None, settled)
+    def deliver(self, run_id: str, acknowledge: Callable[[], None]) -> None:
+        """Begin a run that came over a bus; ``acknowledge`` is called when the bus may forget it."""
+        self._start(run_id, None, acknowledge)
 
     def advance(self, run_id: str, claimed: RunState | None = None) -> None:
         if self._closing:
@@ -73,18 +73,18 @@ class LocalDispatch:
             self._start(run_id, None)
 
     def wake_at(self, due: int) -> None:
-        if self._expect is not None:
-            self._expect(due)
+        if self._look_by is not None:
+            self._look_by(due)
 
     def works_on(self, run_id: str) -> bool:
         return run_id in self._tasks or run_id in self._waiting
 
     def _start(
-        self, run_id: str, claimed: RunState | None, settled: Callable[[], None] | None = None
+        self, run_id: str, claimed: RunState | None, acknowledge: Callable[[], None] | None = None
     ) -> None:
         self._running += 1
         assert self._worker is not None
-        task = asyncio.ensure_future(self._worker.advance(run_id, claimed, settled))
+        task = asyncio.ensure_future(self._worker.advance(run_id, claimed, acknowledge))
         self._tasks[run_id] = task
         task.add_done_callback(lambda done: self._ended(run_id, done))
 

@@ -79,9 +79,9 @@ class NatsDispatch:
         self._closing = False
         self._ending = asyncio.Event()
 
-    def serve(self, worker: Works | None, expect: Callable[[int], None]) -> None:
+    def serve(self, worker: Works | None, look_by: Callable[[int], None]) -> None:
         """Say who works, if anybody does, and who is to be told of times at which something is due."""
-        self._local.serve(worker, expect)
+        self._local.serve(worker, look_by)
 
     async def start(self) -> None:
         """Make the queue if it is not there, and begin to take runs from it.

@@ -20,7 +20,7 @@ ANNOUNCED_EVERY = 5.0
 """Seconds between two announcements of an interest."""
 
 _EXPIRES = 3 * ANNOUNCED_EVERY
-_SETTLING = 0.25
+_UNTIL_READY = 0.25
 """Seconds in which the other processes say that they tell. Who is later makes readers look again."""
 
 _WHO_READS = b""
@@ -100,11 +100,11 @@ class NatsFeed(Feed):
 
     def subscribe(self, project: str, now: Callable[[], int]) -> FeedReader:
         reader = super().subscribe(project, now)
-        reader.settled.clear()
+        reader.ready.clear()
         if project not in self._listening:
             self._listening[project] = asyncio.ensure_future(self._listen(project))
         else:
-            asyncio.get_running_loop().call_later(_SETTLING, reader.settled.set)
+            asyncio.get_running_loop().call_later(_UNTIL_READY, reader.ready.set)
         return reader
 
     def _forget(self, project: str, reader: FeedReader) -> None:
@@ -124,9 +124,9 @@ class NatsFeed(Feed):
         subscription = await self._link.listen(self._subject_of(project), hear)
         try:
             self._link.send(self._interest, project.encode())
-            await asyncio.sleep(_SETTLING)
+            await asyncio.sleep(_UNTIL_READY)
             for reader in self.wanted.get(project, ()):
-                reader.settled.set()
+                reader.ready.set()
             while True:
                 await asyncio.sleep(ANNOUNCED_EVERY)
                 self._link.send(self._interest, project.encode())
@@ -137,7 +137,7 @@ class NatsFeed(Feed):
         readers = self.wanted.get(project, ())
         if data == _I_TELL:
             for reader in readers:
-                if reader.settled.is_set():  # it has read the rows, and this process had told nothing yet
+                if reader.ready.is_set():  # it has read the rows, and this process had told nothing yet
                     reader.lose()
             return
         try:

@@ -36,7 +36,7 @@ Level: TypeAlias = Literal["ok", "note", "warn", "fail"]
 _LITTLE_DISK, _HARDLY_ANY_DISK = 2 * 1024**3, 200 * 1024**2
 _SLOW_FLUSH = 20.0
 _SKEW, _BAD_SKEW = 1.0, 30.0
-_PATIENCE = 5.0
+_RECONNECT_TIMEOUT = 5.0
 _FEW_CONNECTIONS = 0.8
 _LATE_DELIVERY = 60.0
 
@@ -206,7 +206,7 @@ async def _look(settings: Settings, clock: Clock) -> tuple[Census, list[WorkerRo
     url = settings.database_url or ""
     if await postgres_version(url) != HEAD:
         return None
-    db = PostgresDatabase(url, clock=clock, connections=2, patience=0)
+    db = PostgresDatabase(url, clock=clock, connections=2, reconnect_timeout=0)
     try:
         return await db.read(_counts)
     finally:
@@ -263,7 +263,7 @@ async def model(settings: Settings, clock: Clock) -> list[Finding]:
     shown = without_password(settings.model_url)
     begun = time.perf_counter()
     try:
-        async with httpx2.AsyncClient(timeout=_PATIENCE) as client:
+        async with httpx2.AsyncClient(timeout=_RECONNECT_TIMEOUT) as client:
             status = (await client.get(url, headers=headers)).status_code
     except httpx2.HTTPError as error:
         text = f"{shown} does not answer ({type(error).__name__})"
@@ -306,7 +306,7 @@ async def server(settings: Settings, clock: Clock) -> list[Finding]:
     bundle = certificates.paths(settings.data_dir).bundle
     trust = ssl.create_default_context(cafile=bundle if info.tls and bundle.is_file() else None)
     try:
-        async with httpx2.AsyncClient(timeout=_PATIENCE, verify=trust, trust_env=False) as client:
+        async with httpx2.AsyncClient(timeout=_RECONNECT_TIMEOUT, verify=trust, trust_env=False) as client:
             answer = await client.get(f"{info.url}/readyz")
     except (httpx2.HTTPError, OSError):
         text = f"server.json tells of one at {info.url}, and nobody answers there"

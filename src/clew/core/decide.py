@@ -42,7 +42,7 @@ from clew.core.events import (
     Unstorable,
 )
 from clew.core.journal import JUMP, entered, output_of
-from clew.core.records import Call, Called, Failure, Run, Said, Step, Turn, Wait
+from clew.core.records import Call, CallsItem, Failure, Run, Step, TextItem, Turn, Wait
 from clew.core.states import CallState, MessageStatus, RunStatus, StepStatus, WaitsFor, move
 
 MAX_TURNS = 100
@@ -134,9 +134,9 @@ def _model_replied(state: RunState, event: ModelReplied, now: int) -> Decision:
     told = Decision(RunState(run))
     for item in turns.in_order(turn):
         match item:
-            case Said():
+            case TextItem():
                 told = told.then(_message(told.state, turn, item, now))
-            case Called():
+            case CallsItem():
                 told = told.then(_step_of_calls(told.state, turn, item, now))
     if told.state.open_step is not None:
         return told.then(_go_on(told.state, now))
@@ -154,7 +154,7 @@ def _whole(turn: Turn) -> Turn:
     return turn if turn.items else replace(turn, items=(turn.blank,))
 
 
-def _message(state: RunState, turn: Turn, said: Said, now: int) -> Decision:
+def _message(state: RunState, turn: Turn, said: TextItem, now: int) -> Decision:
     message = turns.message(state.run, turn, said, now)
     step = turns.message_step(state.run, turn, said, now)
     return Decision(
@@ -164,7 +164,7 @@ def _message(state: RunState, turn: Turn, said: Said, now: int) -> Decision:
     )
 
 
-def _step_of_calls(state: RunState, turn: Turn, called: Called, now: int) -> Decision:
+def _step_of_calls(state: RunState, turn: Turn, called: CallsItem, now: int) -> Decision:
     """The model called tools: those that the server runs begin, unless a person must approve them."""
     config = state.run.config
     begun = calls.begun([calls.proposed(call, config, now) for call in called.calls], now)
@@ -426,15 +426,15 @@ def _close_turn(
         turn = _whole(turn)
     for item in turns.in_order(turn):
         match item:
-            case Said():
+            case TextItem():
                 decision = decision.then(_incomplete_message(run, turn, item, now, reason, status, failure))
-            case Called():
+            case CallsItem():
                 decision = decision.then(_cut_calls(run, turn, item, now, status, failure))
     return decision
 
 
 def _incomplete_message(
-    run: Run, turn: Turn, said: Said, now: int, reason: str, status: StepStatus, failure: Failure | None
+    run: Run, turn: Turn, said: TextItem, now: int, reason: str, status: StepStatus, failure: Failure | None
 ) -> Decision:
     message = replace(
         turns.message(run, turn, said, now),
@@ -452,7 +452,7 @@ def _incomplete_message(
 
 
 def _cut_calls(
-    run: Run, turn: Turn, called: Called, now: int, status: StepStatus, failure: Failure | None
+    run: Run, turn: Turn, called: CallsItem, now: int, status: StepStatus, failure: Failure | None
 ) -> Decision:
     """A call that was cut off can't be answered: its step never completes."""
     ending = StepStatus.FAILED if status == StepStatus.COMPLETED else status

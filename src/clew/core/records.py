@@ -277,7 +277,7 @@ class Step(Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
 
 
-class Said(Struct, frozen=True, kw_only=True):
+class TextItem(Struct, frozen=True, kw_only=True):
     """A message that a turn brings. Its ids were chosen before the model said a word."""
 
     message_id: str
@@ -286,14 +286,14 @@ class Said(Struct, frozen=True, kw_only=True):
     refusal: str | None = None
 
 
-class Called(Struct, frozen=True, kw_only=True):
+class CallsItem(Struct, frozen=True, kw_only=True):
     """The calls that a turn brings, together one step."""
 
     step_id: str
     calls: tuple[Call, ...]
 
 
-Item: TypeAlias = Said | Called
+Item: TypeAlias = TextItem | CallsItem
 
 
 class Turn(Struct, frozen=True, kw_only=True):
@@ -304,7 +304,7 @@ class Turn(Struct, frozen=True, kw_only=True):
 
     number: int
     started_at: int
-    blank: Said
+    blank: TextItem
     items: tuple[Item, ...] = ()
     first_token_at: int | None = None
     finish_reason: str | None = None
@@ -312,14 +312,14 @@ class Turn(Struct, frozen=True, kw_only=True):
     facts: TurnFacts | None = None
 
     @property
-    def said(self) -> list[Said]:
+    def said(self) -> list[TextItem]:
         """Its messages."""
-        return [item for item in self.items if isinstance(item, Said)]
+        return [item for item in self.items if isinstance(item, TextItem)]
 
     @property
-    def called(self) -> Called | None:
+    def called(self) -> CallsItem | None:
         """Its calls, if it has any."""
-        return next((item for item in self.items if isinstance(item, Called)), None)
+        return next((item for item in self.items if isinstance(item, CallsItem)), None)
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from clew.core.content import Content, RefusalContent, text_content
-from clew.core.records import Call, Called, Item, Message, Run, Said, Step, StepType, Turn, Usage
+from clew.core.records import Call, CallsItem, Item, Message, Run, Step, StepType, TextItem, Turn, Usage
 from clew.core.states import StepStatus
 
 
@@ -15,7 +15,7 @@ def counted(run: Run, turn: Turn) -> Run:
     return replace(run, usage=run.usage + turn.usage, turns=run.turns + 1, spoke_at=spoke_at)
 
 
-def message(run: Run, turn: Turn, said: Said, now: int) -> Message:
+def message(run: Run, turn: Turn, said: TextItem, now: int) -> Message:
     """Return what the model said, as a completed message of the thread."""
     content: list[Content] = []
     if said.text is not None or said.refusal is None:
@@ -53,7 +53,7 @@ def _step(run: Run, turn: Turn, item: Item, kind: StepType) -> Step:
     )
 
 
-def message_step(run: Run, turn: Turn, said: Said, now: int) -> Step:
+def message_step(run: Run, turn: Turn, said: TextItem, now: int) -> Step:
     """Return the completed step in which a message was written."""
     return replace(
         _step(run, turn, said, "message_creation"),
@@ -63,7 +63,7 @@ def message_step(run: Run, turn: Turn, said: Said, now: int) -> Step:
     )
 
 
-def tools_step(run: Run, turn: Turn, called: Called, calls: list[Call]) -> Step:
+def tools_step(run: Run, turn: Turn, called: CallsItem, calls: list[Call]) -> Step:
     """Return the open step that holds a turn's calls, as they are now."""
     return replace(_step(run, turn, called, "tool_calls"), calls=calls)
 
@@ -76,5 +76,5 @@ def in_order(turn: Turn) -> list[Item]:
     if len(turn.items) < 2:
         return list(turn.items)
     first, rest = list(turn.items[:1]), turn.items[1:]
-    messages: list[Item] = [item for item in rest if isinstance(item, Said)]
-    return first + messages + [item for item in rest if isinstance(item, Called)]
+    messages: list[Item] = [item for item in rest if isinstance(item, TextItem)]
+    return first + messages + [item for item in rest if isinstance(item, CallsItem)]

@@ -44,9 +44,9 @@ class Assembly(NamedTuple):
         await self.db.open()
         await self.engine.start()
 
-    async def stop(self, patience: float = 0) -> None:
+    async def stop(self, grace: float = 0) -> None:
         """Give what is under way so many seconds to end, then stop, and close the store."""
-        await self.engine.stop(patience)
+        await self.engine.stop(grace)
         await self.db.close()
 
 

@@ -56,7 +56,7 @@ class Engine:
             models=models,
             toolbox=toolbox,
             process=process,
-            announced=self.announced,
+            wake_webhooks=self.wake_webhooks,
         )
         self._shared: SharedPresence | None = None
         presence: Presence = SoleWorker(row.id)
@@ -73,7 +73,7 @@ class Engine:
         self._due_work = DueWork(db, kinds, presence=presence, process=process, shared=bus.shared)
         self._stopping = False
 
-    def announced(self) -> None:
+    def wake_webhooks(self) -> None:
         """Have webhooks told of what has just been put into the outbox."""
         self._due_work.wake(DELIVERY)
 
@@ -93,10 +93,10 @@ class Engine:
         Raises:
             BusError: the bus can't be reached.
         """
-        self._serving.serve(self._worker if self._works else None, self._sweeper.expect)
+        self._serving.serve(self._worker if self._works else None, self._sweeper.look_by)
         if self._shared is not None:
             await self._shared.start()
-        await self._bus.open(self._sweeper.doubt)
+        await self._bus.open(self._sweeper.hand_on_again)
         await self._sweeper.start()
         await self._due_work.start()
 
@@ -105,13 +105,13 @@ class Engine:
         self._stopping = True
         self._serving.begin_to_close()
 
-    async def stop(self, patience: float = 0) -> None:
+    async def stop(self, grace: float = 0) -> None:
         """Give what is under way so many seconds to end, then stop.
 
         What is unfinished then goes on at once in another process, or after the next start.
         """
         self.begin_to_stop()
-        await self._serving.finish(patience)
+        await self._serving.finish(grace)
         unfinished = self._worker.owned()
         await self._serving.close()
         await self._hand_over(unfinished)

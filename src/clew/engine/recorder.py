@@ -9,7 +9,7 @@ from clew.clock import Clock
 from clew.core import turns
 from clew.core.entries import CallPiece, Entry, EventKind, Subject, TextPiece
 from clew.core.journal import message_opening, opened_message, opened_step, tools_opening
-from clew.core.records import FUNCTION, Call, Called, Item, Run, Said, Turn, TurnFacts, Usage
+from clew.core.records import FUNCTION, Call, CallsItem, Item, Run, TextItem, Turn, TurnFacts, Usage
 from clew.engine.prompt import Prompt
 from clew.ids import CALL, MESSAGE, STEP, Ids
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, RefusalDelta, TextDelta, estimate
@@ -23,8 +23,8 @@ class _Speech:
         self.text: list[str] = []
         self.refusal: list[str] = []
 
-    def item(self) -> Said:
-        return Said(
+    def item(self) -> TextItem:
+        return TextItem(
             message_id=self.message_id,
             step_id=self.step_id,
             text="".join(self.text) if self.text else None,
@@ -99,7 +99,7 @@ class TurnRecorder:
         return Turn(
             number=self._number,
             started_at=self._started_at,
-            blank=Said(message_id=blank.message_id, step_id=blank.step_id),
+            blank=TextItem(message_id=blank.message_id, step_id=blank.step_id),
             items=tuple(map(self._item, self._items)),
             first_token_at=self._first_token_at,
             finish_reason=self._finished.reason if self._finished else None,
@@ -111,7 +111,7 @@ class TurnRecorder:
         if isinstance(item, _Speech):
             return item.item()
         calls = (self._call(index, head, item.step_id) for index, head in enumerate(item.heads))
-        return Called(step_id=item.step_id, calls=tuple(calls))
+        return CallsItem(step_id=item.step_id, calls=tuple(calls))
 
     def _call(self, index: int, head: _Head, step_id: str) -> Call:
         return Call(

@@ -48,7 +48,7 @@ class Sweeper(LoopingService):
         self._fresh = presence.alone
         """Whether nothing can be on its way: this process has just begun, and it is alone."""
 
-    def expect(self, due: int) -> None:
+    def look_by(self, due: int) -> None:
         """Look no later than ``due`` (milliseconds since the epoch)."""
         if due < self._next:
             self._nudge.set()
@@ -57,7 +57,7 @@ class Sweeper(LoopingService):
         """Look at once: somebody who worked has gone."""
         self._nudge.set()
 
-    def doubt(self) -> None:
+    def hand_on_again(self) -> None:
         """Hand on once more whatever nobody works on: what was told before may have got lost."""
         self._told.clear()
         self._nudge.set()

@@ -20,7 +20,7 @@ from clew.core.webhooks import DELIVERY, Delivery, DeliveryError, Webhook, Webho
 from clew.engine.due_work import Context, Done, Failed, Kind, Outcome
 from clew.hooks import DeliveryTried
 from clew.net.client import GuardedHttp, Unreachable
-from clew.net.guard import Refused
+from clew.net.guard import UrlBlocked
 from clew.net.signature import signed_headers
 from clew.process import Process
 from clew.store import runs, steps, webhooks
@@ -132,7 +132,7 @@ class WebhookDeliveries(Kind):
             signed = signed_headers(webhook.secret, event_id, self._clock.now() // 1000, body)
             headers = {"Content-Type": "application/json", **signed}
             reply = await self._http.post(webhook.url, body, headers)
-        except Refused as refused:
+        except UrlBlocked as refused:
             return None, f"The URL is not asked: {refused}."
         except Unreachable as unreachable:
             return None, f"The URL gave no answer: {unreachable}."

@@ -73,10 +73,10 @@ class Worker:
         models: Models,
         toolbox: Toolbox,
         process: Process,
-        announced: Callable[[], None] = lambda: None,
+        wake_webhooks: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare a worker; ``announced`` is called when webhooks are to be told of something."""
-        self._id, self._announced = id, announced
+        """Prepare a worker; ``wake_webhooks`` is called when webhooks are to be told of something."""
+        self._id, self._wake_webhooks = id, wake_webhooks
         self._db, self._dispatch, self._events = db, dispatch, events
         self._models, self._toolbox, self._process = models, toolbox, process
         self._clock, self._ids, self._hooks = process.clock, process.ids, process.hooks
@@ -94,14 +94,14 @@ class Worker:
         self,
         run_id: str,
         claimed: RunState | None = None,
-        settled: Callable[[], None] | None = None,
+        acknowledge: Callable[[], None] | None = None,
     ) -> None:
         """Work on a run until it is over, waits for a client, or belongs to somebody else."""
         work = self._working[run_id] = _Work()
         try:
             state = claimed or await self._take(run_id)
-            if settled is not None:
-                settled()
+            if acknowledge is not None:
+                acknowledge()
             if state is not None:
                 work.epoch = state.run.epoch
                 await self._loop(state, work)
@@ -204,8 +204,8 @@ class Worker:
         """See to what else has come of a decision that is written."""
         if applied.released is not None:
             self._dispatch.advance(applied.released)
-        if applied.announced:
-            self._announced()
+        if applied.told_webhooks:
+            self._wake_webhooks()
         if applied.moved and self._hooks.run_changed:
             self._hooks.tell(watching.run_changed(applied.state.run, self._clock.now()))
 
@@ -298,7 +298,7 @@ async def _take(tx: Transaction, run_id: str, worker: str, now: int) -> tuple[De
         return None
     decision = decide(claimed, Started(), now)
     if not decision.writes and decision.state.run == claimed.run:
-        return decision, runs.Applied(claimed, None, announced=False)
+        return decision, runs.Applied(claimed, None, told_webhooks=False)
     return decision, await runs.apply(tx, claimed, decision, now)
 
 

@@ -76,7 +76,7 @@ LONGEST_WAIT = 60.0
 _HELPERS_WAIT = 10.0
 
 
-def patience(call: Call[None]) -> float:
+def wait_seconds(call: Call[None]) -> float:
     """Return the seconds for which a read may be held back until there is something to tell.
 
     The query's ``wait`` says so; openai's polling helpers (``X-Stainless-Poll-Helper``) would ask

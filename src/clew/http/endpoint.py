@@ -24,7 +24,7 @@ DEEPEST = 256
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
-_PATIENCE = 2000
+_FULL_PAUSE = 2000
 """Milliseconds for which a request waits for room in the line before it is refused. A refusal costs a fifth
 of a run: at once, four times the peak's load would leave a third of the server's time for runs."""
 
@@ -58,7 +58,7 @@ class Endpoint:
 
     async def _wait_for_room(self) -> None:
         """Hold a request back for a while, then refuse it if the line is still full."""
-        await self._services.process.clock.sleep(_PATIENCE)
+        await self._services.process.clock.sleep(_FULL_PAUSE)
         if self._services.dispatch.full:
             raise overloaded("The server has as many runs in line as it takes. Try again in a moment.")
 

@@ -37,7 +37,7 @@ class FeedStream:
         gone = asyncio.ensure_future(disconnected(receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
-            await reader.settled.wait()
+            await reader.ready.wait()
             await self._tell_live(send)
             await self._follow(reader, send, gone, 0 if scope["method"] == "HEAD" else self._seconds)
         finally:
@@ -58,8 +58,8 @@ class FeedStream:
         loop = asyncio.get_running_loop()
         end = None if seconds is None else loop.time() + seconds
         while not gone.done() and (end is None or loop.time() < end):
-            patience = IDLE if end is None else min(IDLE, end - loop.time())
-            if not await _news(reader, gone, patience):
+            timeout = IDLE if end is None else min(IDLE, end - loop.time())
+            if not await _news(reader, gone, timeout):
                 await send(body(frames.KEEP_ALIVE))
                 continue
             changes = reader.take()

@@ -14,7 +14,7 @@ import uvicorn
 from clew.engine.assemble import Assembly, assemble
 from clew.http.app import create_app
 from clew.http.auth import Keyring
-from clew.http.corked import CorkedProtocol
+from clew.http.coalescing import CoalescingProtocol
 from clew.net.guard import Guard
 from clew.service.context import Services
 from clew.settings import Settings
@@ -67,7 +67,7 @@ def run(
     config = uvicorn.Config(
         create_app(services, Keyring({api_key: settings.project})),
         lifespan="off",
-        http=CorkedProtocol,
+        http=CoalescingProtocol,
         log_config=None,
         access_log=False,
         ssl_certfile=str(certificate[0]) if certificate else None,
@@ -77,7 +77,7 @@ def run(
         ws="none",
         timeout_graceful_shutdown=int(settings.drain_timeout) + 1,
     )
-    server = ClewServer(config, assembly, patience=settings.drain_timeout, on_ready=lambda: on_ready(url))
+    server = ClewServer(config, assembly, grace=settings.drain_timeout, on_ready=lambda: on_ready(url))
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve([listener]))
 
@@ -98,7 +98,7 @@ class ClewServer(uvicorn.Server):
     """uvicorn's server, with what its application stands on.
 
     Args:
-        patience: seconds that runs under way are given to end when the server is to stop.
+        grace: seconds that runs under way are given to end when the server is to stop.
         on_ready: called when the server accepts requests.
     """
 
@@ -107,12 +107,12 @@ class ClewServer(uvicorn.Server):
         config: uvicorn.Config,
         assembly: Assembly,
         *,
-        patience: float,
+        grace: float,
         on_ready: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._assembly = assembly
-        self._patience, self._on_ready = patience, on_ready
+        self._grace, self._on_ready = grace, on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start what the application stands on, then listen."""
@@ -128,7 +128,7 @@ class ClewServer(uvicorn.Server):
         """Claim nothing more, let requests and runs end, stop what the application stands on."""
         self._assembly.engine.begin_to_stop()
         await super().shutdown(sockets)
-        await self._assembly.stop(self._patience)
+        await self._assembly.stop(self._grace)
 
 
 def make_services(settings: Settings, assembly: Assembly) -> Services:
@@ -143,6 +143,6 @@ def make_services(settings: Settings, assembly: Assembly) -> Services:
         run_expiry=settings.run_expiry * 1000,
         daily_token_budget=settings.daily_token_budget,
         outbound=Guard(settings.outbound_allow),
-        announced=assembly.engine.announced,
+        wake_webhooks=assembly.engine.wake_webhooks,
         trouble=assembly.engine.trouble,
     )

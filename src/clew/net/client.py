@@ -45,7 +45,7 @@ class GuardedHttp:
         """Send a POST request and return the answer, whatever its status. Redirects are not followed.
 
         Raises:
-            Refused: the guard does not let the URL through.
+            UrlBlocked: the guard does not let the URL through.
             Unreachable: nobody answered in time.
         """
         target = self.guard.check(url)

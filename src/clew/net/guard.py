@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """A host whose last label is a number is an IPv4 address (URL Standard, 3.5), however oddly written."""
 
 
-class Refused(Exception):
+class UrlBlocked(Exception):
     """The URL may not be asked. The message says why, and repeats nothing of it."""
 
 
@@ -78,7 +78,7 @@ class Guard:
         """Return a URL that may be asked as far as can be told without resolving its name.
 
         Raises:
-            Refused: it may not.
+            UrlBlocked: it may not.
         """
         url = _parse(text)
         host, port = _endpoint(url)
@@ -93,7 +93,7 @@ class Guard:
         """Return the addresses to connect to for a host, each of them checked.
 
         Raises:
-            Refused: one of them may not be connected to.
+            UrlBlocked: one of them may not be connected to.
             OSError: the name has no address.
         """
         host = _canonical(host)
@@ -107,12 +107,12 @@ class Guard:
 
     def _check_address(self, address: Address | None, host: str, port: int) -> Address:
         if address is None or getattr(address, "scope_id", None) is not None:
-            raise Refused("it leads to an address that makes no sense outside of this machine")
+            raise UrlBlocked("it leads to an address that makes no sense outside of this machine")
         ends = [address, *carried(address)]
         if not METADATA.isdisjoint(ends):
-            raise Refused("it leads to a cloud's metadata service")
+            raise UrlBlocked("it leads to a cloud's metadata service")
         if (host, port) not in self._hosts and not all(map(self._is_allowed, ends)):
-            raise Refused("it leads to an address that is not on the public internet")
+            raise UrlBlocked("it leads to an address that is not on the public internet")
         return address
 
     def _is_allowed(self, address: Address) -> bool:
@@ -121,21 +121,21 @@ class Guard:
 
 def _parse(text: str) -> URL:
     if len(text) > LONGEST_URL:
-        raise Refused(f"it is longer than {LONGEST_URL} characters")
+        raise UrlBlocked(f"it is longer than {LONGEST_URL} characters")
     if _PLAIN.fullmatch(text) is None or "\\" in text:
-        raise Refused("it holds characters that a URL does not have")
+        raise UrlBlocked("it holds characters that a URL does not have")
     try:
         url = URL(text)
         port = url.port
     except ValueError:
-        raise Refused("it is not a URL") from None
+        raise UrlBlocked("it is not a URL") from None
     if url.scheme not in ("http", "https"):
-        raise Refused("it must begin with https:// or http://")
+        raise UrlBlocked("it must begin with https:// or http://")
     authority = _AUTHORITY.sub(r"\1", text)
     if "@" in authority:
-        raise Refused("it must not hold a user or a password")
+        raise UrlBlocked("it must not hold a user or a password")
     if not url.raw_host or not port or ("[" in authority and ":" not in url.raw_host):
-        raise Refused("it names no host")
+        raise UrlBlocked("it names no host")
     return url
 
 
@@ -147,9 +147,9 @@ def _endpoint(url: URL) -> tuple[str, int]:
     if parse(host) is not None:
         return host, url.port
     if _NUMBER.fullmatch(host.rpartition(".")[2]):
-        raise Refused("its host is an address that is oddly written")
+        raise UrlBlocked("its host is an address that is oddly written")
     if len(host) > 253 or _NAME.fullmatch(host) is None:
-        raise Refused("its host is not a name")
+        raise UrlBlocked("its host is not a name")
     return host, url.port
 
 

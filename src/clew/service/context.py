@@ -30,7 +30,7 @@ class Services(Struct, frozen=True, kw_only=True):
     """Tokens that a project's runs may use on one day (UTC)."""
     outbound: Guard = field(default_factory=Guard)
     """Says which URLs of clients this server may ask."""
-    announced: Callable[[], None] = lambda: None
+    wake_webhooks: Callable[[], None] = lambda: None
     """To be called when the outbox may hold something new."""
     trouble: Callable[[], str | None] = lambda: None
     """Tells why this process should be sent no new requests now, if it should not."""

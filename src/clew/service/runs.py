@@ -64,7 +64,7 @@ async def cancel(services: Services, keys: RunKeys, key: Key | None = None) -> R
     done = await once(services, keys.project, key, ask, lambda result: result[0].run, Run)
     if done.result is not None and done.result[1]:
         services.events.committed(keys.run_id, done.result[1])
-        services.announced()
+        services.wake_webhooks()
     if done.result is not None:
         services.tell_of(done.result[0].run)
     services.dispatch.interrupt(keys.run_id)

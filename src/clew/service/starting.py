@@ -112,26 +112,26 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
     if new.messages or new.command.wait:
         await threads.hold(tx, new.project, new.thread_id)
     while True:  # once, if the thread is held; else until nobody has changed it since the look
-        ground = await runs.ground(tx, new.project, new.thread_id, new.command.agent_id)
-        run = await _run(tx, new, ground)
+        found = await runs.preconditions(tx, new.project, new.thread_id, new.command.agent_id)
+        run = await _run(tx, new, found)
         place = None if run.held is None else run.held - 1  # a run waits right behind its messages
         for message in new.messages:
             await messages.add(tx, replace(message, held=place))
-        if await runs.add(tx, run, tokens_used=ground.tokens_used, last=True):
+        if await runs.add(tx, run, tokens_used=found.tokens_used, last=True):
             return RunState(run)
 
 
 async def _insert_with_thread(tx: Transaction, new: _NewRun, thread: Thread) -> RunState:
     agent = await agents.get(tx, new.project, new.command.agent_id)
     lock = threads.lock_of(None, thread.token_budget, 0)
-    run = await _run(tx, new, runs.Ground(lock, 0, agent))
+    run = await _run(tx, new, runs.Preconditions(lock, 0, agent))
     await runs.add_with_thread(tx, thread, new.messages, run)
     return RunState(run)
 
 
-async def _run(tx: Transaction, new: _NewRun, ground: runs.Ground) -> Run:
+async def _run(tx: Transaction, new: _NewRun, found: runs.Preconditions) -> Run:
     """Return the run as it is to be inserted, or say why there can't be one."""
-    lock, agent, command = ground.lock, ground.agent, new.command
+    lock, agent, command = found.lock, found.agent, new.command
     if lock is None:
         raise NotFound("thread", new.thread_id)
     if agent is None:

@@ -4,7 +4,7 @@ from functools import partial
 
 from clew.core.errors import NotFound, UrlRefused, WebhookLimit
 from clew.core.webhooks import Webhook
-from clew.net.guard import Refused as GuardRefused
+from clew.net.guard import UrlBlocked
 from clew.net.signature import PREFIX
 from clew.service.commands import NewWebhook
 from clew.service.context import Services
@@ -29,7 +29,7 @@ async def create(services: Services, project: str, new: NewWebhook, key: Key | N
     """
     try:
         services.outbound.check(new.url)
-    except GuardRefused as refused:
+    except UrlBlocked as refused:
         raise UrlRefused(str(refused)) from None
     ids = services.process.ids
     webhook = Webhook(

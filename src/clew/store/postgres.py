@@ -36,7 +36,7 @@ from clew.store.statement import Params, Row, Statement, Write
 _ATTEMPTS = 5
 """How often a transaction is run that others come in the way of."""
 
-_PATIENCE = 10_000
+_RECONNECT_TIMEOUT = 10_000
 """Milliseconds for which a server that is away (a restart, a failover) is waited for."""
 
 _PAUSE = 100
@@ -66,10 +66,10 @@ _AWAY = (
     asyncpg.InterfaceError,  # the connection was found closed
     asyncpg.InternalClientError,  # it was just being closed
 )
-SEAT = 0x636C6578
+PROCESSES_LOCK = 0x636C6578
 """The advisory lock that says whether a process is alone on the database. Held until it closes."""
 
-_SEAT_PATIENCE = 3_000
+_LONGEST_LOCK_WAIT = 3_000
 """Milliseconds for which that lock is waited for."""
 
 _IDLE = "3000"
@@ -192,7 +192,7 @@ class PostgresDatabase:
         url: ``postgresql://user@host/database``; what it leaves out, PGPASSWORD and its like say.
         connections: how many there are at most.
         name: who this process is, to those who may have to :meth:`fence` it off.
-        patience: milliseconds for which a server that is away is waited for.
+        reconnect_timeout: milliseconds for which a server that is away is waited for.
         alone: whether this process is the only one on the database.
     """
 
@@ -203,40 +203,40 @@ class PostgresDatabase:
         clock: Clock,
         name: str = "",
         connections: int = 16,
-        patience: int = _PATIENCE,
+        reconnect_timeout: int = _RECONNECT_TIMEOUT,
         alone: bool = True,
     ) -> None:
         self.url, self._alone = url, alone
         self._pool = _Pool(url, connections, _application(name))
-        self._seat: Connection | None = None
-        self._clock, self._patience = clock, patience
+        self._lock_holder: Connection | None = None
+        self._clock, self._reconnect_timeout = clock, reconnect_timeout
         self._scans = asyncio.Semaphore(_SCANS)
         self._writes: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     async def open(self) -> None:
-        """Take this process's seat at the database: the only one, or one of several.
+        """Take this process's lock on the database: the only one, or one of several.
 
         Raises:
-            StoreError: another process sits where there is room for one.
+            StoreError: another process has the database to itself.
         """
         try:
-            self._seat = await connect(self.url)
-            seated = await self._sit_down(self._seat)
+            self._lock_holder = await connect(self.url)
+            locked = await self._take_lock(self._lock_holder)
         except (OSError, asyncpg.PostgresError) as error:
             raise StoreError(f"Cannot use the PostgreSQL database: {first_line(error)}") from error
-        if not seated:
-            await self._seat.close()
+        if not locked:
+            await self._lock_holder.close()
             raise StoreError(
                 "Another Clew process uses this database. "
                 "Several need a bus: set CLEW_BUS_URL for all of them."
             )
 
-    async def _sit_down(self, connection: Connection) -> bool:
+    async def _take_lock(self, connection: Connection) -> bool:
         """Take the lock; the server may take a moment to notice that its last owner has died."""
         lock = "pg_try_advisory_lock" if self._alone else "pg_try_advisory_lock_shared"
-        deadline = self._clock.now() + min(self._patience, _SEAT_PATIENCE)
-        while not await connection.fetchval(f"SELECT {lock}($1)", SEAT):
+        deadline = self._clock.now() + min(self._reconnect_timeout, _LONGEST_LOCK_WAIT)
+        while not await connection.fetchval(f"SELECT {lock}($1)", PROCESSES_LOCK):
             if self._clock.now() >= deadline:
                 return False
             await self._clock.sleep(_PAUSE)
@@ -263,7 +263,7 @@ class PostgresDatabase:
         return await asyncio.shield(task)
 
     async def _write(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        deadline = self._clock.now() + self._patience
+        deadline = self._clock.now() + self._reconnect_timeout
         attempts = 0
         while True:
             try:
@@ -289,7 +289,7 @@ class PostgresDatabase:
         Raises:
             CommitUnknown: the server is away for too long.
         """
-        deadline = self._clock.now() + self._patience
+        deadline = self._clock.now() + self._reconnect_timeout
         is_there = f"SELECT 1 FROM {table} WHERE id = $1"  # noqa: S608 - a table of ours
         while True:
             try:
@@ -312,7 +312,7 @@ class PostgresDatabase:
 
     async def fetch(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that reads with one statement: such a statement is a transaction of its own."""
-        deadline = self._clock.now() + self._patience
+        deadline = self._clock.now() + self._reconnect_timeout
         while True:
             try:
                 async with self._pool.connection() as connection:
@@ -332,7 +332,7 @@ class PostgresDatabase:
     async def _as_of_one_moment(
         self, begin: str, function: Callable[[PostgresTransaction], Coroutine[Any, Any, T]]
     ) -> T:
-        deadline = self._clock.now() + self._patience
+        deadline = self._clock.now() + self._reconnect_timeout
         while True:
             try:
                 async with self._pool.connection() as connection:
@@ -373,8 +373,8 @@ class PostgresDatabase:
         self._closed = True
         await asyncio.gather(*self._writes, return_exceptions=True)
         await self._pool.close()
-        if self._seat is not None:
-            self._seat.terminate()
+        if self._lock_holder is not None:
+            self._lock_holder.terminate()
 
 
 async def _commit(

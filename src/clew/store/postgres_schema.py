@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from clew.store.database import StoreError
-from clew.store.postgres import SEAT, connect, first_line
+from clew.store.postgres import PROCESSES_LOCK, connect, first_line
 from clew.store.schema import HEAD, STANDSTILL, alembic_config, check_version
 from clew.store.tables import metadata
 
@@ -109,7 +109,7 @@ async def _create(connection: Any) -> None:
 
 def _make_sure_to_be_alone(connection: Connection) -> None:
     """Have no other process begin or go on until this transaction is over."""
-    if not connection.execute(text(f"SELECT pg_try_advisory_xact_lock({SEAT})")).scalar_one():
+    if not connection.execute(text(f"SELECT pg_try_advisory_xact_lock({PROCESSES_LOCK})")).scalar_one():
         raise StoreError(
             "Other Clew processes use this database, and could not go on beside what this version changes. "
             "Stop them all, then migrate."

@@ -98,13 +98,13 @@ class Applied(NamedTuple):
 
     Attributes:
         released: the run of its thread that may start now.
-        announced: whether webhooks may be told of it.
+        told_webhooks: whether webhooks may be told of it.
         moved: whether its status is another.
     """
 
     state: RunState
     released: str | None
-    announced: bool
+    told_webhooks: bool
     moved: bool = False
 
 
@@ -160,7 +160,7 @@ async def add_with_thread(tx: Transaction, thread: Thread, first: Sequence[Messa
     await threads.add(tx, thread, begins_with, message_count=len(first), live_run=run.id, last=True)
 
 
-class Ground(NamedTuple):
+class Preconditions(NamedTuple):
     """What a new run stands on: its thread's lock, the tokens used there, and the agent; None if missing."""
 
     lock: threads.Lock | None
@@ -168,14 +168,14 @@ class Ground(NamedTuple):
     agent: Agent | None
 
 
-async def ground(tx: Transaction, project: str, thread_id: str, agent_id: str) -> Ground:
+async def preconditions(tx: Transaction, project: str, thread_id: str, agent_id: str) -> Preconditions:
     """Return what a new run would stand on. It stands until the transaction ends if the thread is held."""
     row = await tx.one(SELECT_GROUND, {"id": thread_id, "project": project, "agent_id": agent_id})
     if row is None:
-        return Ground(None, 0, None)
+        return Preconditions(None, 0, None)
     live_run, token_budget, used, *agent = row
     lock = threads.lock_of(live_run, token_budget, used)
-    return Ground(lock, used, None if agent[_AGENT_ID] is None else AGENT.read(agent))
+    return Preconditions(lock, used, None if agent[_AGENT_ID] is None else AGENT.read(agent))
 
 
 async def get(tx: Transaction, project: str, thread_id: str, run_id: str) -> Run | None:
@@ -338,9 +338,9 @@ async def apply(
         if after.config.token_allowance is not None:
             await budgets.count(tx, after.project, after.usage.total_tokens, now)
     thread_row = threads.RowForRun(*row)
-    announced = bool(thread_row.has_webhooks) and webhooks.event_of(before.run, after) is not None
+    told_webhooks = bool(thread_row.has_webhooks) and webhooks.event_of(before.run, after) is not None
     moved = after.status != before.run.status
-    return Applied(decision.state.at_version(before.run.version + 1), released, announced, moved)
+    return Applied(decision.state.at_version(before.run.version + 1), released, told_webhooks, moved)
 
 
 def _change(before: Run, after: Run, now: int) -> Write:

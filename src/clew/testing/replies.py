@@ -13,7 +13,7 @@ import msgspec
 
 from clew.core.options import Json
 from clew.testing.http1 import LAST_CHUNK, Cut, Exchange, Step, chunk, head
-from clew.testing.signals import PATIENCE, Gate, Signal
+from clew.testing.signals import TIMEOUT, Gate, Signal
 
 UsagePlace: TypeAlias = Literal["end", "finish", "every", "never"]
 
@@ -177,7 +177,7 @@ class Reply:
         """Return the gates among the parts, in order."""
         return [part for part in self.parts if isinstance(part, Gate)]
 
-    def wait_paused(self, timeout: float = PATIENCE) -> None:
+    def wait_paused(self, timeout: float = TIMEOUT) -> None:
         """Block until the model stands at the first gate that isn't released.
 
         Raises:
@@ -194,7 +194,7 @@ class Reply:
         for gate in self.gates:
             gate.release()
 
-    def wait_ended(self, timeout: float = PATIENCE) -> None:
+    def wait_ended(self, timeout: float = TIMEOUT) -> None:
         """Block until the reply has ended or its client left.
 
         Raises:

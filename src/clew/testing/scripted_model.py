@@ -41,7 +41,7 @@ from clew.testing.replies import (
     error_body,
     json_response,
 )
-from clew.testing.signals import PATIENCE, Gate, Signal
+from clew.testing.signals import TIMEOUT, Gate, Signal
 
 __all__ = [
     "CUT",
@@ -264,7 +264,7 @@ class ScriptedModel(Script):
         with self._changed:
             return len(self._queue)
 
-    def wait_for_requests(self, count: int, timeout: float = PATIENCE) -> list[Request]:
+    def wait_for_requests(self, count: int, timeout: float = TIMEOUT) -> list[Request]:
         """Block until ``count`` chat requests came in, and return them all.
 
         Raises:

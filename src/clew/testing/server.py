@@ -48,7 +48,7 @@ class RunningServer:
         tls: bool = False,
         settings: Mapping[str, Setting] | None = None,
         environment: Mapping[str, str] | None = None,
-        patience: float = 30.0,
+        timeout: float = 30.0,
     ) -> None:
         """Prepare a server; entering the context starts it.
 
@@ -60,7 +60,7 @@ class RunningServer:
             settings: further settings by name, such as ``{"run_expiry": 2}``; they become the data
                 directory's clew.toml.
             environment: all of the server's environment variables, instead of this process's.
-            patience: seconds that starting or ending may take.
+            timeout: seconds that starting or ending may take.
         """
         self.model = model
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="clew-"))
@@ -70,7 +70,7 @@ class RunningServer:
         self._model_url = model_url or (model.url if model is not None else None)
         self._tls = tls
         self._environment = environment
-        self._patience = patience
+        self._timeout = timeout
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._info: server_file.ServerInfo | None = None
@@ -182,12 +182,12 @@ class RunningServer:
         return self
 
     def stop(self) -> None:
-        """Ask it to end (SIGTERM) and wait for it; after ``patience`` seconds, kill it."""
+        """Ask it to end (SIGTERM) and wait for it; after ``timeout`` seconds, kill it."""
         if self._process is None:
             return
         self._process.terminate()
         try:
-            self._process.wait(self._patience)
+            self._process.wait(self._timeout)
         except subprocess.TimeoutExpired:
             self._process.kill()
         self._reap()
@@ -242,21 +242,21 @@ class RunningServer:
         return command if self._model_url is None else [*command, "--model-url", self._model_url]
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> server_file.ServerInfo:
-        for _ in range(int(self._patience / _POLL)):
+        for _ in range(int(self._timeout / _POLL)):
             info = server_file.read(self.data_dir)
             if info is not None and info.pid == process.pid and self._is_ready(info.url):
                 return info
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(_POLL)  # waits, and notices at once if it ends
                 raise RuntimeError(f"the server ended with code {code}:\n{self.log[-_LOG_SHOWN:]}")
-        raise TimeoutError(f"no server after {self._patience:g} s:\n{self.log[-_LOG_SHOWN:]}")
+        raise TimeoutError(f"no server after {self._timeout:g} s:\n{self.log[-_LOG_SHOWN:]}")
 
     def _is_ready(self, url: str) -> bool:
         parts = urlsplit(url)
-        connection = http.client.HTTPConnection(parts.netloc, timeout=self._patience)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=self._timeout)
         if parts.scheme == "https":
             trust = ssl.create_default_context(cafile=self.ca_bundle)
-            connection = http.client.HTTPSConnection(parts.netloc, timeout=self._patience, context=trust)
+            connection = http.client.HTTPSConnection(parts.netloc, timeout=self._timeout, context=trust)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.HTTPStatus.OK

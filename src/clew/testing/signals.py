@@ -7,7 +7,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds a wait lasts at most, unless the caller says otherwise."""
 
 
@@ -36,7 +36,7 @@ class Signal:
         for callback in callbacks:
             callback()
 
-    def wait(self, timeout: float = PATIENCE) -> None:
+    def wait(self, timeout: float = TIMEOUT) -> None:
         """Block this thread until it has happened.
 
         Raises:
@@ -46,7 +46,7 @@ class Signal:
             if not self._condition.wait_for(lambda: self._happened, timeout):
                 raise TimeoutError(f"{self._what}: not within {timeout:g} s")
 
-    async def wait_async(self, timeout: float = PATIENCE) -> None:
+    async def wait_async(self, timeout: float = TIMEOUT) -> None:
         """Like :meth:`wait`, for programs with an event loop.
 
         Raises:
@@ -81,7 +81,7 @@ class Gate:
         self.reached = Signal("the model has reached the gate")
         self.released = Signal("the gate was released")
 
-    def wait_reached(self, timeout: float = PATIENCE) -> None:
+    def wait_reached(self, timeout: float = TIMEOUT) -> None:
         """Block until the model has sent everything before the gate.
 
         Raises:

@@ -178,7 +178,7 @@ class TestCache:
 
     def test_a_lock_that_stays_taken_is_reported(self, tmp_path: Path) -> None:
         told: list[str] = []
-        taken = locked(tmp_path / "lock", lambda: told.append("waiting"), patience=0.1)
+        taken = locked(tmp_path / "lock", lambda: told.append("waiting"), timeout=0.1)
         with locked(tmp_path / "lock", lambda: None), pytest.raises(WeightsError, match="another process"):
             taken.__enter__()
         assert told

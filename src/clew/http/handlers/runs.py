@@ -1,7 +1,7 @@
 """Runs: /threads/{thread_id}/runs and /threads/runs."""
 
 from clew.http.answers import Json
-from clew.http.call import Call, page_request, patience, waits_in_line, whole_number
+from clew.http.call import Call, page_request, wait_seconds, waits_in_line, whole_number
 from clew.http.idempotency import key_of
 from clew.http.streams import RunStream
 from clew.service import runs
@@ -64,7 +64,7 @@ async def cancel(call: Call[None]) -> Json[RunObject]:
 
 async def get(call: Call[None]) -> Json[RunObject]:
     """Read a run; with ``wait``, as soon as it needs nobody's patience any more, or after so long."""
-    state = await runs.read(call.services, call.run_keys, wait=patience(call))
+    state = await runs.read(call.services, call.run_keys, wait=wait_seconds(call))
     return Json(objects.run(state.run, state.open_step), _POLL_AFTER)
 
 

@@ -78,19 +78,19 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def locked(path: Path, waiting: Callable[[], None], patience: float = 3600.0) -> Iterator[None]:
+def locked(path: Path, waiting: Callable[[], None], timeout: float = 3600.0) -> Iterator[None]:
     """Hold a lock file that the operating system releases even if this process is killed.
 
     Args:
         waiting: called every now and then while another process holds the lock.
-        patience: seconds to wait for it.
+        timeout: seconds to wait for it.
 
     Raises:
-        WeightsError: the lock was not free within ``patience`` seconds.
+        WeightsError: the lock was not free within ``timeout`` seconds.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while not _try_lock(descriptor):
             if time.monotonic() > deadline:
                 raise WeightsError(f"another process has held {path} for too long; end it and try again")

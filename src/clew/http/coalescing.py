@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _HEAD = b"HTTP/1.1 "
 
 
-class CorkedTransport:
+class CoalescingTransport:
     """A transport that holds back an answer's head until its body, or the next step of the loop, comes."""
 
     def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
@@ -44,8 +44,8 @@ class CorkedTransport:
         self._transport.close()
 
 
-class CorkedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol on a corked transport."""
+class CoalescingProtocol(HttpToolsProtocol):
+    """uvicorn's protocol on a transport that coalesces writes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(CorkedTransport(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]
