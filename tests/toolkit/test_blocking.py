@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from clew.toolkit._blocking import blocking, in_thread, iterate, run
+from clew.daemons import in_daemon_thread
+from clew.toolkit._blocking import blocking, iterate, run
 
 
 class Both:
@@ -84,7 +85,7 @@ def test_a_loop_iterates_over_a_stream() -> None:
 def test_a_thread_that_exits_takes_nobody_with_it() -> None:
     async def work() -> None:
         with pytest.raises(RuntimeError, match="SystemExit"):
-            await in_thread(exit)
+            await in_daemon_thread(exit)
 
     run(work())
     run(work())

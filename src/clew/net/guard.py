@@ -9,7 +9,6 @@ changes its mind (DNS rebinding) gains nothing.
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import TypeAlias
 
 from yarl import URL
@@ -39,7 +38,7 @@ async def resolve_with_system(host: str, port: int) -> Sequence[str]:
     In a thread of its own: somebody's slow name server must hold up neither the names of others nor
     the end of the process.
     """
-    found = await in_daemon_thread(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
+    found = await in_daemon_thread(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(info[4][0]) for info in found))
 
 

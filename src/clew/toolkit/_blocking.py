@@ -1,15 +1,11 @@
 """One implementation, two faces: ``asend`` is a coroutine, ``send`` waits for it.
 
 The waiting face runs the coroutine in an event loop of its own, in one thread for the whole process,
-so that an asynchronous client used through several objects stays in one loop. Blocking calls of
-others (synchronous clients, plain functions as tools) run in daemon threads, which can't keep a
-program from ending.
+so that an asynchronous client used through several objects stays in one loop.
 """
 
-import asyncio
 import atexit
 import contextlib
-import contextvars
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -113,50 +109,6 @@ def _items(items: AsyncIterator[T]) -> Iterator[T]:
 
     while found := run(following()):
         yield found[0]
-
-
-async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking function in a daemon thread.
-
-    If this is cancelled the thread is left to itself: a thread can't be killed.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def work() -> None:
-        try:
-            result = context.run(lambda: function(*args, **kwargs))
-        except BaseException as error:
-            _tell(loop, _fail, future, error)
-        else:
-            _tell(loop, _succeed, future, result)
-
-    threading.Thread(
-        target=work, name=f"clew-toolkit {getattr(function, '__name__', '')}", daemon=True
-    ).start()
-    return await future
-
-
-def _tell(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: object) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(function, *args)
-
-
-def _succeed(future: asyncio.Future[T], result: T) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(error, StopIteration) or not isinstance(error, Exception):
-        # asyncio refuses to carry the one, and SystemExit would end the whole loop
-        wrapped = RuntimeError(f"the function raised {type(error).__name__}")
-        wrapped.__cause__ = error
-        error = wrapped
-    future.set_exception(error)
 
 
 def _running_portal() -> BlockingPortal:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from clew.toolkit._blocking import in_thread
+from clew.daemons import in_daemon_thread
 from clew.toolkit.records import Json
 
 Query: TypeAlias = Mapping[str, str | int]
@@ -109,13 +109,13 @@ class ThreadTransport:
         self._client = client
 
     async def send(self, request: Request) -> Answer:
-        return await in_thread(self._client.send, request)
+        return await in_daemon_thread(self._client.send, request)
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[Reading]:
         opening = _Opening(self._client, request)
         try:
-            plain = await in_thread(opening.open)
+            plain = await in_daemon_thread(opening.open)
         except BaseException:
             opening.leave()
             raise
@@ -167,7 +167,7 @@ class _Pump:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
         self._stopped = False
-        self._task = asyncio.ensure_future(in_thread(self._read))
+        self._task = asyncio.ensure_future(in_daemon_thread(self._read))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while (piece := await self._queue.get()) is not None:

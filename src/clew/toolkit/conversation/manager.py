@@ -11,7 +11,8 @@ from typing import Any, Self, Unpack
 import anyio
 from msgspec.structs import replace
 
-from clew.toolkit._blocking import blocking, in_thread, run
+from clew.daemons import in_daemon_thread
+from clew.toolkit._blocking import blocking, run
 from clew.toolkit.connect import AnyClient, connect
 from clew.toolkit.conversation.copying import copy_in
 from clew.toolkit.conversation.files import write_whole
@@ -236,12 +237,12 @@ class ConversationManager:
         if chosen is None:
             raise ValueError(f"say the form, or let the name end in {', '.join(_FORMATS)}: {target.name}")
         text = render(await self.atranscript(), chosen)
-        return await in_thread(write_whole, target, text)
+        return await in_daemon_thread(write_whole, target, text)
 
     async def abackup(self, path: Path | str) -> Path:
         """Write everything, with runs and steps, as JSON Lines with checksums."""
         text = render(await self.atranscript(with_runs=True), "jsonl")
-        return await in_thread(write_whole, Path(path), text)
+        return await in_daemon_thread(write_whole, Path(path), text)
 
     @classmethod
     async def arestore(
@@ -263,7 +264,7 @@ class ConversationManager:
             ExportInvalid: the file isn't an export, or is damaged.
             RestoreIncomplete: the new thread differs; it was deleted again.
         """
-        transcript = parse(await in_thread(Path(path).read_text, encoding="utf-8"))
+        transcript = parse(await in_daemon_thread(Path(path).read_text, encoding="utf-8"))
         service = connect(client)
         thread = await copy_in(service, transcript)
         restored = cls(service, agent_id, thread_id=thread.id, **options)

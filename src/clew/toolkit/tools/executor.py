@@ -10,7 +10,8 @@ import stamina
 from msgspec import Struct
 from pydantic_core import PydanticSerializationError, to_json
 
-from clew.toolkit._blocking import blocking, in_thread
+from clew.daemons import in_daemon_thread
+from clew.toolkit._blocking import blocking
 from clew.toolkit._time import REAL_TIME, Time
 from clew.toolkit.errors import ToolDefinitionError, ToolError, ToolFailed, ToolInputError
 from clew.toolkit.records import Json, ToolCall
@@ -255,7 +256,7 @@ async def _call(function: Callable[..., object], arguments: Json) -> object:
     if inspect.iscoroutinefunction(target):
         value = function(*positional, **given)
     else:
-        value = await in_thread(function, *positional, **given)
+        value = await in_daemon_thread(function, *positional, **given)
     return await value if inspect.isawaitable(value) else value
 
 
