@@ -2,14 +2,26 @@
 PYTHON ?= python3
 BIN := .venv/bin
 KILLS ?= 500
+COVERED := $(addprefix tests/,core store wire service http postgres rules engine histories openapi telemetry webhooks \
+	cli/test_backup.py cli/test_doctor.py cli/test_migrate.py)
 
-.PHONY: demo test chaos check bench bench-quick bench-check bench-cluster bench-peers setup lock build clean
+.PHONY: demo test test-pythons coverage chaos check bench bench-quick bench-check bench-cluster bench-peers setup lock \
+	build clean
 
 demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, history
 	@$(BIN)/clew demo
 
 test: .venv/ready  ## every test, a process for each core
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-pythons: .venv/ready  ## the suite on every Python from 3.11 up that is here; ARGS=tests/core runs part of it
+	$(BIN)/python -m tests.pythons $(ARGS)
+
+coverage: .venv/ready  ## what the tests reach of core, service, store and wire: fails below the gate in pyproject.toml
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder $(COVERED) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 chaos: .venv/ready  ## the long loops of kills: KILLS=500 on SQLite, then on PostgreSQL and NATS
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS)
@@ -59,4 +71,4 @@ build: .venv/ready  ## the wheel, in dist/
 	$(BIN)/python -m hatchling build -t wheel
 
 clean:
-	rm -rf .venv .venv-clients build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-clients .venv-pythons .coverage* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

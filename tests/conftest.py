@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
+import hypothesis
 import pytest
 
 from clew.testing.scripted_model import ScriptedModel
@@ -19,6 +20,12 @@ from tests.support.server import KEYS, MODEL_KEY, Server
 from tests.support.servers import Servers
 
 _NUMBERS = itertools.count(1)
+
+# What a machine does besides must not decide: no example has a deadline, none is too slow to make.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 # A shell that runs the tests in the background has SIGINT ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

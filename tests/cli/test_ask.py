@@ -64,10 +64,10 @@ def test_each_end_has_its_exit_code(clew: Clew, model: ScriptedModel) -> None:
     clew("ask", "--thread", "thread_nope", "--last", "Hello", code=2)
     clew("ask", "", code=2)
     held = model.hold("Just a moment")
-    late = clew("ask", "--timeout", "0.05", "--json", "Hello", code=4)
+    late = clew("ask", "--timeout", "2", "--json", "Hello", code=4)
     held.release()
     assert json.loads(late.stdout)["error"]["code"] == "timeout"
-    assert "after 0.05 s" in late.stderr
+    assert "after 2 s" in late.stderr
 
 
 def test_an_interruption_cancels_the_run_and_is_130(

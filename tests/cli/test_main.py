@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from clew.cli.main import cli
-from clew.cli.problems import NOT_FOUND, Problem
+from clew.cli.problems import FAILED, NOT_FOUND, TIMED_OUT, Problem
+from clew.store.database import StoreError
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +95,13 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch, error: BaseException, code:
     result = CliRunner().invoke(cli, ["failing"])
     assert result.exit_code == code
     assert "Traceback" not in result.output
+
+
+def test_a_server_that_did_not_answer_in_time_is_a_time_out() -> None:
+    unreachable = StoreError("Cannot use the PostgreSQL database")
+    assert Problem.of(unreachable).code == FAILED
+    unreachable.__cause__ = TimeoutError()
+    assert Problem.of(unreachable).code == TIMED_OUT
 
 
 def test_models_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:

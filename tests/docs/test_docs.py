@@ -19,7 +19,7 @@ import pytest
 from bench.table import markdown
 from clew.cli.main import cli
 from clew.core.states import MOVES
-from clew.settings import Settings, about, default_data_dir
+from clew.settings import Settings, about
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
 
@@ -60,8 +60,7 @@ def command_help() -> str:
 
 def _help_of(command: click.Command, name: str, context: click.Context, level: int) -> Iterator[str]:
     context.terminal_width = 100
-    text = command.get_help(context).replace(str(default_data_dir()), "~/.local/share/clew")
-    yield f"{'#' * level} {name}\n\n```\n{text}\n```\n"
+    yield f"{'#' * level} {name}\n\n```\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
             below = command.get_command(context, each)
@@ -89,6 +88,26 @@ def generated(page: Path) -> str:
 def test_generated_tables_are_up_to_date(name: str) -> None:
     page = ROOT / "docs" / name
     assert page.read_text(encoding="utf-8") == generated(page), "run python tests/docs/test_docs.py --write"
+
+
+def test_help_is_the_same_on_every_machine(tmp_path: Path) -> None:
+    elsewhere = str(tmp_path / "the-home-of-somebody-with-a-long-name")
+    machine = {"HOME": elsewhere, "XDG_DATA_HOME": elsewhere, "LOCALAPPDATA": elsewhere, "COLUMNS": "50"}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from tests.docs.test_docs import command_help; print(command_help(), end='')",
+        ],
+        cwd=ROOT,
+        env={**os.environ, **machine, "TERM": "dumb", "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == command_help(), done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

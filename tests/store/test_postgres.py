@@ -22,6 +22,7 @@ from clew.store.postgres import PostgresDatabase
 from clew.store.postgres_schema import prepare_postgres
 from clew.store.statement import Transaction
 from tests.support import store
+from tests.support.cable import cable_to
 from tests.support.database import dump
 from tests.support.postgres import PostgresServer, running_postgres
 from tests.support.store import NOW, PROJECT, opened
@@ -320,6 +321,29 @@ async def test_a_connection_that_is_cut_costs_nobody_anything(
     assert await db.read(threads.get, PROJECT, "thread_2") is not None
     rows = dump(postgres_url)
     assert (len(rows["threads"]), len(rows["messages"])) == (2, 1)
+
+
+async def test_a_commit_that_could_not_even_be_sent_is_not_unknown(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    """For a moment the driver knows the server's last word, but not yet the connection's end."""
+    gate = Gate()
+
+    async def add(tx: Transaction) -> None:
+        await tx.begin()
+        await threads.add(tx, store.thread())
+        await gate.wait()
+
+    async with cable_to(postgres_url) as cable, opened(cable.url) as db:
+        adding = asyncio.ensure_future(db.write(add))
+        await gate.reached.wait()
+        cable.hide_next_end()
+        assert postgres.cut_connections(postgres_url.rpartition("/")[2])
+        await cable.end_hidden.wait()
+        assert not await db.read(threads.get, PROJECT, "thread_1")  # which takes long enough to hear of it
+        gate.opened.set()
+        await adding
+    assert len(dump(postgres_url)["threads"]) == 1
 
 
 async def test_a_process_that_stands_still_in_a_transaction_holds_nobody_up_for_long(

@@ -11,7 +11,9 @@ class Cable:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._cut_next = self._for_good = False
+        self._cut_next = self._for_good = self._hide_next = False
+        self.end_hidden = asyncio.Event()
+        """Set when the server has ended a connection, and the client was told its last words only."""
         self.url = ""
 
     def cut_at_next_answer(self) -> None:
@@ -22,6 +24,10 @@ class Cable:
         """Lose the next thing that the server says, the connection, and every later one."""
         self._cut_next = self._for_good = True
 
+    def hide_next_end(self) -> None:
+        """Pass on what the server says last, but not that it then ends the connection."""
+        self._hide_next = True
+
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Lead one client to the server, unless the cable was cut for good."""
         if self._for_good and not self._cut_next:
@@ -30,6 +36,10 @@ class Cable:
         answers, asks = await asyncio.open_connection("127.0.0.1", self._port)
         ways = [asyncio.ensure_future(each) for each in (_pass(reader, asks), self._answer(answers, writer))]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        if self._hide_next and not ways[0].done():
+            self._hide_next = False
+            self.end_hidden.set()
+            await asyncio.wait(ways[:1])
         for way in ways:
             way.cancel()
         for end in (asks, writer):

@@ -15,6 +15,7 @@ from clew.azure import AIProjectClient
 from clew.testing.scripted_model import ScriptedModel
 from clew.toolkit import Service, connect
 from clew.toolkit._blocking import run
+from clew.toolkit.clients.clew import ClewTransport
 from clew.toolkit.records import Agent, Thread
 from tests.support.server import KEYS, Server
 from tests.toolkit.proxy import Proxy
@@ -39,29 +40,37 @@ class Opened(NamedTuple):
     close: Callable[[], object]
 
 
-def open_client(kind: str, url: str, *, max_retries: int = 0) -> Opened:
-    """Return a client of a kind, for the server at ``url``."""
+def open_client(kind: str, url: str, *, max_retries: int = 0, timeout: float = 60.0) -> Opened:
+    """Return a client of a kind, for the server at ``url``, that waits so many seconds for a byte."""
     root, project = f"{url}/v1", f"{url}/api/projects/alpha"
     if kind == "url":
-        service = connect(root, KEY)
+        service = Service(ClewTransport(root, KEY, timeout=timeout))
         return Opened(service, service.close)
     if kind == "openai":
-        client = openai.OpenAI(base_url=root, api_key=KEY, max_retries=max_retries)
+        client = openai.OpenAI(base_url=root, api_key=KEY, max_retries=max_retries, timeout=timeout)
         return Opened(client, client.close)
     if kind == "openai-async":
-        asynchronous = openai.AsyncOpenAI(base_url=root, api_key=KEY, max_retries=max_retries)
+        asynchronous = openai.AsyncOpenAI(
+            base_url=root, api_key=KEY, max_retries=max_retries, timeout=timeout
+        )
         return Opened(asynchronous, lambda: run(asynchronous.close()))
     if kind == "azure-openai":
         azure = openai.AzureOpenAI(
-            azure_endpoint=url, api_key=KEY, api_version="2024-05-01-preview", max_retries=max_retries
+            azure_endpoint=url,
+            api_key=KEY,
+            api_version="2024-05-01-preview",
+            max_retries=max_retries,
+            timeout=timeout,
         )
         return Opened(azure, azure.close)
     credential: Any = AzureKeyCredential(KEY)
     if kind == "clew-azure":
-        forgiving = AIProjectClient(endpoint=project, credential=KEY)
+        forgiving = AIProjectClient(
+            endpoint=project, credential=KEY, read_timeout=timeout, retry_total=max_retries
+        )
         return Opened(forgiving, forgiving.close)
     policy: Any = AzureKeyCredentialPolicy(credential, "api-key")
-    settings: Any = {"authentication_policy": policy, "retry_total": max_retries}
+    settings: Any = {"authentication_policy": policy, "retry_total": max_retries, "read_timeout": timeout}
     if kind == "azure-agents":
         agents = AgentsClient(project, credential, **settings)
         return Opened(agents, agents.close)

@@ -65,6 +65,14 @@ def test_an_interruption_cancels_and_cleans_up_first() -> None:
     assert cleaned == ["cleaned"]
 
 
+def test_a_time_out_of_the_work_itself_is_told() -> None:
+    async def work() -> None:
+        raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        run(work())
+
+
 def test_a_loop_iterates_over_a_stream() -> None:
     left: list[str] = []
 

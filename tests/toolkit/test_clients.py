@@ -8,11 +8,14 @@ import anyio
 import openai
 import pytest
 
+from clew.cli.problems import TIMED_OUT
+from clew.cli.remote import code_of
 from clew.testing.scripted_model import ScriptedModel
 from clew.toolkit import Service, connect
 from clew.toolkit._blocking import run
 from clew.toolkit.clients.clew import ClewTransport
 from clew.toolkit.errors import (
+    AnswerTimedOut,
     AuthenticationFailed,
     BadRequest,
     ConnectionFailed,
@@ -99,6 +102,17 @@ def test_no_server_is_said_to_be_so(kind: str) -> None:
     assert not error.value.sent
     assert error.value.__cause__ is not None
     opened.close()
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_a_server_that_says_nothing_is_a_time_out(kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        opened = open_client(kind, f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.2)
+        with pytest.raises(AnswerTimedOut) as error:
+            connect(opened.client).get_agent("asst_x")
+        opened.close()
+    assert error.value.sent
+    assert code_of(error.value) == TIMED_OUT
 
 
 @pytest.mark.parametrize("kind", CLIENTS)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from clew.cli.options import load_settings, setting
-from clew.cli.problems import FAILED, USAGE, Problem
+from clew.cli.problems import USAGE, Problem
 from clew.cli.serve import without_password
 from clew.settings import Settings
 from clew.store import backup as copies
@@ -85,4 +85,4 @@ def _problems() -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise Problem(str(error), FAILED) from None
+        raise Problem.of(error) from None

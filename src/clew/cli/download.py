@@ -12,7 +12,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from clew.cli.problems import FAILED, NOT_FOUND, Problem
+from clew.cli.problems import NOT_FOUND, Problem
 
 
 def pull_with_bar(name: str, data_dir: Path, console: Console) -> Path:
@@ -43,4 +43,4 @@ def pull_with_bar(name: str, data_dir: Path, console: Console) -> Path:
         try:
             return pull(name, data_dir, tell).path
         except WeightsError as error:
-            raise Problem(str(error), FAILED) from None
+            raise Problem.of(error) from None

@@ -35,7 +35,7 @@ def migrate(check: bool, database_url: str | None, data_dir: Path | None) -> Non
             )
         _migrate(settings)
     except StoreError as error:
-        raise Problem(str(error), FAILED) from None
+        raise Problem.of(error) from None
     click.echo(f"The schema was {before or 'not there'} and is {HEAD} now.")
 
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from clew.cli.problems import USAGE, Problem
-from clew.settings import Settings, WrongSettings, about, default_data_dir, load
+from clew.settings import Settings, WrongSettings, about, load
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -34,8 +34,8 @@ def setting(name: str, flag: str) -> Callable[[_Command], _Command]:
 def _default(default: object) -> str:
     if default is None:
         return ""
-    if default is msgspec.NODEFAULT:  # only the data directory's has to be made
-        default = default_data_dir()
+    if default is msgspec.NODEFAULT:  # the data directory's, a path of this machine
+        return "; default a folder of your own, see clew doctor"
     return f"; default {'off' if default is False else default}"
 
 

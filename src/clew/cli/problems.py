@@ -11,3 +11,8 @@ class Problem(click.ClickException):
     def __init__(self, message: str, code: int = FAILED) -> None:
         super().__init__(message)
         self.code = code
+
+    @classmethod
+    def of(cls, error: Exception) -> "Problem":
+        """Return what a store, a bus or a download says, as a time-out where it is due to one."""
+        return cls(str(error), TIMED_OUT if isinstance(error.__cause__, TimeoutError) else FAILED)

@@ -13,6 +13,7 @@ from clew.cli.options import load_settings, setting
 from clew.cli.problems import FAILED, NOT_FOUND, TIMED_OUT, USAGE, Problem
 from clew.toolkit.connect import connect
 from clew.toolkit.errors import (
+    AnswerTimedOut,
     AuthenticationFailed,
     BadRequest,
     NotFound,
@@ -27,6 +28,7 @@ from clew.toolkit.tools.text import clean, mask
 _CODES: tuple[tuple[type[ToolkitError], int], ...] = (
     (RunTimedOut, TIMED_OUT),
     (StartTimedOut, TIMED_OUT),
+    (AnswerTimedOut, TIMED_OUT),
     (NotFound, NOT_FOUND),
     (AuthenticationFailed, NOT_FOUND),
     (ThreadBusy, FAILED),

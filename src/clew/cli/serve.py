@@ -67,7 +67,7 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
             on_ready=_announcer(settings),
         )
     except (StoreError, BusError) as error:
-        raise Problem(str(error)) from None
+        raise Problem.of(error) from None
     finally:
         server_file.remove(settings.data_dir, os.getpid())
 

@@ -41,7 +41,7 @@ def worker(**flags: Any) -> None:
     try:
         _run(settings)
     except (StoreError, BusError) as error:
-        raise Problem(str(error)) from None
+        raise Problem.of(error) from None
 
 
 def _run(settings: Settings) -> None:

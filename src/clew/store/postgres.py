@@ -110,6 +110,11 @@ def _is_away(error: BaseException) -> bool:
     return isinstance(error, _AWAY) and not mistaken
 
 
+def _never_sent(error: BaseException) -> bool:
+    """Whether asyncpg refused to send anything: the server's last word had come, its end not yet."""
+    return isinstance(error, asyncpg.InternalClientError) and "cannot switch to state" in str(error)
+
+
 _Finish = Callable[[str, list[Any], str, str], Coroutine[Any, Any, Row | None]]
 
 
@@ -395,7 +400,7 @@ async def _commit(
         connection.terminate()
         raise _ServerAway("it has become a standby") from error
     except BaseException as error:
-        if transaction.unsure and _is_away(error):
+        if transaction.unsure and _is_away(error) and not _never_sent(error):
             raise CommitUnknown("The connection broke while something was being stored.") from error
         if transaction.begun:
             with suppress(Exception):  # where the connection is broken, nothing is left to roll back
@@ -410,6 +415,8 @@ async def _commit(
     except asyncpg.IdleInTransactionSessionTimeoutError as error:
         raise _ServerAway("the process stood still for too long") from error
     except Exception as error:
+        if _never_sent(error):
+            raise _ServerAway("the connection broke before the commit") from error
         if _is_away(error):
             raise CommitUnknown("The connection broke while something was being stored.") from error
         raise

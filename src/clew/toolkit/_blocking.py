@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -18,6 +19,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
+
+_SLICE = 0.5
+"""Seconds for which a thread waits before it looks whether it was interrupted."""
 
 _lock = threading.Lock()
 _portal: BlockingPortal | None = None
@@ -54,10 +58,19 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
     task = _Task(coroutine)
     try:
-        return portal.start_task_soon(task.work).result()
+        return _awaited(portal.start_task_soon(task.work))
     except BaseException:
         task.leave(portal)
         raise
+
+
+def _awaited(future: Future[T]) -> T:
+    """Wait in slices: a signal that comes just before a wait begins is seen only after that wait."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            return future.result(_SLICE)
+        if future.done():  # then the time-out may have been its own
+            return future.result()
 
 
 class _Task(Generic[T]):

@@ -59,6 +59,12 @@ class ConnectionFailed(ToolkitError):
         self.sent = sent
 
 
+class AnswerTimedOut(ConnectionFailed):
+    """The service, or the way to it, was silent for longer than the client waits."""
+
+    default_advice = "Look whether the server is overloaded, or give the client a longer time-out."
+
+
 class StreamLost(ConnectionFailed):
     """The connection ended in the middle of a stream of events."""
 

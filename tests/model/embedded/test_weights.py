@@ -179,8 +179,12 @@ class TestCache:
     def test_a_lock_that_stays_taken_is_reported(self, tmp_path: Path) -> None:
         told: list[str] = []
         taken = locked(tmp_path / "lock", lambda: told.append("waiting"), timeout=0.1)
-        with locked(tmp_path / "lock", lambda: None), pytest.raises(WeightsError, match="another process"):
+        with (
+            locked(tmp_path / "lock", lambda: None),
+            pytest.raises(WeightsError, match="another process") as error,
+        ):
             taken.__enter__()
+        assert isinstance(error.value.__cause__, TimeoutError)
         assert told
 
     def test_a_changed_file_is_noticed_in_spite_of_the_marker(

@@ -93,7 +93,8 @@ def locked(path: Path, waiting: Callable[[], None], timeout: float = 3600.0) -> 
         deadline = time.monotonic() + timeout
         while not _try_lock(descriptor):
             if time.monotonic() > deadline:
-                raise WeightsError(f"another process has held {path} for too long; end it and try again")
+                problem = f"another process has held {path} for too long; end it and try again"
+                raise WeightsError(problem) from TimeoutError()
             waiting()
             time.sleep(_LOCK_PAUSE)
         yield

@@ -16,7 +16,7 @@ from clew.toolkit.clients.transport import (
     ThreadTransport,
     Transport,
 )
-from clew.toolkit.errors import AuthenticationFailed, ConnectionFailed, StreamLost
+from clew.toolkit.errors import AnswerTimedOut, AuthenticationFailed, ConnectionFailed, StreamLost
 
 if TYPE_CHECKING:
     from azure.core.rest import HttpRequest
@@ -118,7 +118,13 @@ def _lower(headers: Any) -> dict[str, str]:
 @contextmanager
 def _errors(*, streaming: bool = False) -> Iterator[None]:
     """Raise what isn't an answer as the toolkit's own error."""
-    from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
+    from azure.core.exceptions import (
+        AzureError,
+        ClientAuthenticationError,
+        ServiceRequestError,
+        ServiceRequestTimeoutError,
+        ServiceResponseTimeoutError,
+    )
 
     try:
         yield
@@ -128,4 +134,6 @@ def _errors(*, streaming: bool = False) -> Iterator[None]:
         if streaming:
             raise StreamLost(f"The stream broke off: {error.message}") from error
         sent = not isinstance(error, ServiceRequestError)
-        raise ConnectionFailed(f"No answer from the service: {error.message}", sent=sent) from error
+        silent = isinstance(error, ServiceRequestTimeoutError | ServiceResponseTimeoutError)
+        kind = AnswerTimedOut if silent else ConnectionFailed
+        raise kind(f"No answer from the service: {error.message}", sent=sent) from error

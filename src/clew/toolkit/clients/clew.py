@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import httpx2
 
 from clew.toolkit.clients.transport import Answer, Query, Reading, Request
-from clew.toolkit.errors import ConnectionFailed, StreamLost
+from clew.toolkit.errors import AnswerTimedOut, ConnectionFailed, StreamLost
 
 _SILENCE = 60.0
 """Seconds a connection may stay silent; a stream of Clew sends something at least every 15."""
@@ -114,4 +114,5 @@ def _errors(*, streaming: bool = False) -> Iterator[None]:
         if streaming:
             raise StreamLost(f"The stream broke off: {what}") from error
         sent = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
-        raise ConnectionFailed(f"No answer from the service: {what}.", sent=sent) from error
+        kind = AnswerTimedOut if isinstance(error, httpx2.TimeoutException) else ConnectionFailed
+        raise kind(f"No answer from the service: {what}.", sent=sent) from error

@@ -13,7 +13,7 @@ from clew.toolkit.clients.transport import (
     ThreadTransport,
     Transport,
 )
-from clew.toolkit.errors import ConnectionFailed, StreamLost
+from clew.toolkit.errors import AnswerTimedOut, ConnectionFailed, StreamLost
 
 if TYPE_CHECKING:
     import httpx2
@@ -171,4 +171,5 @@ def _errors() -> Iterator[list[Answer]]:
     except openai.APIConnectionError as error:
         cause: Any = error.__cause__
         sent = not isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
-        raise ConnectionFailed(f"No answer from the service: {cause or error}.", sent=sent) from error
+        kind = AnswerTimedOut if isinstance(error, openai.APITimeoutError) else ConnectionFailed
+        raise kind(f"No answer from the service: {cause or error}.", sent=sent) from error
