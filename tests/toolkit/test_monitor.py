@@ -17,6 +17,7 @@ from clew.toolkit.errors import (
     RunExpired,
     RunFailed,
     RunIncomplete,
+    RunNeedsApproval,
     RunNeedsTools,
     RunTimedOut,
     ServerFault,
@@ -293,6 +294,16 @@ def test_a_monitor_can_take_over_tool_calls(
 
 
 # --- tools -----------------------------------------------------------------------------------------
+
+
+def test_a_run_that_waits_for_a_person_says_so_instead_of_being_watched_for_ever(
+    service: Service, agent: Agent, thread: Thread, model: ScriptedModel, stream: bool
+) -> None:
+    model.call("clew_clock", {})
+    asked = {"type": "clew_clock", "require_approval": "always"}
+    with pytest.raises(RunNeedsApproval, match="clew_clock") as error:
+        RunMonitor(service, stream=stream).run(thread.id, agent.id, tools=[asked])
+    assert error.value.run.status == "cancelled"
 
 
 def test_without_tools_a_run_that_needs_them_is_cancelled(

@@ -261,6 +261,13 @@ class RunNeedsTools(RunError):
     default_advice = "Give the monitor a ToolExecutor, or submit the outputs yourself."
 
 
+class RunNeedsApproval(RunError):
+    """The run waits until a person approves or denies calls of the service's own tools."""
+
+    code = "needs_approval"
+    default_advice = "Submit tool_approvals yourself, or declare the tools with require_approval 'never'."
+
+
 class TooManyToolRounds(RunError):
     """The model asked for tools again and again, more often than the monitor allows."""
 

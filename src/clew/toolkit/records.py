@@ -171,11 +171,18 @@ class SubmitToolOutputs(Record, frozen=True, kw_only=True):
     tool_calls: tuple[ToolCall, ...] = ()
 
 
+class SubmitToolApproval(Record, frozen=True, kw_only=True):
+    """The calls of tools of the service that a person must approve or deny."""
+
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
 class RequiredAction(Record, frozen=True, kw_only=True):
     """What a run waits for."""
 
     type: str = "submit_tool_outputs"
     submit_tool_outputs: SubmitToolOutputs | None = None
+    submit_tool_approval: SubmitToolApproval | None = None
 
 
 class Run(Record, frozen=True, kw_only=True):
@@ -211,6 +218,14 @@ class Run(Record, frozen=True, kw_only=True):
             return ()
         outputs = self.required_action.submit_tool_outputs
         return () if outputs is None else outputs.tool_calls
+
+    @property
+    def pending_approvals(self) -> tuple[ToolCall, ...]:
+        """Return the calls that a person must approve or deny, in the model's order."""
+        if self.status != RunStatus.REQUIRES_ACTION or self.required_action is None:
+            return ()
+        approval = self.required_action.submit_tool_approval
+        return () if approval is None else approval.tool_calls
 
     @property
     def ended_at(self) -> int | None:

@@ -12,6 +12,7 @@ from clew.toolkit.errors import (
     ConnectionFailed,
     NotFound,
     RateLimited,
+    RunNeedsApproval,
     RunNeedsTools,
     RunNotWaiting,
     ServerFault,
@@ -103,6 +104,9 @@ class Follower:
         while not self._run.is_terminal:
             if self._run.pending_calls:
                 await self._answer(self._run.pending_calls)
+            elif self._run.pending_approvals:
+                names = ", ".join(call.name for call in self._run.pending_approvals)
+                raise RunNeedsApproval(f"The run {self._run.id} waits for approval of: {names}.", self._run)
             else:
                 await self._poll()
         if self._polled or not self._progress.is_whole:
@@ -177,7 +181,7 @@ class Follower:
             if self._run.is_terminal:
                 return
             await self._read_steps()
-            if self._run.pending_calls:
+            if self._run.pending_calls or self._run.pending_approvals:
                 return
             pause = min(hint or self._polling.first, self._polling.longest) if pause is None else pause
             await self._time.sleep(pause)
