@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
@@ -95,7 +96,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def _add_thread(path: Path, thread_id: str) -> None:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         columns = "id, project, created_at, metadata, tool_resources, tokens_used"
         values = f"'{thread_id}', 'p', 1, '{{}}', '{{}}', 0"
         connection.execute(f"INSERT INTO threads ({columns}) VALUES ({values})")
@@ -144,7 +145,7 @@ def _damaged(home: Path, target: Path) -> Path:
 
 
 def _of_another_program(home: Path, target: Path) -> Path:
-    with sqlite3.connect(target) as connection:
+    with closing(sqlite3.connect(target)) as connection, connection:
         connection.execute("CREATE TABLE songs (title TEXT)")
     connection.close()
     return target
@@ -152,7 +153,7 @@ def _of_another_program(home: Path, target: Path) -> Path:
 
 def _newer(home: Path, target: Path) -> Path:
     shutil.copyfile(home / "clew.db", target)
-    with sqlite3.connect(target) as connection:
+    with closing(sqlite3.connect(target)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     return target

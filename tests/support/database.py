@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import tempfile
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -94,7 +95,7 @@ async def _query_postgres(url: str, query: str) -> list[Any]:
 def change(place: Place, statement: str) -> None:
     """Change rows behind the server's back."""
     if isinstance(place, Path):
-        with sqlite3.connect(place) as connection:
+        with closing(sqlite3.connect(place)) as connection, connection:
             connection.execute(statement)
         connection.close()
     else:
