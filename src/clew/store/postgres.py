@@ -94,9 +94,13 @@ _FENCE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _SCAN = (
     f"{_SNAPSHOT}; SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; "
-    "SET LOCAL plan_cache_mode = auto"
+    "SET LOCAL plan_cache_mode = force_custom_plan"
 )
-"""A scan is planned as PostgreSQL finds best, for the values at hand. One round trip, as the other."""
+"""A scan is planned as PostgreSQL finds best, for the values at hand. One round trip, as the other.
+
+Always anew: a plan that is kept for a prepared statement outlives the settings it was made under, so a
+kept one would be used by whatever else runs that statement on this connection, and the other way round.
+"""
 
 _log = logging.getLogger(__name__)
 
