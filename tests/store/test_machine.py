@@ -1,8 +1,9 @@
 """The use cases of runs on a real SQLite store, against a model of the rules: hundreds of random histories.
 
-Clients create, submit, cancel; workers claim, reply and fail, some of them after they have lost their
-claim; time passes; the store is closed and opened again. After every step the rows are compared with
-what the model expects, and every run's journal must still begin with what its readers were told.
+Clients create, submit, approve, cancel; workers claim, reply, run calls and fail, some of them after they
+have lost their claim; time passes; the store is closed and opened again. After every step the rows are
+compared with what the model expects, and every run's journal must still begin with what its readers
+were told.
 """
 
 import asyncio
@@ -21,11 +22,18 @@ from clew.bus.local_events import LocalEvents, LocalSubscription
 from clew.core.decide import decide
 from clew.core.decisions import RunState
 from clew.core.entries import Entry
-from clew.core.errors import NotCancellable, OutputsMismatch, OutputsNotAccepted, Refused, ThreadBusy
-from clew.core.events import ModelFailed, ModelReplied, Started
+from clew.core.errors import (
+    ApprovalsMismatch,
+    NotCancellable,
+    OutputsMismatch,
+    OutputsNotAccepted,
+    Refused,
+    ThreadBusy,
+)
+from clew.core.events import CallEnded, ModelFailed, ModelReplied, Started
 from clew.core.journal import journal
-from clew.core.records import Failure, Turn, Usage
-from clew.core.tools import FunctionDefinition, FunctionTool
+from clew.core.records import Failure, Outcome, Turn, Usage
+from clew.core.tools import CalculatorTool, ClockTool, FunctionDefinition, FunctionTool
 from clew.process import Process
 from clew.service import agents, threads
 from clew.service import runs as going
@@ -36,6 +44,7 @@ from clew.service.starting import start
 from clew.store import messages, runs, steps
 from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Transaction
+from clew.tools.toolbox import KINDS, Toolbox
 from tests.support.clock import ManualClock
 from tests.support.database import miscounted_threads, new_database
 from tests.support.ids import CountingIds
@@ -43,7 +52,19 @@ from tests.support.store import turn
 
 PROJECT, EXPIRY = "alpha", 600_000
 LIVE = {"queued", "in_progress", "requires_action", "cancelling"}
-TOOL = FunctionTool(function=FunctionDefinition(name="look"))
+TOOLS = [
+    FunctionTool(function=FunctionDefinition(name="look")),
+    ClockTool(require_approval="always"),
+    CalculatorTool(),
+]
+CALLED = {
+    "calls": ["look", "look"],
+    "both": ["look", "look"],
+    "served": ["clew_calculator", "clew_calculator"],
+    "asked": ["clew_clock", "clew_clock"],
+    "mixed": ["look", "clew_clock", "clew_calculator"],
+}
+"""What a model calls in an answer: functions of the client, of the server, and such as need approval."""
 
 
 class NoWorkers:
@@ -82,12 +103,17 @@ class Told:
 
 
 class Expected(Struct):
-    """What the model knows of a run."""
+    """What the model knows of a run: its calls are the client's, ``asked`` those that a person must approve,
+    ``approved`` begin when it is claimed, ``served`` are at work.
+    """
 
     thread: str
     created: int
     status: str = "queued"
     calls: list[str] = []
+    asked: list[str] = []
+    approved: list[str] = []
+    served: list[str] = []
     tokens: int = 0
     attempts: int = 0
     claimed: int = 0
@@ -128,6 +154,7 @@ class RunMachine(RuleBasedStateMachine):
             dispatch=NoWorkers(),
             events=self.told,
             process=Process(self.clock, self.ids),
+            toolbox=Toolbox(KINDS),
             models=(),
             run_expiry=EXPIRY,
         )
@@ -137,7 +164,7 @@ class RunMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        fields = {"model": "m", "tools": [TOOL]}
+        fields = {"model": "m", "tools": TOOLS}
         self.agent = self.do(agents.create(self.services, PROJECT, fields)).id
         self.threads = [self.do(threads.create(self.services, PROJECT, NewThread())).id for _ in range(2)]
 
@@ -174,11 +201,31 @@ class RunMachine(RuleBasedStateMachine):
         command = Submit(outputs=tuple((call_id, "out") for call_id in ids))
         waits = run.status == "requires_action" and not self.late(run)
         _, refusal = self.ask(going.submit(self.services, self.keys(run_id), command))
-        assert (refusal is None) == (waits and how in ("right", "reversed"))
+        assert (refusal is None) == (waits and not run.asked and how in ("right", "reversed"))
         if refusal is not None:
-            assert isinstance(refusal, OutputsMismatch if waits else OutputsNotAccepted)
+            kind = ApprovalsMismatch if run.asked else OutputsMismatch
+            assert isinstance(refusal, kind if waits else OutputsNotAccepted)
             return
         run.status, run.calls = "queued", []
+
+    @rule(pick=st.integers(0), how=st.sampled_from(["yes", "no", "one", "partial", "foreign", "none"]))
+    def approve(self, pick: int, how: str) -> None:
+        if not (run_id := self.picked(pick)):
+            return
+        run = self.expected[run_id]
+        ids = {"partial": run.asked[:-1], "foreign": [*run.asked, "call_foreign"], "none": []}
+        decided = {
+            each: how == "yes" or (how == "one" and i == 0) for i, each in enumerate(ids.get(how, run.asked))
+        }
+        waits = run.status == "requires_action" and not self.late(run)
+        command = Submit(approvals=tuple(decided.items()))
+        _, refusal = self.ask(going.submit(self.services, self.keys(run_id), command))
+        assert (refusal is None) == (waits and bool(run.asked) and how in ("yes", "no", "one"))
+        if refusal is not None:
+            kind = ApprovalsMismatch if run.asked else OutputsMismatch
+            assert isinstance(refusal, kind if waits else OutputsNotAccepted)
+            return
+        run.status, run.asked, run.approved = "queued", [], [each for each, yes in decided.items() if yes]
 
     @rule(pick=st.integers(0))
     def cancel(self, pick: int) -> None:
@@ -213,24 +260,26 @@ class RunMachine(RuleBasedStateMachine):
         run.attempts += broke_off
         state = self.settle(state, Started())
         if run.status == "cancelling":
-            run.status, run.calls = "cancelled", []
+            self.ends(run, "cancelled")
         elif self.late(run):
-            run.status, run.calls = "expired", []
+            self.ends(run, "expired")
         elif run.attempts == 5:
-            run.status = "failed"
+            self.ends(run, "failed")
         else:
-            run.status = "in_progress"
-            self.workers.append(state)
+            run.served, run.approved = [*run.served, *run.approved], []
+            self.goes_on(run, state)
 
     @rule(
         pick=st.integers(0),
-        answer=st.sampled_from(["text", "calls", "both", "cut", "failure"]),
+        answer=st.sampled_from(["text", "cut", "failure", *CALLED]),
     )
     def reply(self, pick: int, answer: str) -> None:
         """A worker's model has answered. If it has lost its claim meanwhile, nothing may come of it."""
-        if not self.workers:
+        asked = [state for state in self.workers if state.open_step is None]
+        if not asked:
             return
-        state = self.workers.pop(pick % len(self.workers))
+        state = asked[pick % len(asked)]
+        self.workers.remove(state)
         run_id = state.run.id
         run = self.expected[run_id]
         newest = self.do(self.db.read(_by_id, run_id))
@@ -238,27 +287,70 @@ class RunMachine(RuleBasedStateMachine):
         failed = ModelFailed(brought, Failure("server_error", "broken"))
         event = failed if answer == "failure" else ModelReplied(brought)
         if newest.epoch != state.run.epoch:
-            try:
-                self.settle(state, event)
-            except runs.ClaimLost:
-                return
-            raise AssertionError("a worker without a claim has written")
+            self.may_not_write(state, event)
+            return
         if run.status == "cancelling":
             state = self.do(self.db.read(runs.reload, run_id, state.run.epoch))
-        self.settle(state, event)
+        state = self.settle(state, event)
         run.tokens += brought.usage.total_tokens
         run.attempts = 0
-        run.status = self.status_after(run, answer)
-        called = brought.called if run.status == "requires_action" else None
-        run.calls = [call.id for call in called.calls] if called is not None else []
-
-    def status_after(self, run: Expected, answer: str) -> str:
-        if run.status == "cancelling":
-            return "cancelled"
-        if self.late(run):
-            return "expired"
         ends = {"text": "completed", "cut": "incomplete", "failure": "failed"}
-        return ends.get(answer, "requires_action")
+        if run.status == "cancelling":
+            self.ends(run, "cancelled")
+        elif self.late(run):
+            self.ends(run, "expired")
+        elif answer in ends:
+            self.ends(run, ends[answer])
+        else:
+            assert brought.called is not None
+            for call in brought.called.calls:
+                at = {"look": run.calls, "clew_clock": run.asked, "clew_calculator": run.served}[call.name]
+                at.append(call.id)
+            self.goes_on(run, state)
+
+    @rule(pick=st.integers(0))
+    def call_ends(self, pick: int) -> None:
+        """A call of a server-side tool has ended. Without a claim nothing may come of it."""
+        at_work = [state for state in self.workers if state.open_step is not None]
+        if not at_work:
+            return
+        state = at_work[pick % len(at_work)]
+        self.workers.remove(state)
+        run = self.expected[state.run.id]
+        assert state.open_step is not None
+        (call_id, *_) = [call.id for call in state.open_step.calls if call.state == "at_work"]
+        event = CallEnded(call_id, Outcome(output="42"))
+        if self.do(self.db.read(_by_id, state.run.id)).epoch != state.run.epoch:
+            self.may_not_write(state, event)
+            return
+        if run.status == "cancelling":
+            state = self.do(self.db.read(runs.reload, state.run.id, state.run.epoch))
+        state = self.settle(state, event)
+        if run.status == "cancelling":
+            self.ends(run, "cancelled")
+        elif self.late(run):
+            self.ends(run, "expired")
+        else:
+            run.attempts = 0
+            run.served.remove(call_id)
+            self.goes_on(run, state)
+
+    def goes_on(self, run: Expected, state: RunState) -> None:
+        """First what is at work, then approvals, then the client's outputs, then the model."""
+        parked = not run.served and (run.asked or run.calls)
+        run.status = "requires_action" if parked else "in_progress"
+        if not parked:
+            self.workers.append(state)
+
+    def ends(self, run: Expected, status: str) -> None:
+        run.status, run.calls, run.asked, run.approved, run.served = status, [], [], [], []
+
+    def may_not_write(self, state: RunState, event: Any) -> None:
+        try:
+            self.settle(state, event)
+        except runs.ClaimLost:
+            return
+        raise AssertionError("a worker without a claim has written")
 
     def settle(self, state: RunState, event: Any) -> RunState:
         decision = decide(state, event, self.clock.now())
@@ -321,8 +413,8 @@ def _turn(state: RunState, answer: str, now: int) -> Turn:
     run_id = state.run.id
     return turn(
         number,
-        None if answer in ("calls", "failure") else "Some text",
-        ["look", "look"] if answer in ("calls", "both") else [],
+        "Some text" if answer in ("text", "both", "cut") else None,
+        CALLED.get(answer, []),
         run_id,
         started_at=now,
         finish_reason={"cut": "length", "failure": None}.get(answer, "stop"),
