@@ -14,7 +14,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import Struct
 
 from clew.bus.feed import Feed
@@ -167,6 +167,9 @@ class RunMachine(RuleBasedStateMachine):
         fields = {"model": "m", "tools": TOOLS}
         self.agent = self.do(agents.create(self.services, PROJECT, fields)).id
         self.threads = [self.do(threads.create(self.services, PROJECT, NewThread())).id for _ in range(2)]
+        for which in range(2):  # so that every history has something to be at work on
+            self.create(which)
+            self.claim(which)
 
     # --- clients -------------------------------------------------------------------------------
 
@@ -183,6 +186,7 @@ class RunMachine(RuleBasedStateMachine):
         assert made.run.status == "queued"
         self.expected[made.run.id] = Expected(thread, self.clock.now())
 
+    @precondition(lambda self: self.expected)
     @rule(
         pick=st.integers(0), how=st.sampled_from(["right", "reversed", "partial", "twice", "foreign", "none"])
     )
@@ -208,6 +212,7 @@ class RunMachine(RuleBasedStateMachine):
             return
         run.status, run.calls = "queued", []
 
+    @precondition(lambda self: any(run.asked for run in self.expected.values()))
     @rule(pick=st.integers(0), how=st.sampled_from(["yes", "no", "one", "partial", "foreign", "none"]))
     def approve(self, pick: int, how: str) -> None:
         if not (run_id := self.picked(pick)):
@@ -227,6 +232,7 @@ class RunMachine(RuleBasedStateMachine):
             return
         run.status, run.asked, run.approved = "queued", [], [each for each, yes in decided.items() if yes]
 
+    @precondition(lambda self: self.expected)
     @rule(pick=st.integers(0))
     def cancel(self, pick: int) -> None:
         if not (run_id := self.picked(pick)):
@@ -242,6 +248,7 @@ class RunMachine(RuleBasedStateMachine):
 
     # --- workers -------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.expected)
     @rule(pick=st.integers(0))
     def claim(self, pick: int) -> None:
         """A worker is handed a run and starts on it, whoever may be at work on it already."""
@@ -269,6 +276,7 @@ class RunMachine(RuleBasedStateMachine):
             run.served, run.approved = [*run.served, *run.approved], []
             self.goes_on(run, state)
 
+    @precondition(lambda self: any(state.open_step is None for state in self.workers))
     @rule(
         pick=st.integers(0),
         answer=st.sampled_from(["text", "cut", "failure", *CALLED]),
@@ -276,8 +284,6 @@ class RunMachine(RuleBasedStateMachine):
     def reply(self, pick: int, answer: str) -> None:
         """A worker's model has answered. If it has lost its claim meanwhile, nothing may come of it."""
         asked = [state for state in self.workers if state.open_step is None]
-        if not asked:
-            return
         state = asked[pick % len(asked)]
         self.workers.remove(state)
         run_id = state.run.id
@@ -308,12 +314,11 @@ class RunMachine(RuleBasedStateMachine):
                 at.append(call.id)
             self.goes_on(run, state)
 
+    @precondition(lambda self: any(state.open_step is not None for state in self.workers))
     @rule(pick=st.integers(0))
     def call_ends(self, pick: int) -> None:
         """A call of a server-side tool has ended. Without a claim nothing may come of it."""
         at_work = [state for state in self.workers if state.open_step is not None]
-        if not at_work:
-            return
         state = at_work[pick % len(at_work)]
         self.workers.remove(state)
         run = self.expected[state.run.id]
@@ -361,7 +366,7 @@ class RunMachine(RuleBasedStateMachine):
 
     # --- the world -----------------------------------------------------------------------------
 
-    @rule(milliseconds=st.sampled_from([1, 1000, EXPIRY // 3, EXPIRY]))
+    @rule(milliseconds=st.sampled_from([1, 1000, 5000, EXPIRY // 3, EXPIRY]))
     def time_passes(self, milliseconds: int) -> None:
         self.clock.advance(milliseconds)
 
@@ -434,4 +439,4 @@ async def _rows(tx: Transaction, run_id: str) -> Any:
 
 
 TestRunMachine = RunMachine.TestCase
-TestRunMachine.settings = settings(max_examples=300, stateful_step_count=30, deadline=None, derandomize=True)
+TestRunMachine.settings = settings(max_examples=300, stateful_step_count=50, deadline=None, derandomize=True)
