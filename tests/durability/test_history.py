@@ -176,6 +176,7 @@ def overlap_runs(history: History) -> None:
 def have_two_active(history: History) -> None:
     for lists in history.log.lists.values():
         for runs in lists:
+            runs[0]["status"] = "in_progress"  # a slow machine may have listed it only once it was over
             runs.append({**runs[0], "id": "run_another"})
 
 

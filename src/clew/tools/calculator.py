@@ -65,23 +65,31 @@ def calculate(expression: str) -> str:
     if len(expression) > _LONGEST:
         raise WrongArguments(f"The expression has more than {_LONGEST} characters.")
     try:
-        # Nothing but arithmetic: no names, no functions, no attributes.
-        value = SimpleEval(operators=_OPERATORS, functions={}, names={}).eval(expression.strip())
+        evaluator = SimpleEval(operators=_OPERATORS, functions={}, names={})
+        # Left to itself it also evaluates methods, attributes, subscripts and f-strings of literals.
+        evaluator.nodes = {kind: evaluator.nodes[kind] for kind in _ARITHMETIC} | {ast.Constant: _number}
+        value = evaluator.eval(expression.strip())
     except (*_UNUSABLE, InvalidExpression) as wrong:
         raise WrongArguments(f"It can't be calculated: {wrong}.") from None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise WrongArguments("It can't be calculated: it isn't arithmetic.")
+    if not math.isfinite(value):
+        raise WrongArguments("It can't be calculated: the number is too large.")
     return str(value)
 
+
+_ARITHMETIC = (ast.Expr, ast.UnaryOp, ast.BinOp)
+"""What an expression may be made of, besides numbers."""
 
 _UNUSABLE = (SyntaxError, ArithmeticError, TypeError, ValueError, RecursionError, MemoryError)
 
 
+def _number(node: ast.Constant) -> _Number:
+    if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+        raise TypeError("it isn't arithmetic")
+    return node.value
+
+
 def _bounded(operator: Callable[[_Number, _Number], _Number]) -> Callable[[_Number, _Number], _Number]:
     def apply(left: _Number, right: _Number) -> _Number:
-        for each in (left, right):
-            if isinstance(each, bool) or not isinstance(each, int | float):
-                raise TypeError("it isn't arithmetic")
         result = operator(left, right)
         if isinstance(result, int) and result.bit_length() > _MOST_BITS:
             raise ArithmeticError("the number is too large")
