@@ -278,12 +278,12 @@ def test_a_database_that_crashes_and_comes_back_is_waited_for(
 
 
 def test_what_cannot_be_reached_is_said_in_one_line(together: Cluster) -> None:
-    for setting, value, words in (
-        ("bus_url", "nats://127.0.0.1:1", r"No NATS server answers at nats://127\.0\.0\.1:1"),
-        ("database_url", "postgresql://clew@127.0.0.1:1/clew", r"Cannot use the PostgreSQL database: "),
+    for setting, value, words, code in (  # a bus is waited for, and then it has timed out
+        ("bus_url", "nats://127.0.0.1:1", r"No NATS server answers at nats://127\.0\.0\.1:1", 4),
+        ("database_url", "postgresql://clew@127.0.0.1:1/clew", r"Cannot use the PostgreSQL database: ", 1),
     ):
         process: Process = together.begin("worker", **{setting: value})
-        assert process.wait_ended() == 1
+        assert process.wait_ended() == code
         assert re.match(rf"Error: {words}[^\n]*\n\Z", process.log), process.log
 
 

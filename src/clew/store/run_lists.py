@@ -2,8 +2,8 @@
 
 Every list walks one index in the order of ``seq``, which :func:`walk_of` chooses. What that index doesn't
 answer is looked up in the rows that the walk meets: at most :data:`MOST_EXAMINED` a page. A page may
-therefore hold less than was asked for, and say from where to go on. Live runs, of which there are few, are
-all looked at.
+therefore hold less than was asked for, and say from where to go on. Live runs have an
+index of their own; more than that many of them make such pages too.
 """
 
 from collections.abc import Sequence

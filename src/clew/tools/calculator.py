@@ -71,7 +71,7 @@ def calculate(expression: str) -> str:
         value = evaluator.eval(expression.strip())
     except (*_UNUSABLE, InvalidExpression) as wrong:
         raise WrongArguments(f"It can't be calculated: {wrong}.") from None
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise WrongArguments("It can't be calculated: the number is too large.")
     return str(value)
 

@@ -1,6 +1,7 @@
 """Two tools to begin with: a calculator that can only calculate, and a clock."""
 
 import ast
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -13,6 +14,13 @@ _BIGGEST_POWER = 1_000
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.USub, ast.UAdd)
 
 Number = int | float
+_NODES = (ast.Expr, ast.UnaryOp, ast.BinOp)
+
+
+def _number(node: ast.Constant) -> Number:
+    if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+        raise TypeError("it isn't arithmetic")
+    return node.value
 
 
 def _power(base: Number, exponent: Number) -> Number:
@@ -36,10 +44,12 @@ def calculate(expression: str) -> str:
         raise ToolInputError(f"The expression has more than {_LONGEST} characters.")
     operators = {kind: DEFAULT_OPERATORS[kind] for kind in _ARITHMETIC} | {ast.Pow: _power}
     try:
-        # an allow-list: no names, no functions, nothing but arithmetic
-        value = SimpleEval(operators=operators, functions={}, names={}).eval(expression)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError("it isn't arithmetic")
+        evaluator = SimpleEval(operators=operators, functions={}, names={})
+        # Left to itself it also evaluates methods, attributes, subscripts and f-strings of literals.
+        evaluator.nodes = {kind: evaluator.nodes[kind] for kind in _NODES} | {ast.Constant: _number}
+        value = evaluator.eval(expression)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ArithmeticError("the number is too big")
         return str(value)
     except (InvalidExpression, SyntaxError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
         raise ToolInputError(f"It can't be calculated: {error}.") from error
