@@ -548,6 +548,7 @@ def test_it_calculates(expression: str, value: str) -> None:
         "-True",
         "1e999",
         "1 == 1",
+        "1; 2",
         "(-8) ** 0.5",
         "",
         "1 +" * 200,

@@ -68,7 +68,7 @@ def calculate(expression: str) -> str:
         evaluator = SimpleEval(operators=_OPERATORS, functions={}, names={})
         # Left to itself it also evaluates methods, attributes, subscripts and f-strings of literals.
         evaluator.nodes = {kind: evaluator.nodes[kind] for kind in _ARITHMETIC} | {ast.Constant: _number}
-        value = evaluator.eval(expression.strip())
+        value = evaluator.eval(expression, ast.parse(expression.strip(), mode="eval").body)
     except (*_UNUSABLE, InvalidExpression) as wrong:
         raise WrongArguments(f"It can't be calculated: {wrong}.") from None
     if isinstance(value, float) and not math.isfinite(value):

@@ -47,7 +47,7 @@ def calculate(expression: str) -> str:
         evaluator = SimpleEval(operators=operators, functions={}, names={})
         # Left to itself it also evaluates methods, attributes, subscripts and f-strings of literals.
         evaluator.nodes = {kind: evaluator.nodes[kind] for kind in _NODES} | {ast.Constant: _number}
-        value = evaluator.eval(expression)
+        value = evaluator.eval(expression, ast.parse(expression.strip(), mode="eval").body)
         if isinstance(value, float) and not math.isfinite(value):
             raise ArithmeticError("the number is too big")
         return str(value)
