@@ -17,7 +17,7 @@ from tests.support.postgres import running_postgres
 
 KEY = "clew_bench_" + "0" * 32
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
 class Store(NamedTuple):
@@ -127,7 +127,7 @@ def _clew(
 def _port_of(server: "subprocess.Popen[bytes]", folder: Path) -> int:
     """Return the server's port once it is ready."""
     told = folder / "server.json"
-    deadline = time.perf_counter() + _PATIENCE
+    deadline = time.perf_counter() + _TIMEOUT
     while time.perf_counter() < deadline:
         if server.poll() is not None:
             raise RuntimeError("the server did not start")

@@ -31,7 +31,7 @@ from bench.processes import KEY, STORES, cpu_seconds, memory_mb, model, site
 from tests.support.postgres import running_postgres
 
 _CLIENTS, _SECONDS, _TURNS, _WARM_UP = 8, 6.0, 60, 10
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 Work = Callable[[Connection], Awaitable[None]]
 
@@ -110,7 +110,7 @@ def _started(
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.perf_counter() + _PATIENCE
+    deadline = time.perf_counter() + _TIMEOUT
     while time.perf_counter() < deadline:
         if process.poll() is not None:
             break

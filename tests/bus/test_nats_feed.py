@@ -17,7 +17,7 @@ from tests.support.nats import NatsServer, running_nats
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-_PATIENCE = 15.0
+_TIMEOUT = 15.0
 
 
 def _now() -> int:
@@ -59,7 +59,7 @@ async def process(url: str, prefix: str) -> AsyncIterator[Process]:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_TIMEOUT):
         for pause in itertools.repeat(0.01):
             if condition():
                 return
@@ -67,7 +67,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 async def _taken(reader: FeedReader) -> list[str] | None:
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_TIMEOUT):
         await reader.wait()
     taken = reader.take()
     return None if taken is None else [change.run for change, _ in taken]
@@ -77,7 +77,7 @@ async def test_who_reads_hears_what_another_process_commits(nats: NatsServer) ->
     async with process(nats.url, "feed-1") as here, process(nats.url, "feed-1") as there:
         there.commit(1)
         reader = here.feed.subscribe(store.PROJECT, _now)
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             await reader.ready.wait()
         there.commit(2)
         there.commit(3, project="another.one")
@@ -113,7 +113,7 @@ async def test_when_the_last_reader_has_gone_nothing_is_sent_any_more(
         readers = [here.feed.subscribe(store.PROJECT, _now) for _ in range(2)]
         await _until(lambda: bool(there.feed.wanted))
         readers[0].close()
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             await readers[1].ready.wait()
         there.commit(1)
         assert await _taken(readers[1]) == ["run_1"]
@@ -152,7 +152,7 @@ async def test_after_the_bus_was_away_readers_look_again_and_hear_on() -> None:
             assert await _taken(reader) is None
             heard: list[str] = []
             number = 0
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 while not heard:
                     number += 1
                     there.commit(number)

@@ -21,7 +21,7 @@ from tests.toolkit.proxy import Proxy
 
 pytestmark = pytest.mark.anyio
 
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def _until_shown(pilot: Pilot[None], pattern: str, *, look: bool = True) -
     """Wait until the screen shows something, and return all of it; with ``look``, hurry it."""
     app = pilot.app
     assert isinstance(app, WatchApp)
-    with anyio.move_on_after(_PATIENCE):
+    with anyio.move_on_after(_TIMEOUT):
         while not re.search(pattern, _screen(app), re.DOTALL):
             if look:
                 app.look()
@@ -125,7 +125,7 @@ async def test_live_runs_are_shown_however_many_came_after_them(
 
 
 async def _over(service: Service, run_id: str, status: str) -> None:
-    with anyio.fail_after(_PATIENCE):
+    with anyio.fail_after(_TIMEOUT):
         while (await service.alist_project_runs(limit=1)).data[0].status != status:
             await anyio.lowlevel.checkpoint()
     assert (await service.alist_project_runs(limit=1)).data[0].id == run_id
@@ -138,7 +138,7 @@ async def test_a_lost_feed_is_asked_for_again_and_the_list_is_read_anew(
         proxy.cut("GET /v1/events", b"event: ready\ndata: {}\n\n")
         async with connect(f"{proxy.url}/v1", KEYS["alpha"]) as behind:
             told = watched.news(behind)
-            with anyio.fail_after(_PATIENCE):
+            with anyio.fail_after(_TIMEOUT):
                 async with aclosing(told):
                     heard = [each async for each in _until_twice_ready(told)]
     kinds = [type(each).__name__ for each in heard if not isinstance(each, RunChange)]

@@ -14,7 +14,7 @@ from tests.clients.running import Outcome, outcome
 
 _HERE = Path(__file__).parent
 _PROGRAMS = _HERE / "programs"
-_PATIENCE = 1800
+_TIMEOUT = 1800
 """Seconds for the first test, which installs the clients."""
 
 RunProgram: TypeAlias = Callable[[str], Outcome]
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give these tests the time to install what they need."""
     for item in items:
         if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.timeout(_PATIENCE))
+            item.add_marker(pytest.mark.timeout(_TIMEOUT))
 
 
 @pytest.fixture(scope="module")

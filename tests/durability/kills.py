@@ -25,7 +25,7 @@ from tests.durability.sites import Site, many_processes, one_process
 from tests.support.database import miscounted_threads
 
 _CLIENTS = 6
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 _TELL_EVERY = 25
 
 
@@ -76,11 +76,11 @@ class _Progress:
             def there() -> bool:
                 return self._count >= wanted or any(client.error for client in clients)
 
-            arrived = self._changed.wait_for(there, _PATIENCE)
+            arrived = self._changed.wait_for(there, _TIMEOUT)
         for client in clients:
             if client.error is not None:
                 raise client.error
-        assert arrived, f"no {more} acknowledgements within {_PATIENCE:g} s"
+        assert arrived, f"no {more} acknowledgements within {_TIMEOUT:g} s"
 
 
 def hurt(site: Site, *, kills: int, seed: int, tell: Callable[[str], None] = lambda line: None) -> Report:
@@ -114,7 +114,7 @@ def _finish(clients: list[Client]) -> None:
     for client in clients:
         client.stop()
     for client in clients:
-        client.wait_stopped(_PATIENCE)
+        client.wait_stopped(_TIMEOUT)
 
 
 def _examine(site: Site, clients: list[Client], faults: Counter[str], recoveries: list[float]) -> Report:

@@ -192,7 +192,7 @@ def test_openais_polling_helper_is_kept_waiting(api: Api, model: ScriptedModel) 
 
 
 @pytest.mark.parametrize("wait", ["-1", "61", "soon", "nan", "inf"])
-def test_patience_has_limits(api: Api, model: ScriptedModel, wait: str) -> None:
+def test_a_wait_has_limits(api: Api, model: ScriptedModel, wait: str) -> None:
     run = api.run(api.thread("Hi"), api.agent())
     assert api.refused(400, "GET", run.path, query={"wait": wait})["param"] == "wait"
     run.wait("completed")

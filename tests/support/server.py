@@ -37,7 +37,7 @@ KEYS = {"alpha": "clew_alpha-key-0123456789abcdef", "beta": "clew_beta-key-01234
 MODEL_KEY = "sk-the-providers-secret-0123456789"
 """The key that the server sends to the model."""
 
-_PATIENCE = 15.0
+_TIMEOUT = 15.0
 
 
 ALL_TOOLS = Toolbox(KINDS)
@@ -94,7 +94,7 @@ class Server:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(_PATIENCE), "the server did not start"
+        assert self._ready.wait(_TIMEOUT), "the server did not start"
         if self._error is not None:
             raise self._error
         return self
@@ -104,7 +104,7 @@ class Server:
     ) -> None:
         if self._server is not None:
             self._server.should_exit = True
-        self._thread.join(_PATIENCE)
+        self._thread.join(_TIMEOUT)
         self._listener.close()
         assert not self._thread.is_alive(), "the server did not stop"
         if self._error is not None:
@@ -120,7 +120,7 @@ class Server:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(hang_up)
         self._loop.call_soon_threadsafe(self._hang_up)
-        self._thread.join(_PATIENCE)
+        self._thread.join(_TIMEOUT)
         self._listener.close()
         assert not self._thread.is_alive(), "the server did not stop"
 

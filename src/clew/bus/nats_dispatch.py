@@ -42,8 +42,8 @@ goes on to be answered for so long, and what it is handed then waits for ``_ACK_
 _ACK_WAIT = 2.0
 """Seconds in which whoever is handed a run must have claimed it, or it is handed to another."""
 
-_PUBLISH_PATIENCE = 2.0
-_ANSWER_PATIENCE = 0.5
+_PUBLISH_TIMEOUT = 2.0
+_ANSWER_TIMEOUT = 0.5
 """Seconds in which the process that works on a run says so."""
 
 _PAUSE = 1.0
@@ -178,7 +178,7 @@ class NatsDispatch:
         """Put a run into the queue. If that fails, the sweep does it later."""
         try:
             await self._link.jetstream.publish(
-                f"{self._queue}.{run_id}", run_id.encode(), timeout=_PUBLISH_PATIENCE
+                f"{self._queue}.{run_id}", run_id.encode(), timeout=_PUBLISH_TIMEOUT
             )
         except APIError as error:
             if error.err_code != _OLDER_WAITS:
@@ -241,7 +241,7 @@ class NatsDispatch:
 
     async def _interrupt_elsewhere(self, run_id: str) -> None:
         """Have the worker of another process look at a run; if none works on it, have it advanced."""
-        if await self._link.ask(self._attention, run_id.encode(), _ANSWER_PATIENCE) is None:
+        if await self._link.ask(self._attention, run_id.encode(), _ANSWER_TIMEOUT) is None:
             self.advance(run_id)
 
     async def _attend(self, message: Msg) -> None:

@@ -19,7 +19,7 @@ from clew.bus.nats_feed import NatsFeed
 from clew.bus.nats_link import NatsLink
 from clew.core.entries import ENDINGS, Entry
 
-_WINDOW_PATIENCE = 0.25
+_WINDOW_TIMEOUT = 0.25
 """Seconds in which whoever works on a run sends its window."""
 
 _GRACE = 0.2
@@ -170,7 +170,7 @@ class _Remote:
         window = self._events.local.window(self._run_id)
         before = None if window is None else window.end
         asked = self._run_id.encode()
-        data = await self._events.link.ask(self._events.windows, asked, _WINDOW_PATIENCE)
+        data = await self._events.link.ask(self._events.windows, asked, _WINDOW_TIMEOUT)
         window = self._events.local.window(self._run_id)
         if window is None:
             return

@@ -16,7 +16,7 @@ from clew.process import Process
 from clew.tools.tool import CallContext, WrongArguments, bounded, failed
 from clew.tools.toolbox import Toolbox
 
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 """Seconds in which a call that is cancelled must have ended; after that it is left to itself."""
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class CallsAtWork:
         for task in tasks:
             task.cancel()
         if tasks:
-            _, hanging = await asyncio.wait(tasks, timeout=_PATIENCE)
+            _, hanging = await asyncio.wait(tasks, timeout=_TIMEOUT)
             for _ in hanging:
                 _log.error("run %s: a tool did not end when it was cancelled", self._run.id)
 

@@ -15,7 +15,7 @@ from clew.store import health
 from clew.wire.dialects import Dialect
 from clew.wire.errors import ApiError, not_found
 
-_STORE_PATIENCE = 2.0
+_STORE_TIMEOUT = 2.0
 """Seconds in which the store answers, or the server is not ready."""
 
 
@@ -90,7 +90,7 @@ class _Ready:
 
     async def _of_store(self) -> str | None:
         try:
-            async with asyncio.timeout(_STORE_PATIENCE):
+            async with asyncio.timeout(_STORE_TIMEOUT):
                 await self._services.db.fetch(health.ping)
         except Exception:
             return "the store does not answer"

@@ -24,7 +24,7 @@ from clew.core.options import Json
 
 Kind: TypeAlias = Literal["text", "chat"]
 
-_LOAD_PATIENCE = 300.0  # seconds; a slow disk may need many of them
+_LOAD_TIMEOUT = 300.0  # seconds; a slow disk may need many of them
 _LOOK_EVERY = 5.0
 _WORKER = Path(__file__).with_name("worker.py")
 
@@ -105,7 +105,7 @@ class LlamaProcess:
         assert process.stdout is not None
         self = cls(process, process.stdin, process.stdout)
         self._silence = setup.silence
-        timer = threading.Timer(_LOAD_PATIENCE, process.kill)
+        timer = threading.Timer(_LOAD_TIMEOUT, process.kill)
         timer.daemon = True
         timer.start()
         try:
