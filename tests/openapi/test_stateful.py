@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import hypothesis
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase
 from schemathesis import Case, Config, Response
@@ -34,6 +35,7 @@ SETTINGS = hypothesis.settings(
 schema = schemathesis.openapi.from_dict(document(), config=CONFIG)
 
 
+@pytest.mark.timeout(400)  # 300 requests, and their checks, on a machine that may be busy
 def test_what_is_created_can_be_used_until_it_is_deleted(target: Target) -> None:
     done: Counter[tuple[str, int]] = Counter()
 

@@ -42,6 +42,7 @@ def say(model: EmbeddedModel, *messages: Json, **options: Any) -> tuple[str, lis
 
 
 @pytest.mark.model
+@pytest.mark.timeout(400)  # ten answers of a real model, on a machine that may be busy
 def test_tools_are_chosen_far_better_than_by_chance(model: EmbeddedModel) -> None:
     trials = [trial for trial in UNSEEN if trial.kit == "everyday" and not trial.before][1::2][:10]
     rights = [judge(trial, asyncio.run(chosen(model, trial))).chosen for trial in trials]
