@@ -5,6 +5,7 @@ Agents, runs, the requests of both, requests to models and the objects that clie
 published API schema.
 """
 
+from operator import attrgetter
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -59,6 +60,11 @@ class Sampling(Struct, frozen=True, kw_only=True):
     top_p: TopP | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: str | None = None
+
+
+OPTIONS = Sampling.__struct_fields__
+option_values = attrgetter(*OPTIONS)
+"""Returns the values of an object's options, in the order of their names."""
 
 
 class TruncationStrategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from clew.core.content import Content, ImageUrlContent, RefusalContent, TextContent
 from clew.core.decisions import CallModel
-from clew.core.options import Json
+from clew.core.options import OPTIONS, Json, option_values
 from clew.core.records import Call, Message, Run, Step, TurnFacts
 from clew.core.tools import FunctionDefinition, NamedTool
 from clew.model.chat import ChatRequest
@@ -82,18 +82,17 @@ def build(
     messages = (*head, *[each.chat for each in shown], *tail)
     if config.tool_choice == "none":
         tools = []
-    answer_format = config.response_format
+    options = dict(zip(OPTIONS, option_values(config), strict=True))
+    if config.response_format == "auto":
+        options["response_format"] = None
     request = ChatRequest(
         model=model,
         messages=messages,
         tools=tuple(tools),
         tool_choice=_tool_choice(run) if tools else None,
         parallel_tool_calls=config.parallel_tool_calls,
-        response_format=None if answer_format == "auto" else answer_format,
-        temperature=config.temperature,
-        top_p=config.top_p,
         max_completion_tokens=call.completion_tokens_left,
-        reasoning_effort=config.reasoning_effort,
+        **options,
     )
     digest = sha256(_encode(request)).hexdigest()[:32]
     facts = TurnFacts(

@@ -128,9 +128,9 @@ def schemas() -> Schemas:
 
 
 def _structs(module: ModuleType) -> Iterator[type[Struct]]:
-    """Yield the types of answers that a module defines."""
+    """Yield the types of answers that a module defines; what others derive from is no answer itself."""
     for kind in vars(module).values():
-        is_struct = isinstance(kind, type) and issubclass(kind, Struct)
+        is_struct = isinstance(kind, type) and issubclass(kind, Struct) and not kind.__subclasses__()
         if is_struct and kind.__module__ == module.__name__ and kind is not objects.ListObject:
             yield kind
 

@@ -12,13 +12,13 @@ from clew.store.database import StoreError
 from clew.store.lock import FileLock
 from clew.store.tables import metadata
 
-HEAD = "0007"
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+HEAD = max(path.name[:4] for path in MIGRATIONS.glob("versions/[0-9]*.py"))
 """The newest migration. A database that has it is opened without loading Alembic (0.3 s)."""
 
 STANDSTILL = "0007"
 """The newest migration that an older Clew cannot go on beside: it would not write what later ones rely on."""
-
-MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def prepare_sqlite(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 from msgspec import UNSET, Struct, UnsetType
 
 from clew.core.content import Attachment, Content
-from clew.core.options import ResponseFormat, TruncationStrategy
+from clew.core.options import OPTIONS, ResponseFormat, Sampling, TruncationStrategy, option_values
 from clew.core.records import Agent, ErrorCode, Failure, Message, Run, Step, StepType, Thread, Usage
 from clew.core.states import CallState, MessageStatus, RunStatus, StepStatus, WaitsFor
 from clew.core.tools import DeclaredTool, OtherTool, Tool, ToolChoice, ToolResources
@@ -18,14 +18,27 @@ from clew.wire import calls
 from clew.wire.calls import MessageCreationDetails, StepDetails, ToolCallsDetails, WrittenMessage
 
 T = TypeVar("T")
-DEFAULT_TEMPERATURE = DEFAULT_TOP_P = 1.0
-"""What clients are shown where nobody has set anything."""
+_IF_UNSET = tuple({"temperature": 1.0, "top_p": 1.0, "response_format": "auto"}.get(name) for name in OPTIONS)
+"""What clients are shown of options that nobody has set."""
 
 
-class AgentObject(Struct, frozen=True, kw_only=True):
-    """An agent."""
+class ShownSampling(Sampling, frozen=True, kw_only=True):
+    """The options of an answer as clients see them: these are never null."""
+
+    temperature: float
+    top_p: float
+    response_format: ResponseFormat
+
+
+class ObjectWithOptions(ShownSampling, frozen=True):
+    """What has options of an answer; its id comes before them."""
 
     id: str
+
+
+class AgentObject(ObjectWithOptions, frozen=True, kw_only=True):
+    """An agent."""
+
     object: Literal["assistant"] = "assistant"
     created_at: int
     name: str | None
@@ -35,10 +48,6 @@ class AgentObject(Struct, frozen=True, kw_only=True):
     tools: list[DeclaredTool]
     tool_resources: ToolResources
     metadata: dict[str, str]
-    temperature: float
-    top_p: float
-    response_format: ResponseFormat
-    reasoning_effort: str | None
 
 
 class ThreadObject(Struct, frozen=True, kw_only=True):
@@ -159,10 +168,9 @@ class SubmitToolApprovalAction(
 RequiredAction: TypeAlias = SubmitToolOutputsAction | SubmitToolApprovalAction
 
 
-class RunObject(Struct, frozen=True, kw_only=True):
+class RunObject(ObjectWithOptions, frozen=True, kw_only=True):
     """A run."""
 
-    id: str
     object: Literal["thread.run"] = "thread.run"
     created_at: int
     assistant_id: str
@@ -181,13 +189,9 @@ class RunObject(Struct, frozen=True, kw_only=True):
     tools: list[DeclaredTool]
     tool_resources: ToolResources
     metadata: dict[str, str]
-    temperature: float
-    top_p: float
     max_completion_tokens: int | None
     max_prompt_tokens: int | None
     truncation_strategy: TruncationStrategy
-    response_format: ResponseFormat
-    reasoning_effort: str | None
     tool_choice: ToolChoice
     parallel_tool_calls: bool
     usage: UsageObject | None
@@ -290,11 +294,13 @@ def agent(record: Agent) -> AgentObject:
         tools=_shown(record.tools),
         tool_resources=record.tool_resources,
         metadata=record.metadata,
-        temperature=DEFAULT_TEMPERATURE if record.temperature is None else record.temperature,
-        top_p=DEFAULT_TOP_P if record.top_p is None else record.top_p,
-        response_format=record.response_format or "auto",
-        reasoning_effort=record.reasoning_effort,
+        **_sampling(record),
     )
+
+
+def _sampling(record: Sampling) -> dict[str, Any]:
+    options = zip(OPTIONS, option_values(record), _IF_UNSET, strict=True)
+    return {name: unset if value is None else value for name, value, unset in options}
 
 
 def _shown(tools: list[Tool]) -> list[DeclaredTool]:
@@ -358,16 +364,13 @@ def run(record: Run, open_step: Step | None = None) -> RunObject:
         tools=_shown(config.tools),
         tool_resources=config.tool_resources,
         metadata=record.metadata,
-        temperature=DEFAULT_TEMPERATURE if config.temperature is None else config.temperature,
-        top_p=DEFAULT_TOP_P if config.top_p is None else config.top_p,
         max_completion_tokens=config.max_completion_tokens,
         max_prompt_tokens=config.max_prompt_tokens,
         truncation_strategy=config.truncation_strategy,
-        response_format=config.response_format or "auto",
-        reasoning_effort=config.reasoning_effort,
         tool_choice=config.tool_choice,
         parallel_tool_calls=config.parallel_tool_calls,
         usage=None if live else _usage(record.usage),
+        **_sampling(config),
     )
 
 
