@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from clew.core.tools import ServerTool
+
 DEFAULT_PORT = 8787
 _SQLITE = "sqlite:///"
 
@@ -50,6 +52,10 @@ class WrongSettings(ValueError):
 
 def _about(text: str, **limits: Any) -> Meta:
     return Meta(description=text, **limits)
+
+
+SERVER_TOOLS = tuple(sorted(str(kind.__struct_config__.tag) for kind in get_args(ServerTool)))
+"""The kinds that ``server_tools`` may name."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +145,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_tools: Annotated[
         str,
         _about(
-            "tools of Clew's own that agents may use, separated by commas: clew_clock, clew_calculator; "
+            f"tools of Clew's own that agents may use, separated by commas: {', '.join(SERVER_TOOLS)}; "
             "by default none"
         ),
     ] = ""
@@ -302,10 +308,6 @@ def _http(value: str) -> str:
 
 def _absolute(value: Path) -> Path:
     return value.expanduser().absolute()
-
-
-SERVER_TOOLS = ("clew_calculator", "clew_clock")
-"""The kinds that ``server_tools`` may name."""
 
 
 def _server_tools(value: str) -> str:

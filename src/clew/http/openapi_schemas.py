@@ -60,7 +60,7 @@ EVENTS: dict[str, type[Struct]] = {
     **{f"thread.run.{status}": objects.RunObject for status in RunStatus},
     "thread.run.step.created": objects.StepObject,
     **{f"thread.run.step.{status}": objects.StepObject for status in StepStatus},
-    "thread.run.step.delta": shapes.StepDelta,
+    "thread.run.step.delta": calls.StepDelta,
     "thread.message.created": objects.MessageObject,
     **{f"thread.message.{status}": objects.MessageObject for status in MessageStatus},
     "thread.message.delta": shapes.MessageDelta,

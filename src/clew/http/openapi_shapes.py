@@ -1,14 +1,12 @@
-"""The data of deltas, which :mod:`clew.wire.frames` builds as plain JSON, as types: for the document only.
+"""Messages' deltas, which :mod:`clew.wire.frames` builds as plain JSON, as types: for the document only.
 
 The tests hold real events against them. Source of the shapes: OpenAI's published API schema
-(``MessageDeltaObject``, ``RunStepDeltaObject``).
+(``MessageDeltaObject``). Those of steps stand in :mod:`clew.wire.calls`.
 """
 
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
-
-# --- deltas ----------------------------------------------------------------------------------------
 
 
 class TextPieceValue(Struct):
@@ -44,56 +42,3 @@ class MessageDelta(Struct):
     id: str
     object: Literal["thread.message.delta"]
     delta: MessagePieces
-
-
-class CalledPiece(Struct):
-    """A piece of a call: its name comes once, its arguments piece by piece, a server's output last."""
-
-    arguments: str | UnsetType = UNSET
-    name: str | UnsetType = UNSET
-    output: str | UnsetType | None = UNSET
-
-
-class FunctionPiece(Struct, tag="function"):
-    """A piece of a call of a function; the id comes once."""
-
-    index: int
-    function: CalledPiece
-    id: str | UnsetType = UNSET
-
-
-class ClockPiece(Struct, tag="clew_clock"):
-    """A piece of a call of the server's clock."""
-
-    index: int
-    clew_clock: CalledPiece
-    id: str | UnsetType = UNSET
-
-
-class CalculatorPiece(Struct, tag="clew_calculator"):
-    """A piece of a call of the server's calculator."""
-
-    index: int
-    clew_calculator: CalledPiece
-    id: str | UnsetType = UNSET
-
-
-class CallPieces(Struct):
-    """What a step of tool calls has got."""
-
-    type: Literal["tool_calls"]
-    tool_calls: list[FunctionPiece | ClockPiece | CalculatorPiece]
-
-
-class StepPieces(Struct):
-    """What a step has got."""
-
-    step_details: CallPieces
-
-
-class StepDelta(Struct):
-    """Data of ``thread.run.step.delta``."""
-
-    id: str
-    object: Literal["thread.run.step.delta"]
-    delta: StepPieces

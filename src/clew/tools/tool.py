@@ -2,8 +2,8 @@
 
 A kind is one file of this room: what it offers the model, how one call is performed, whether a call is safe
 to repeat, how long it may take. To add one: its type in :mod:`clew.core.tools`, a file here, its name in
-:mod:`clew.tools.toolbox`, its page in the documentation. On the wire its calls have a member named like the
-kind, with ``name``, ``arguments`` and ``output``, unless :mod:`clew.wire.calls` says otherwise.
+:mod:`clew.tools.toolbox`, the types of its calls in :mod:`clew.wire.calls`, its page in the documentation.
+On the wire a call has a member named like the kind, with ``name``, ``arguments`` and ``output``.
 """
 
 from collections.abc import Sequence

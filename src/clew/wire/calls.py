@@ -2,11 +2,12 @@
 
 A call has a member named like its kind; tracing code of azure-ai-agents fails on any that has none. Source of
 the shapes: OpenAI's published API schema (``RunStepDetails*``, ``RunStepDelta*``) and azure-ai-agents.
+A kind of server-side tool has two types here, of its calls and of their pieces.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from clew.core.entries import CallOutput, CallPiece
 from clew.core.options import Json
@@ -74,7 +75,60 @@ def shown(call: Call) -> Any:
     return {"id": call.id, "type": call.kind, call.kind: called}
 
 
-# --- in pieces -----------------------------------------------------------------------------------------
+# --- in pieces: as types, for the document only, and as they are sent --------------------------------------
+
+
+class CalledPiece(Struct):
+    """A piece of a call: its name comes once, its arguments piece by piece, a server's output last."""
+
+    arguments: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    output: str | UnsetType | None = UNSET
+
+
+class FunctionPiece(Struct, tag="function"):
+    """A piece of a call of a function; the id comes once."""
+
+    index: int
+    function: CalledPiece
+    id: str | UnsetType = UNSET
+
+
+class ClockPiece(Struct, tag="clew_clock"):
+    """A piece of a call of the server's clock."""
+
+    index: int
+    clew_clock: CalledPiece
+    id: str | UnsetType = UNSET
+
+
+class CalculatorPiece(Struct, tag="clew_calculator"):
+    """A piece of a call of the server's calculator."""
+
+    index: int
+    clew_calculator: CalledPiece
+    id: str | UnsetType = UNSET
+
+
+class CallPieces(Struct):
+    """What a step of tool calls has got."""
+
+    type: Literal["tool_calls"]
+    tool_calls: list[FunctionPiece | ClockPiece | CalculatorPiece]
+
+
+class StepPieces(Struct):
+    """What a step has got."""
+
+    step_details: CallPieces
+
+
+class StepDelta(Struct):
+    """Data of ``thread.run.step.delta``."""
+
+    id: str
+    object: Literal["thread.run.step.delta"]
+    delta: StepPieces
 
 
 def piece(told: CallPiece) -> Json:
