@@ -22,7 +22,6 @@ from clew.core.events import (
     PromptTooLong,
     Started,
     Submitted,
-    TimeIsUp,
     Unstorable,
 )
 from clew.core.records import Call, CallsItem, Failure, Item, Outcome, RunConfig, TextItem, Turn, Usage
@@ -185,8 +184,8 @@ class AnyLife(RuleBasedStateMachine):
         self.life.happen(CancelRequested())
 
     @rule()
-    def somebody_looks_at_the_clock(self) -> None:
-        self.life.happen(TimeIsUp())
+    def a_worker_looks_again(self) -> None:
+        self.life.happen(CallsStopped())
 
     @rule(part=st.sampled_from([1, EXPIRY // 3, EXPIRY]))
     def time_passes(self, part: int) -> None:
@@ -202,7 +201,7 @@ TestAnyLife = AnyLife.TestCase
 
 def _something(life: Life, number: int, chance: random.Random) -> Event:
     """Choose what happens next, so that most lives are long."""
-    waking: list[Event] = [Started(), TimeIsUp()]
+    waking: list[Event] = [Started(), CallsStopped()]
     clients = [CancelRequested(), *waking * 3]
     if life.status == "queued":
         return chance.choice([Started()] * 20 + clients)

@@ -21,7 +21,6 @@ from clew.core.events import (
     ModelStopped,
     Started,
     Submitted,
-    TimeIsUp,
 )
 from clew.core.journal import JUMP, journal
 from clew.core.records import (
@@ -207,7 +206,7 @@ def perform(rows: Rows, action: str, drawn: object, now: int) -> None:
         case "cancel":
             rows.apply(CancelRequested(), now)
         case "expire":
-            rows.apply(TimeIsUp(), 601_000)
+            rows.apply(Started(), 601_000)
 
 
 def _end_a_call(rows: Rows, drawn: object, now: int) -> None:

@@ -34,7 +34,6 @@ from clew.core.events import (
     PromptTooLong,
     Started,
     Submitted,
-    TimeIsUp,
     Unstorable,
 )
 from clew.core.records import Call, Message, Run, RunConfig, Step, Turn, Usage
@@ -161,7 +160,7 @@ class Life:
     def _undisturbed(self, event: Event) -> str:
         """Return the status that follows when nobody has cancelled the run and there is time left."""
         match event:
-            case TimeIsUp() | CallsStopped():
+            case CallsStopped():
                 return self.status
             case ModelFailed() | Unstorable():
                 return "failed"

@@ -38,7 +38,6 @@ from clew.core.events import (
     PromptTooLong,
     Started,
     Submitted,
-    TimeIsUp,
     Unstorable,
 )
 from clew.core.journal import JUMP, entered, output_of
@@ -361,10 +360,6 @@ def _cancel_requested(state: RunState, _: CancelRequested, now: int) -> Decision
     return Decision(RunState(cancelling, state.open_step))  # its readers are told when the work stops
 
 
-def _time_is_up(state: RunState, _: TimeIsUp, now: int) -> Decision:
-    return (_over(state, None, now) if state.run.status.live else None) or Decision(state)
-
-
 # --- endings -------------------------------------------------------------------------------------
 
 
@@ -480,5 +475,4 @@ _HANDLERS: dict[type, Callable[[RunState, Any, int], Decision]] = {
     Unstorable: _unstorable,
     Submitted: _submitted,
     CancelRequested: _cancel_requested,
-    TimeIsUp: _time_is_up,
 }

@@ -62,10 +62,6 @@ class CancelRequested(Struct, frozen=True):
     """A client wants the run cancelled."""
 
 
-class TimeIsUp(Struct, frozen=True):
-    """Somebody saw that ``expires_at`` has come."""
-
-
 Event: TypeAlias = (
     Started
     | ModelReplied
@@ -77,5 +73,4 @@ Event: TypeAlias = (
     | Unstorable
     | Submitted
     | CancelRequested
-    | TimeIsUp
 )
