@@ -50,7 +50,7 @@ WHERE calls.run_id = $1::VARCHAR AND calls.turn BETWEEN $2::INTEGER AND $3::INTE
 -- ==== src/clew/store/census.py ====
 
 -- COUNT_LIVE
-SELECT runs.status, count(*) AS count_1, min(runs.expires_at) AS min_1
+SELECT runs.status, count(*) AS count_1
 FROM runs
 WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') GROUP BY runs.status;
 

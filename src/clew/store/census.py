@@ -9,9 +9,7 @@ from clew.core.webhooks import DELIVERY
 from clew.store.statement import Statement, Transaction, constant
 from clew.store.tables import IS_HELD, IS_LIVE, due_work, runs
 
-COUNT_LIVE = Statement(
-    select(runs.c.status, func.count(), func.min(runs.c.expires_at)).where(IS_LIVE).group_by(runs.c.status)
-)
+COUNT_LIVE = Statement(select(runs.c.status, func.count()).where(IS_LIVE).group_by(runs.c.status))
 COUNT_HELD = Statement(select(func.count()).select_from(runs).where(IS_HELD))
 COUNT_DELIVERIES = Statement(
     select(func.count(), func.min(due_work.c.due)).where(due_work.c.kind == constant(DELIVERY))
@@ -25,7 +23,6 @@ class Census(NamedTuple):
     """
 
     live: dict[RunStatus, int]
-    soonest_expiry: int | None
     in_line: int
     deliveries: int
     oldest_delivery_due: int | None
@@ -36,10 +33,9 @@ async def take(tx: Transaction) -> Census:
     rows = await tx.all(COUNT_LIVE, {})
     held = await tx.one(COUNT_HELD, {})
     outbox = await tx.one(COUNT_DELIVERIES, {})
-    live = {RunStatus(status): count for status, count, _ in rows}
+    live = {RunStatus(status): count for status, count in rows}
     return Census(
         {status: live.get(status, 0) for status in sorted(LIVE)},
-        min((expires for _, _, expires in rows), default=None),
         held[0] if held else 0,
         outbox[0] if outbox else 0,
         outbox[1] if outbox else None,
