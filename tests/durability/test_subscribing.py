@@ -48,7 +48,7 @@ _ENOUGH = 5
 """Looks after which a reader must have seen the end of a run that is over."""
 
 
-class House:
+class Rig:
     """A run at work, its readers' bus, and a database whose reads can be held."""
 
     def __init__(self, db: Database) -> None:
@@ -158,29 +158,29 @@ def _orders(one: int, other: int) -> Iterator[tuple[bool, ...]]:
         yield tuple(place in places for place in range(one + other))
 
 
-async def _at_work(house: House) -> RunState:
-    await house.db.write(_thread_with_run)
-    owned = await house.claim("worker_1")
-    return (await house.db.write(runs.apply, owned, decide(owned, Started(), NOW), NOW)).state
+async def _at_work(rig: Rig) -> RunState:
+    await rig.db.write(_thread_with_run)
+    owned = await rig.claim("worker_1")
+    return (await rig.db.write(runs.apply, owned, decide(owned, Started(), NOW), NOW)).state
 
 
 @pytest.mark.parametrize(
     ("work", "working", "number"),
-    [(House.worker, 4, 35), (House.worker_taken_over, 6, 84)],
+    [(Rig.worker, 4, 35), (Rig.worker_taken_over, 6, 84)],
     ids=["one worker", "a worker that dies"],
 )
 async def test_a_reader_is_told_everything_once_whenever_it_comes(
-    tmp_path: Path, work: Callable[[House, RunState], Steps], working: int, number: int
+    tmp_path: Path, work: Callable[[Rig, RunState], Steps], working: int, number: int
 ) -> None:
     orders = list(_orders(3, working))
     assert len(orders) == number
     for place, order in enumerate(orders):
         async with opened(new_database(tmp_path / f"{place}.db")) as db:
-            house = House(db)
-            worker = work(house, await _at_work(house))
-            reader = house.reader()
+            rig = Rig(db)
+            worker = work(rig, await _at_work(rig))
+            reader = rig.reader()
             for readers_turn in order:
                 await anext(reader if readers_turn else worker)
             for _ in range(_ENOUGH):
                 await anext(reader, None)
-            await house.check()
+            await rig.check()

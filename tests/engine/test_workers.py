@@ -38,7 +38,7 @@ def model() -> Iterator[ScriptedModel]:
         yield model
 
 
-class House:
+class Rig:
     """A database, and workers that share nothing else."""
 
     def __init__(self, db: Database, model: ScriptedModel) -> None:
@@ -80,10 +80,10 @@ async def _thread_with_run(tx: Transaction) -> None:
 
 
 @asynccontextmanager
-async def house(place: Place, model: ScriptedModel) -> AsyncIterator[House]:
+async def rig(place: Place, model: ScriptedModel) -> AsyncIterator[Rig]:
     async with opened(place) as db:
         await db.write(_thread_with_run)
-        made = House(db, model)
+        made = Rig(db, model)
         yield made
         await made.aclose()
 
@@ -91,7 +91,7 @@ async def house(place: Place, model: ScriptedModel) -> AsyncIterator[House]:
 async def test_a_worker_whose_run_was_taken_over_writes_nothing(place: Place, model: ScriptedModel) -> None:
     slow = model.hold("from the slow one")
     model.reply("from the quick one")
-    async with house(place, model) as world:
+    async with rig(place, model) as world:
         first = asyncio.ensure_future(world.worker().advance("run_1"))
         await slow.gates[0].reached.wait_async()
         await world.worker().advance("run_1")
@@ -106,7 +106,7 @@ async def test_a_worker_whose_run_was_taken_over_writes_nothing(place: Place, mo
 
 
 async def test_of_two_workers_at_once_one_ends_the_run(place: Place, model: ScriptedModel) -> None:
-    async with house(place, model) as world:
+    async with rig(place, model) as world:
         await asyncio.gather(*(world.worker().advance("run_1") for _ in range(5)))
         assert (await world.run()).status == "completed"
         assert len(await world.said()) == 1
@@ -116,7 +116,7 @@ async def test_a_worker_whose_run_was_deleted_stops_without_a_trace(
     place: Place, model: ScriptedModel
 ) -> None:
     slow = model.hold("to nobody")
-    async with house(place, model) as world:
+    async with rig(place, model) as world:
         working = asyncio.ensure_future(world.worker().advance("run_1"))
         await slow.gates[0].reached.wait_async()
         await world.db.write(threads.remove, PROJECT, "thread_1")
@@ -128,7 +128,7 @@ async def test_a_worker_whose_run_was_deleted_stops_without_a_trace(
 async def test_a_run_that_is_over_or_unknown_asks_nothing_of_anybody(
     place: Place, model: ScriptedModel
 ) -> None:
-    async with house(place, model) as world:
+    async with rig(place, model) as world:
         worker = world.worker()
         await worker.advance("run_1")
         before = dump(place)
@@ -140,7 +140,7 @@ async def test_a_run_that_is_over_or_unknown_asks_nothing_of_anybody(
 
 async def test_the_loop_goes_on_while_the_model_is_slow(place: Place, model: ScriptedModel) -> None:
     slow = model.silence(then="at last")
-    async with house(place, model) as world:
+    async with rig(place, model) as world:
         working = asyncio.ensure_future(world.worker().advance("run_1"))
         await slow.gates[0].reached.wait_async()
         for _ in range(100):

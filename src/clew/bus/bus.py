@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from clew.bus.dispatch import Dispatch, Works
+from clew.bus.dispatch import Dispatch, RunWorker
 from clew.bus.events import Events
 from clew.bus.local_dispatch import LocalDispatch
 from clew.bus.local_events import LocalEvents
@@ -12,7 +12,7 @@ from clew.bus.local_events import LocalEvents
 class ServingDispatch(Dispatch, Protocol):
     """A dispatch as its process starts and ends it."""
 
-    def serve(self, worker: Works | None, look_by: Callable[[int], None]) -> None:
+    def serve(self, worker: RunWorker | None, look_by: Callable[[int], None]) -> None:
         """Say who works, if anybody does, and who is to be told of times at which something is due."""
         ...
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from clew.core.decisions import RunState
 
 
-class Works(Protocol):
+class RunWorker(Protocol):
     """A worker, as a dispatch sees it."""
 
     async def advance(

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from clew.bus.dispatch import Works
+from clew.bus.dispatch import RunWorker
 from clew.core.decisions import RunState
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class LocalDispatch:
     def __init__(self, worker: str, limit: int, line: int = 1000) -> None:
         self._worker_id = worker
         self._limit, self._line = limit, line
-        self._worker: Works | None = None
+        self._worker: RunWorker | None = None
         self._look_by: Callable[[int], None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running = 0
@@ -31,7 +31,7 @@ class LocalDispatch:
         self.on_room: Callable[[], None] | None = None
         """Called when there is room for a run again."""
 
-    def serve(self, worker: Works | None, look_by: Callable[[int], None]) -> None:
+    def serve(self, worker: RunWorker | None, look_by: Callable[[int], None]) -> None:
         """Say who works, if anybody does, and who is to be told of times at which something is due."""
         self._worker, self._look_by = worker, look_by
 

@@ -28,7 +28,7 @@ from nats.js.api import (
 from nats.js.errors import APIError
 
 from clew.bus.bus import BusError
-from clew.bus.dispatch import Works
+from clew.bus.dispatch import RunWorker
 from clew.bus.local_dispatch import LocalDispatch
 from clew.bus.nats_link import NatsLink
 from clew.core.decisions import RunState
@@ -79,7 +79,7 @@ class NatsDispatch:
         self._closing = False
         self._ending = asyncio.Event()
 
-    def serve(self, worker: Works | None, look_by: Callable[[int], None]) -> None:
+    def serve(self, worker: RunWorker | None, look_by: Callable[[int], None]) -> None:
         """Say who works, if anybody does, and who is to be told of times at which something is due."""
         self._local.serve(worker, look_by)
 
@@ -105,7 +105,7 @@ class NatsDispatch:
             self._puller = asyncio.ensure_future(self._pull())
         self._in_background(self._watch_queue())
 
-    # --- what the house asks ---------------------------------------------------------------------
+    # --- what a process asks ---------------------------------------------------------------------
 
     @property
     def claimant(self) -> str | None:

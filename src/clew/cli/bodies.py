@@ -7,8 +7,7 @@ from typing import Any, TextIO
 import click
 
 from clew.cli.problems import USAGE, Problem
-
-Json = dict[str, Any]
+from clew.toolkit.records import Json
 
 
 def body_options(command: Callable[..., Any]) -> Callable[..., Any]:

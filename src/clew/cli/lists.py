@@ -7,9 +7,9 @@ import click
 
 from clew.cli import output
 from clew.cli.output import print_json, print_table
+from clew.toolkit.records import Json
 from clew.toolkit.service import Service
 
-Json = dict[str, Any]
 _LONGEST = 100
 
 

@@ -78,7 +78,7 @@ def show(remote: Remote, thread_id: str, run_id: str, as_json: bool) -> None:
 @click.option("--agent", "agent_id", metavar="ID", help="who answers")
 @click.option("--model", metavar="NAME", help="in place of the agent's")
 @click.option("--instructions", help="in place of the agent's")
-@click.option("--wait", "waits", is_flag=True, help="return when the run needs nobody's patience any more")
+@click.option("--wait", "waits", is_flag=True, help="return when the run is over or waits for somebody")
 @body_options
 @json_option
 @on_server

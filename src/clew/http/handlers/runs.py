@@ -63,7 +63,7 @@ async def cancel(call: Call[None]) -> Json[RunObject]:
 
 
 async def get(call: Call[None]) -> Json[RunObject]:
-    """Read a run; with ``wait``, as soon as it needs nobody's patience any more, or after so long."""
+    """Read a run; with ``wait``, as soon as it is over or waits for somebody, or after so long."""
     state = await runs.read(call.services, call.run_keys, wait=wait_seconds(call))
     return Json(objects.run(state.run, state.open_step), _POLL_AFTER)
 
