@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -17,6 +17,7 @@ from clew.core.tools import (
     ClockTool,
     FunctionDefinition,
     FunctionTool,
+    NamedTool,
     ServerTool,
     Tool,
 )
@@ -37,7 +38,7 @@ def _function(name: str) -> FunctionTool:
 
 def test_what_can_be_declared_can_be_run_and_the_other_way_round() -> None:
     assert set(KINDS) == set(DECLARED)
-    assert set(SERVER_TOOLS) <= set(KINDS)
+    assert set(SERVER_TOOLS) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -68,6 +69,10 @@ def test_a_kind_has_a_shape_on_the_wire_and_a_page(kind: str) -> None:
         "type": kind,
         kind: {"output": "noon"},
     }
+    whole, pieces = get_args(calls.ToolCall), get_args(get_type_hints(calls.CallPieces)["tool_calls"])[0]
+    assert kind in {shape.__struct_config__.tag for shape in whole}, "the document describes its calls"
+    assert kind in {shape.__struct_config__.tag for shape in get_args(pieces)}, "and their pieces"
+    assert kind in get_args(get_type_hints(NamedTool)["type"]), "a run may be told to call it"
     assert f"`{kind}`" in (DOCS / "tools.md").read_text(encoding="utf-8")
 
 
