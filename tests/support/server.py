@@ -160,6 +160,7 @@ class Server:
             toolbox=self._toolbox,
             kinds=self._kinds(db, process),
         )
+        outbound = self._outbound.guard if self._outbound is not None else Guard()
         services = Services(
             db=db,
             dispatch=engine.dispatch,
@@ -169,7 +170,7 @@ class Server:
             toolbox=self._toolbox,
             run_expiry=self._run_expiry,
             daily_token_budget=self._daily_token_budget,
-            outbound=self._outbound.guard if self._outbound is not None else Guard(),
+            outbound=outbound,
             wake_webhooks=engine.wake_webhooks,
             trouble=engine.trouble,
         )
@@ -177,7 +178,7 @@ class Server:
         config = uvicorn.Config(
             app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2
         )
-        assembly = Assembly(db, engine, models, self._toolbox, process)
+        assembly = Assembly(db, engine, models, self._toolbox, process, outbound)
         return ClewServer(config, assembly, grace=0, on_ready=self._ready.set)
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:

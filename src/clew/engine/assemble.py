@@ -33,6 +33,8 @@ class Assembly(NamedTuple):
     models: Models
     toolbox: Toolbox
     process: Process
+    outbound: Guard
+    """Says which URLs of clients this process may ask."""
 
     async def start(self) -> None:
         """Open the store, then work.
@@ -67,7 +69,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool) -> Assembly:
     if process.hooks.store_wrote:
         db = WatchedDatabase(db, process.hooks)
     models, tools = make_models(settings, process.clock), make_toolbox(settings)
-    outbound = GuardedHttp(Guard(settings.outbound_allow))
+    outbound = Guard(settings.outbound_allow)
     engine = Engine(
         db,
         row=row,
@@ -76,9 +78,9 @@ def assemble(settings: Settings, *, encode: Encode, works: bool) -> Assembly:
         models=models,
         toolbox=tools,
         takeover_after=int(settings.takeover_after * 1000),
-        kinds=[WebhookDeliveries(db, http=outbound, encode=encode, process=process)],
+        kinds=[WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process)],
     )
-    return Assembly(db, engine, models, tools, process)
+    return Assembly(db, engine, models, tools, process, outbound)
 
 
 def this_process(process: Process, *, works: bool) -> WorkerRow:

@@ -15,7 +15,6 @@ from clew.engine.assemble import Assembly, assemble
 from clew.http.app import create_app
 from clew.http.auth import Keyring
 from clew.http.coalescing import CoalescingProtocol
-from clew.net.guard import Guard
 from clew.service.context import Services
 from clew.settings import Settings
 from clew.wire import webhooks
@@ -142,7 +141,7 @@ def make_services(settings: Settings, assembly: Assembly) -> Services:
         toolbox=assembly.toolbox,
         run_expiry=settings.run_expiry * 1000,
         daily_token_budget=settings.daily_token_budget,
-        outbound=Guard(settings.outbound_allow),
+        outbound=assembly.outbound,
         wake_webhooks=assembly.engine.wake_webhooks,
         trouble=assembly.engine.trouble,
     )
