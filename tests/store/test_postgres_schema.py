@@ -12,7 +12,8 @@ from sqlalchemy.pool import NullPool
 
 from clew.clock import SystemClock
 from clew.store.database import StoreError
-from clew.store.postgres import PostgresDatabase, connect
+from clew.store.postgres import PostgresDatabase
+from clew.store.postgres_pool import connect
 from clew.store.postgres_schema import postgres_version, prepare_postgres
 from clew.store.schema import HEAD, alembic_config
 from clew.store.tables import metadata

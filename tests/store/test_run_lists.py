@@ -18,7 +18,7 @@ from clew.core.states import LIVE, RunStatus
 from clew.store import run_lists, runs, threads
 from clew.store.database import Database
 from clew.store.pages import PageRequest
-from clew.store.postgres import _BY_INDEX
+from clew.store.postgres_pool import BY_INDEX
 from clew.store.run_lists import DISORDER, FAILED, MOST_EXAMINED, RunFilter
 from clew.store.statement import Params, Row, Statement, Transaction
 from clew.store.tables import COUNTED_BY
@@ -233,7 +233,7 @@ def _rows_of_sqlite(path: Path, statement: Statement, params: Params) -> float:
 
 async def _rows_of_postgres(url: str, statement: Statement, params: Params) -> float:
     """Return how many rows a statement looks at, as PostgreSQL itself counts them."""
-    connection: Any = await asyncpg.connect(url, server_settings=_BY_INDEX)
+    connection: Any = await asyncpg.connect(url, server_settings=BY_INDEX)
     text, names = statement.postgres
     rows = await connection.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", *(params[name] for name in names))
     await connection.close()

@@ -135,7 +135,7 @@ def _outdated(where: str, version: str | None) -> Finding:
 
 
 async def _postgres(settings: Settings, clock: Clock) -> list[Finding]:
-    from clew.store.postgres import connect
+    from clew.store.postgres_pool import connect
     from clew.store.postgres_schema import postgres_version
 
     url = settings.database_url or ""

@@ -12,8 +12,8 @@ asyncpg was chosen by measurement: a transaction of four statements costs it 0.1
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -30,6 +30,16 @@ from clew.store.database import (
     T,
     Unstorable,
 )
+from clew.store.postgres_pool import (
+    AWAY,
+    Pool,
+    ServerAway,
+    application_name,
+    connect,
+    first_line,
+    is_away,
+    never_sent,
+)
 from clew.store.postgres_writes import composed, inserted_row
 from clew.store.statement import Params, Row, Statement, Write
 
@@ -45,47 +55,17 @@ _PAUSE = 100
 _SCANS = 2
 """Transactions that may read many rows, at one time."""
 
-_STATEMENTS = 1024
-"""Statements that a connection keeps prepared."""
-
-_COMMAND_TIMEOUT = 60
-"""Seconds after which a statement without an answer counts as a lost connection."""
-
 _IN_THE_WAY = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.UniqueViolationError,
     asyncpg.InvalidCachedStatementError,  # the schema was changed meanwhile
 )
-_AWAY = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InterfaceError,  # the connection was found closed
-    asyncpg.InternalClientError,  # it was just being closed
-)
 PROCESSES_LOCK = 0x636C6578
 """The advisory lock that says whether a process is alone on the database. Held until it closes."""
 
 _LONGEST_LOCK_WAIT = 3_000
 """Milliseconds for which that lock is waited for."""
-
-_IDLE = "3000"
-"""Milliseconds after which a transaction whose process stands still is ended, for its rows' sake."""
-
-_BY_INDEX = {
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "plan_cache_mode": "force_generic_plan",
-}
-"""Each statement but those of scans has one good plan, which walks along an index, in the order asked for.
-
-While a table is small, PostgreSQL would rather read all of it, or all of a thread and sort that, and keeps
-to that plan until the table is analysed: a list of 20 took 1.8 ms instead of 0.2 in the first minute. And
-to plan a statement anew for its values, which it often does, cost a tenth of the turns.
-"""
 
 _FENCE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = $1
@@ -103,20 +83,6 @@ kept one would be used by whatever else runs that statement on this connection, 
 """
 
 _log = logging.getLogger(__name__)
-
-
-class _ServerAway(Exception):
-    """The connection broke, or could not be made: nothing was done that lasts."""
-
-
-def _is_away(error: BaseException) -> bool:
-    mistaken = isinstance(error, ValueError)  # asyncpg's word for a value of the wrong type
-    return isinstance(error, _AWAY) and not mistaken
-
-
-def _never_sent(error: BaseException) -> bool:
-    """Whether asyncpg refused to send anything: the server's last word had come, its end not yet."""
-    return isinstance(error, asyncpg.InternalClientError) and "cannot switch to state" in str(error)
 
 
 _Finish = Callable[[str, list[Any], str, str], Coroutine[Any, Any, Row | None]]
@@ -181,7 +147,7 @@ class PostgresTransaction:
             row = await self._written(text, values, guards)
         except Exception as error:
             new = inserted_row(guards, then)
-            if not _is_away(error) or self._finish is None or new is None:
+            if not is_away(error) or self._finish is None or new is None:
                 raise
             self._connection.terminate()
             row = await self._finish(text, values, *new)
@@ -216,7 +182,7 @@ class PostgresDatabase:
         alone: bool = True,
     ) -> None:
         self.url, self._alone = url, alone
-        self._pool = _Pool(url, connections, _application(name))
+        self._pool = Pool(url, connections, application_name(name))
         self._lock_holder: Connection | None = None
         self._clock, self._reconnect_timeout = clock, reconnect_timeout
         self._scans = asyncio.Semaphore(_SCANS)
@@ -286,7 +252,7 @@ class PostgresDatabase:
                 _log.debug("a transaction is run again: %s", error)
             except asyncpg.CharacterNotInRepertoireError:
                 raise Unstorable("a text holds the character NUL, which PostgreSQL cannot keep") from None
-            except _ServerAway as away:
+            except ServerAway as away:
                 await self._wait_for_server(away, deadline)
 
     async def _finish(self, text: str, values: list[Any], table: str, id: str) -> Row | None:
@@ -314,7 +280,7 @@ class PostgresDatabase:
                     raise
                 finally:
                     connection.terminate()
-            except (*_AWAY, asyncpg.ReadOnlySQLTransactionError) as error:
+            except (*AWAY, asyncpg.ReadOnlySQLTransactionError) as error:
                 if self._clock.now() >= deadline:
                     raise CommitUnknown("The connection broke while something was being stored.") from error
                 await self._clock.sleep(_PAUSE)
@@ -326,7 +292,7 @@ class PostgresDatabase:
             try:
                 async with self._pool.connection() as connection:
                     return await function(PostgresTransaction(connection), *args, **kwargs)
-            except _ServerAway as away:
+            except ServerAway as away:
                 await self._wait_for_server(away, deadline)
 
     async def read(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -350,7 +316,7 @@ class PostgresDatabase:
                         return await function(PostgresTransaction(connection))
                     finally:
                         await connection.execute("COMMIT")
-            except _ServerAway as away:
+            except ServerAway as away:
                 await self._wait_for_server(away, deadline)
 
     async def fence(self, name: str) -> None:
@@ -361,11 +327,11 @@ class PostgresDatabase:
         """
         connection = await connect(self.url)  # those of the pool may all wait for just these locks
         try:
-            await connection.execute(_FENCE, _application(name))
+            await connection.execute(_FENCE, application_name(name))
         finally:
             await connection.close()
 
-    async def _wait_for_server(self, away: _ServerAway, deadline: int) -> None:
+    async def _wait_for_server(self, away: ServerAway, deadline: int) -> None:
         """Pause before the next attempt.
 
         Raises:
@@ -402,9 +368,9 @@ async def _commit(
         result = await function(transaction, *args, **kwargs)
     except asyncpg.ReadOnlySQLTransactionError as error:
         connection.terminate()
-        raise _ServerAway("it has become a standby") from error
+        raise ServerAway("it has become a standby") from error
     except BaseException as error:
-        if transaction.unsure and _is_away(error) and not _never_sent(error):
+        if transaction.unsure and is_away(error) and not never_sent(error):
             raise CommitUnknown("The connection broke while something was being stored.") from error
         if transaction.begun:
             with suppress(Exception):  # where the connection is broken, nothing is left to roll back
@@ -413,96 +379,15 @@ async def _commit(
     if not transaction.begun:
         return result
     if connection.is_closed():
-        raise _ServerAway("the connection broke before the commit")
+        raise ServerAway("the connection broke before the commit")
     try:
         await connection.execute("COMMIT")
     except asyncpg.IdleInTransactionSessionTimeoutError as error:
-        raise _ServerAway("the process stood still for too long") from error
+        raise ServerAway("the process stood still for too long") from error
     except Exception as error:
-        if _never_sent(error):
-            raise _ServerAway("the connection broke before the commit") from error
-        if _is_away(error):
+        if never_sent(error):
+            raise ServerAway("the connection broke before the commit") from error
+        if is_away(error):
             raise CommitUnknown("The connection broke while something was being stored.") from error
         raise
     return result
-
-
-class _Pool:
-    """Connections, the warmest first. One that breaks is replaced when it is next needed."""
-
-    def __init__(self, url: str, size: int, application: str) -> None:
-        self._url, self._application = url, application
-        self._room = asyncio.Semaphore(size)
-        self._free: list[Connection] = []
-        self._closed = False
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Give a connection with no transaction open; take it back unless it is broken.
-
-        Raises:
-            _ServerAway: there is none, or it broke.
-        """
-        async with self._room:
-            connection = None
-            try:
-                connection = await self._take()
-                yield connection
-            except Exception as error:
-                if not _is_away(error):
-                    raise
-                if connection is not None:
-                    connection.terminate()
-                raise _ServerAway(first_line(error)) from error
-            finally:
-                if connection is not None:
-                    self._give_back(connection)
-
-    def _give_back(self, connection: Connection) -> None:
-        if connection.is_closed():
-            return
-        if connection.is_in_transaction() or self._closed:
-            connection.terminate()
-        else:
-            self._free.append(connection)
-
-    async def _take(self) -> Connection:
-        while self._free:
-            connection = self._free.pop()
-            if not connection.is_closed():
-                return connection
-        return await connect(
-            self._url, self._application, statement_cache_size=_STATEMENTS, max_cached_statement_lifetime=0
-        )
-
-    async def close(self) -> None:
-        self._closed = True
-        while self._free:
-            await self._free.pop().close(timeout=5)
-
-
-def _application(name: str) -> str:
-    return f"clew {name}".strip()
-
-
-async def connect(url: str, application: str = "clew", **options: Any) -> Connection:
-    """Open a connection of Clew's own kind.
-
-    Raises:
-        OSError: nobody answers there.
-        asyncpg.PostgresError: the server turns us away.
-    """
-    server_settings = {
-        "application_name": application,
-        "jit": "off",
-        **_BY_INDEX,
-        "idle_in_transaction_session_timeout": _IDLE,
-    }
-    return await asyncpg.connect(
-        url, command_timeout=_COMMAND_TIMEOUT, timeout=10, server_settings=server_settings, **options
-    )
-
-
-def first_line(error: BaseException) -> str:
-    """Say what went wrong, in the first line of the driver's words."""
-    return (str(error) or type(error).__name__).splitlines()[0]

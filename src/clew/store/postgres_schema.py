@@ -10,7 +10,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from clew.store.database import StoreError
-from clew.store.postgres import PROCESSES_LOCK, connect, first_line
+from clew.store.postgres import PROCESSES_LOCK
+from clew.store.postgres_pool import connect, first_line
 from clew.store.schema import HEAD, STANDSTILL, alembic_config, check_version
 from clew.store.tables import metadata
 
