@@ -356,8 +356,8 @@ def run(record: Run, open_step: Step | None = None) -> RunObject:
         cancelled_at=_seconds(record.cancelled_at),
         failed_at=_seconds(record.failed_at),
         completed_at=_seconds(record.completed_at),
-        required_action=_required_action(record, open_step),
-        last_error=_last_error(record.last_error),
+        required_action=_required_action(record, open_step) if open_step is not None else None,
+        last_error=_last_error(record.last_error) if record.last_error is not None else None,
         incomplete_details=_incomplete(RunIncompleteDetails, record.incomplete_reason),
         model=config.model,
         instructions=config.instructions,
@@ -390,7 +390,7 @@ def step(record: Step) -> StepObject:
         expired_at=expired_at,
         expires_at=expired_at,
         failed_at=_seconds(record.failed_at),
-        last_error=_last_error(record.last_error),
+        last_error=_last_error(record.last_error) if record.last_error is not None else None,
         step_details=_step_details(record),
         usage=None if record.status == StepStatus.IN_PROGRESS else _usage(record.usage),
         metadata=record.metadata,
@@ -403,8 +403,8 @@ def _step_details(record: Step) -> StepDetails:
     return ToolCallsDetails([calls.shown(call) for call in record.calls])
 
 
-def _required_action(record: Run, open_step: Step | None) -> RequiredAction | None:
-    if record.status != RunStatus.REQUIRES_ACTION or open_step is None:
+def _required_action(record: Run, open_step: Step) -> RequiredAction | None:
+    if record.status != RunStatus.REQUIRES_ACTION:
         return None
     if record.waits_for == WaitsFor.APPROVAL:
         to_approve = [
@@ -438,5 +438,5 @@ def _incomplete(kind: Callable[[Any], T], reason: str | None) -> T | None:
     return None if reason is None else kind(reason)
 
 
-def _last_error(failure: Failure | None) -> LastError | None:
-    return None if failure is None else LastError(failure.code, failure.message)
+def _last_error(failure: Failure) -> LastError:
+    return LastError(failure.code, failure.message)
