@@ -217,3 +217,22 @@ def test_azure_takes_longer_messages(api: Api) -> None:
     longer = {"role": "user", "content": [{"type": "text", "text": "x" * 1_500_001}]}
     error = azure.refused(400, "POST", f"/threads/{thread}/messages", longer)
     assert (error["param"], error["code"]) == ("content[0].text", "string_above_max_length")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/threads/%00",
+        "/threads/%00/runs/run_x/events",
+        "/assistants/%00",
+        "/webhooks/%00",
+        "/assistants?after=%00",
+        "/runs?before=%00",
+        "/runs?thread_id=%00",
+        "/runs?assistant_id=%00",
+    ],
+)
+def test_what_no_id_can_be_is_not_found_or_refused(api: Api, path: str) -> None:
+    answer = api.send("GET", path)
+    assert answer.status_code in (200, 400, 404)
+    assert answer.status_code != 200 or answer.json()["data"] == []

@@ -235,6 +235,13 @@ async def test_a_text_with_a_nul_is_refused_in_words(db: PostgresDatabase) -> No
         await db.write(agents.add, store.agent(name="a\0b"))
 
 
+@pytest.mark.parametrize("way", ["fetch", "read", "scan"])
+async def test_so_is_one_that_is_looked_for(db: PostgresDatabase, way: str) -> None:
+    with pytest.raises(Unstorable, match="NUL"):
+        await getattr(db, way)(agents.get, "p", "asst_\0")
+    assert await getattr(db, way)(agents.get, "p", "asst_none") is None
+
+
 async def test_a_failing_function_leaves_nothing_and_its_connection_is_used_again(
     db: PostgresDatabase, postgres_url: str
 ) -> None:

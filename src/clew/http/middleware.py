@@ -94,7 +94,7 @@ def _as_api_error(scope: Scope, raised: Exception) -> ApiError:
     if isinstance(raised, Refused):
         return refusal(raised)
     if isinstance(raised, Unstorable):
-        return invalid(f"Your request can't be stored: {raised}.", code="invalid_value")
+        return invalid(f"Your request can't be served: {raised}.", code="invalid_value")
     if isinstance(raised, StoreUnavailable):
         return _away(scope, raised)
     if isinstance(raised, CommitUnknown):

@@ -72,7 +72,7 @@ class CommitUnknown(StoreError):
 
 
 class Unstorable(StoreError):
-    """A text that the database cannot keep. The message says why."""
+    """A text that the database cannot keep, nor look for. The message says why."""
 
 
 _PASSING_ON_SQLITE = frozenset(

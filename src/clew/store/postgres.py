@@ -55,6 +55,8 @@ _PAUSE = 100
 _SCANS = 2
 """Transactions that may read many rows, at one time."""
 
+_NUL = "a text holds the character NUL, which PostgreSQL cannot keep"
+
 _IN_THE_WAY = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
@@ -251,7 +253,7 @@ class PostgresDatabase:
                     raise Conflict(first_line(error)) from error
                 _log.debug("a transaction is run again: %s", error)
             except asyncpg.CharacterNotInRepertoireError:
-                raise Unstorable("a text holds the character NUL, which PostgreSQL cannot keep") from None
+                raise Unstorable(_NUL) from None
             except ServerAway as away:
                 await self._wait_for_server(away, deadline)
 
@@ -286,12 +288,18 @@ class PostgresDatabase:
                 await self._clock.sleep(_PAUSE)
 
     async def fetch(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function that reads with one statement: such a statement is a transaction of its own."""
+        """Run a function that reads with one statement: such a statement is a transaction of its own.
+
+        Raises:
+            StoreUnavailable, Unstorable: as of :meth:`write`.
+        """
         deadline = self._clock.now() + self._reconnect_timeout
         while True:
             try:
                 async with self._pool.connection() as connection:
                     return await function(PostgresTransaction(connection), *args, **kwargs)
+            except asyncpg.CharacterNotInRepertoireError:
+                raise Unstorable(_NUL) from None
             except ServerAway as away:
                 await self._wait_for_server(away, deadline)
 
@@ -316,6 +324,8 @@ class PostgresDatabase:
                         return await function(PostgresTransaction(connection))
                     finally:
                         await connection.execute("COMMIT")
+            except asyncpg.CharacterNotInRepertoireError:
+                raise Unstorable(_NUL) from None
             except ServerAway as away:
                 await self._wait_for_server(away, deadline)
 
