@@ -70,3 +70,10 @@ def test_with_no_reader_a_commit_costs_one_look() -> None:
     events.committed("run_1", _entries(100))
     assert len(calls) == 1
     assert isinstance(calls[0][0].subject, Run)  # type: ignore[index]
+
+
+def test_every_reader_is_let_go_at_the_end() -> None:
+    feed = Feed()
+    readers = [feed.subscribe(project, _now) for project in ("p", "p", "q")]
+    feed.end()
+    assert [reader.ended for reader in readers] == [True] * 3

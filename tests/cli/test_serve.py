@@ -59,6 +59,17 @@ def test_banner_server_file_and_env(model: ScriptedModel) -> None:
         assert not path.exists()
 
 
+def test_who_reads_a_feed_does_not_keep_a_server_from_stopping(model: ScriptedModel) -> None:
+    with RunningServer(model) as server:
+        key = {"Authorization": f"Bearer {server.api_key}"}
+        with httpx2.stream("GET", f"{server.openai_base_url}/events", headers=key) as told:
+            lines = told.iter_lines()
+            assert "event: ready" in lines
+            server.stop()
+            assert list(lines)[-2:] == ["data: [DONE]", ""]
+        assert "Traceback" not in server.log
+
+
 def test_env_notices_that_the_key_is_another(model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     with RunningServer(model) as server:
         monkeypatch.setenv("CLEW_API_KEY", "wrong")

@@ -109,6 +109,18 @@ def test_a_version_is_the_rows_so_that_list_and_feed_can_be_compared(
     run.cancel()
 
 
+def test_a_run_that_is_being_cancelled_is_told_to_be(
+    api: Api, model: ScriptedModel, reading: Reading
+) -> None:
+    reading.live()
+    held = model.hold("Wait")
+    run = api.run(api.thread("Go."), api.agent())
+    held.wait_paused()
+    run.cancel()
+    assert reading.until(run, "cancelled") == ["in_progress", "cancelling", "cancelled"]
+    held.release()
+
+
 def test_a_deleted_threads_run_is_told_to_be_cancelled(
     api: Api, model: ScriptedModel, reading: Reading
 ) -> None:

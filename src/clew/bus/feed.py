@@ -39,6 +39,8 @@ class FeedReader:
         self._waiting: list[tuple[Change, int]] = []
         self._lost = False
         self._news = asyncio.Event()
+        self.ended = False
+        """Whether nothing more will be told, because the process is about to stop."""
         self.ready: asyncio.Event = asyncio.Event()
         """Set when every change from now on is heard of: the rows read after that miss nothing."""
 
@@ -56,6 +58,12 @@ class FeedReader:
         """Say that changes may be missing."""
         self._waiting.clear()
         self._lost = True
+        self._news.set()
+
+    def end(self) -> None:
+        """Say that nothing more will be told."""
+        self.ended = True
+        self.ready.set()
         self._news.set()
 
     def take(self) -> list[tuple[Change, int]] | None:
@@ -94,6 +102,12 @@ class Feed:
         reader.ready.set()
         return reader
 
+    def end(self) -> None:
+        """Let every reader go: the process is about to stop, and waits for those that still read."""
+        for readers in self.wanted.values():
+            for reader in readers:
+                reader.end()
+
     def _forget(self, project: str, reader: FeedReader) -> None:
         readers = self.wanted.get(project, set())
         readers.discard(reader)
@@ -104,14 +118,19 @@ class Feed:
         """Tell what a commit has made of its run, if it has made anything of it."""
         run = next((entry.subject for entry in reversed(entries) if isinstance(entry.subject, Run)), None)
         if run is not None and run.project in self.wanted:
-            self._tell(run.project, change_of(run, created=entries[0].position == 1))
+            self._tell(run.project, change_of(run, committed=entries[0].position == 1))
+
+    def tell_of(self, run: Run) -> None:
+        """Tell of a run whose commit its journal says nothing of; ``run`` is as it is since then."""
+        if run.project in self.wanted:
+            self._tell(run.project, change_of(run, committed=True))
 
     def _tell(self, project: str, change: Change) -> None:
         for reader in self.wanted[project]:
             reader.add(change)
 
 
-def change_of(run: Run, *, created: bool) -> Change:
-    """Return what is told of a run. But for its creation, a commit makes its row one version newer."""
-    version = run.version if created else run.version + 1
+def change_of(run: Run, *, committed: bool) -> Change:
+    """Return what is told of a run: as it is since its commit, or as that makes it, one version newer."""
+    version = run.version if committed else run.version + 1
     return Change(run.id, run.thread_id, run.assistant_id or "", run.status, version)

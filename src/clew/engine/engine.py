@@ -101,8 +101,9 @@ class Engine:
         await self._due_work.start()
 
     def begin_to_stop(self) -> None:
-        """Claim nothing more; what is under way goes on."""
+        """Claim nothing more and let the feeds' readers go; what is under way goes on."""
         self._stopping = True
+        self.events.feed.end()
         self._serving.begin_to_close()
 
     async def stop(self, grace: float = 0) -> None:

@@ -23,7 +23,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class FeedStream:
-    """A response that is a project's feed: its live runs, ``ready``, then what changes until the reader goes.
+    """A response that is a project's feed: its live runs, ``ready``, then what changes.
+
+    It ends when the reader goes, or when the process is about to stop.
 
     Args:
         seconds: after so long it ends; None for never.
@@ -57,7 +59,7 @@ class FeedStream:
         """Tell what changes. A reader that takes its time is waited for here, and nowhere else."""
         loop = asyncio.get_running_loop()
         end = None if seconds is None else loop.time() + seconds
-        while not gone.done() and (end is None or loop.time() < end):
+        while not (gone.done() or reader.ended) and (end is None or loop.time() < end):
             timeout = IDLE if end is None else min(IDLE, end - loop.time())
             if not await _news(reader, gone, timeout):
                 await send(body(frames.KEEP_ALIVE))

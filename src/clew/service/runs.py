@@ -62,13 +62,19 @@ async def cancel(services: Services, keys: RunKeys, key: Key | None = None) -> R
     """
     ask = partial(_cancel, keys=keys, now=services.process.clock.now())
     done = await once(services, keys.project, key, ask, lambda result: result[0].run, Run)
-    if done.result is not None and done.result[1]:
-        services.events.committed(keys.run_id, done.result[1])
-        services.wake_webhooks()
     if done.result is not None:
-        services.tell_of(done.result[0].run)
+        _tell_of_cancellation(services, *done.result)
     services.dispatch.interrupt(keys.run_id)
     return done.receipt
+
+
+def _tell_of_cancellation(services: Services, state: RunState, entries: tuple[Entry, ...]) -> None:
+    if entries:
+        services.events.committed(state.run.id, entries)
+        services.wake_webhooks()
+    else:
+        services.events.feed.tell_of(state.run)
+    services.tell_of(state.run)
 
 
 async def _cancel(tx: Transaction, keys: RunKeys, now: int) -> tuple[RunState, tuple[Entry, ...]]:
