@@ -1,6 +1,7 @@
 """The calculator: right, and bounded whatever a model writes."""
 
 import time
+import warnings
 from contextlib import suppress
 from fractions import Fraction
 
@@ -85,6 +86,20 @@ def test_what_can_not_be_calculated_ends_as_an_error_at_once(expression: str) ->
     with pytest.raises(WrongArguments):
         calculate(expression)
     assert time.thread_time() - begun < 0.01
+
+
+@pytest.mark.parametrize("expression", ["1 << 9", "1 | 2", "1 @ 2", "~1", "not 1"])
+def test_another_operator_is_refused_in_words(expression: str) -> None:
+    with pytest.raises(WrongArguments, match=r"another operator than \+ - \* / // % \*\*\.$"):
+        calculate(expression)
+
+
+@pytest.mark.parametrize("expression", ["1if 1else 2", "0xfor 1", "1is 1"])
+def test_odd_writing_says_nothing_in_the_log(expression: str) -> None:
+    with warnings.catch_warnings(record=True) as said, suppress(WrongArguments):
+        warnings.simplefilter("always")
+        calculate(expression)
+    assert said == []
 
 
 @settings(deadline=None, max_examples=200)

@@ -7,6 +7,7 @@ way, so that whatever a model writes is answered within milliseconds.
 
 import ast
 import math
+import warnings
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
@@ -21,14 +22,15 @@ _LONGEST = 200
 _MOST_BITS = 2_048
 """Bits of any whole number on the way."""
 
+_KNOWN = "+ - * / // % **"
+"""The operators."""
+
 _FUNCTION = FunctionDefinition(
     name="clew_calculator",
     description="Calculates the value of an arithmetic expression exactly, such as (25 + 17) * 4 / 2.",
     parameters={
         "type": "object",
-        "properties": {
-            "expression": {"type": "string", "description": "numbers, + - * / // % ** and brackets"}
-        },
+        "properties": {"expression": {"type": "string", "description": f"numbers, {_KNOWN} and brackets"}},
         "required": ["expression"],
     },
 )
@@ -60,7 +62,7 @@ def calculate(expression: str) -> str:
     Raises:
         WrongArguments: it is too long, is no arithmetic, has no value, or one that is too large.
     """
-    from simpleeval import InvalidExpression, SimpleEval
+    from simpleeval import InvalidExpression, OperatorNotDefined, SimpleEval
 
     if len(expression) > _LONGEST:
         raise WrongArguments(f"The expression has more than {_LONGEST} characters.")
@@ -68,12 +70,20 @@ def calculate(expression: str) -> str:
         evaluator = SimpleEval(operators=_OPERATORS, functions={}, names={})
         # Left to itself it also evaluates methods, attributes, subscripts and f-strings of literals.
         evaluator.nodes = {kind: evaluator.nodes[kind] for kind in _ARITHMETIC} | {ast.Constant: _number}
-        value = evaluator.eval(expression, ast.parse(expression.strip(), mode="eval").body)
+        value = evaluator.eval(expression, _parsed(expression))
+    except OperatorNotDefined:
+        raise WrongArguments(f"It can't be calculated: it has another operator than {_KNOWN}.") from None
     except (*_UNUSABLE, InvalidExpression) as wrong:
         raise WrongArguments(f"It can't be calculated: {wrong}.") from None
     if isinstance(value, float) and not math.isfinite(value):
         raise WrongArguments("It can't be calculated: the number is too large.")
     return str(value)
+
+
+def _parsed(expression: str) -> ast.expr:
+    with warnings.catch_warnings():  # of what is written in an odd way, such as 1if 1else 2
+        warnings.simplefilter("ignore")
+        return ast.parse(expression.strip(), mode="eval").body
 
 
 _ARITHMETIC = (ast.Expr, ast.UnaryOp, ast.BinOp)
