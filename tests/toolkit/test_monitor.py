@@ -306,6 +306,17 @@ def test_a_run_that_waits_for_a_person_says_so_instead_of_being_watched_for_ever
     assert error.value.run.status == "cancelled"
 
 
+def test_so_does_one_that_was_started_elsewhere(
+    service: Service, agent: Agent, thread: Thread, model: ScriptedModel, stream: bool
+) -> None:
+    model.call("clew_clock", {})
+    asked = {"type": "clew_clock", "require_approval": "always"}
+    running = service.create_run(thread.id, agent.id, tools=[asked])
+    with pytest.raises(RunNeedsApproval, match="clew_clock"):
+        RunMonitor(service, stream=stream, timeout=5).watch(thread.id, running.id)
+    assert service.cancel_run(thread.id, running.id).status == "cancelling"
+
+
 def test_without_tools_a_run_that_needs_them_is_cancelled(
     service: Service, tool_agent: Agent, thread: Thread, model: ScriptedModel, stream: bool
 ) -> None:

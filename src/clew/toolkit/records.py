@@ -228,6 +228,11 @@ class Run(Record, frozen=True, kw_only=True):
         return () if approval is None else approval.tool_calls
 
     @property
+    def needs_answers(self) -> bool:
+        """Return whether it waits for outputs or approvals."""
+        return bool(self.pending_calls or self.pending_approvals)
+
+    @property
     def ended_at(self) -> int | None:
         """Return when it ended, or None if the service says no time (an expired run has none)."""
         return self.completed_at or self.failed_at or self.cancelled_at

@@ -136,7 +136,7 @@ class Follower:
     async def _join(self) -> bool:
         """Read the run's events from the first; return False if the service can't repeat them.
 
-        Returns when the run has ended or waits for tool outputs.
+        Returns when the run has ended, or waits for tool outputs or approvals.
         """
         after: str | None = None
         pause = self._polling.first
@@ -148,7 +148,7 @@ class Follower:
                     async for event in events:
                         after = event.id or after
                         self._progress.saw_event(event)
-                        if self._run.pending_calls and await self._still_waits():
+                        if self._run.needs_answers and await self._still_waits():
                             return True
                 return True
             except (NotFound, BadRequest, UnexpectedAnswer):
@@ -164,7 +164,8 @@ class Follower:
     async def _still_waits(self) -> bool:
         """Return whether the calls just heard of are still open: repeated events tell of the past."""
         now = await self._service.aget_run(self._thread_id, self._run_id)
-        return now.pending_calls == self._run.pending_calls
+        open_now = (now.pending_calls, now.pending_approvals)
+        return open_now == (self._run.pending_calls, self._run.pending_approvals)
 
     def _dropped(self, error: ToolkitError) -> None:
         self._progress.reconnects += 1
@@ -181,7 +182,7 @@ class Follower:
             if self._run.is_terminal:
                 return
             await self._read_steps()
-            if self._run.pending_calls or self._run.pending_approvals:
+            if self._run.needs_answers:
                 return
             pause = min(hint or self._polling.first, self._polling.longest) if pause is None else pause
             await self._time.sleep(pause)
