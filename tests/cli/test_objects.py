@@ -55,6 +55,11 @@ def test_an_agents_further_fields_come_from_a_file_or_stdin(clew: Clew, tmp_path
         (("messages", "create", "thread_x", " "), None, "the message is empty"),
         (("messages", "create", "thread_x", "-"), "\n", "the message is empty"),
         (("agents", "delete"), None, "Missing argument"),
+        (("runs", "show", "thread_x", ""), None, "the run's id is empty"),
+        (("agents", "delete", "asst_x", ""), None, "the agent's id is empty"),
+        (("runs", "watch", ""), None, "the thread's id is empty"),
+        (("runs", "watch", "thread_x", "run_x", "--timeout", "nan"), None, "nan is not a number"),
+        (("ask", "--timeout", "nan", "Well?"), None, "nan is not a number"),
     ],
 )
 def test_wrong_usage_is_2(clew: Clew, arguments: tuple[str, ...], stdin: str | None, said: str) -> None:
@@ -184,6 +189,19 @@ def test_a_run_that_fails_or_waits_for_tools_is_1(clew: Clew, model: ScriptedMod
     model.fail(401)
     failed = clew("runs", "create", thread, "--agent", agent, "--wait", code=1)
     assert "the run ended failed" in failed.stderr
+
+
+def test_a_run_that_waits_for_approvals_is_1_too(clew: Clew, model: ScriptedModel) -> None:
+    thread = _id(clew, "threads", "create")
+    tools = [{"type": "clew_clock", "require_approval": "always"}]
+    fields = json.dumps({"model": "gpt", "tools": tools})
+    agent = _id(clew, "agents", "create", "--fields", "-", stdin=fields)
+    model.calls(call("clew_clock"))
+    parked = clew("runs", "create", thread, "--agent", agent, "--wait", code=1)
+    assert "waits for approvals" in parked.stderr
+    run = parked.stdout.strip()
+    assert "waits for approval of: clew_clock" in clew("runs", "watch", run, code=1).stderr
+    clew("runs", "cancel", thread, run)
 
 
 def _started(clew: Clew) -> tuple[str, str]:

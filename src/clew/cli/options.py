@@ -1,5 +1,6 @@
 """Options that are settings: their help comes from :class:`clew.settings.Settings`."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,19 @@ from clew.cli.problems import USAGE, Problem
 from clew.settings import Settings, WrongSettings, about, load
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+class _Seconds(click.FloatRange):
+    """A time that is more than none. What is no number at all is neither more nor less."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
+
+
+SECONDS = _Seconds(min=0, min_open=True)
 
 _TYPES: dict[str, click.ParamType[Any]] = {
     "port": click.IntRange(0, 65535),

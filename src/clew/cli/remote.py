@@ -1,6 +1,6 @@
 """What every command that talks to a server has: --url, the connection, and errors in words."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -63,12 +63,21 @@ def on_server(command: Callable[..., Any]) -> Callable[..., Any]:
     @setting("data_dir", "--data-dir")
     @wraps(command)
     def connected(url: str | None, data_dir: Path | None, **arguments: Any) -> Any:
+        _refuse_empty_ids(arguments)
         with said_in_words():
             remote = Remote(target(load_settings(data_dir=data_dir), url))
             with remote.service:
                 return command(remote, **arguments)
 
     return connected
+
+
+def _refuse_empty_ids(arguments: Mapping[str, Any]) -> None:
+    """Raise Problem for an id without a character: a shell's variable that is not set."""
+    for name, given in arguments.items():
+        ids = (given,) if name.endswith("_id") else given if name.endswith("_ids") else ()
+        if "" in ids:
+            raise Problem(f"the {name.partition('_')[0]}'s id is empty", USAGE)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import click
 
 from clew.cli.bodies import body, body_options
 from clew.cli.lists import Column, json_option, listing, print_list
+from clew.cli.options import SECONDS
 from clew.cli.output import print_fields, print_json, when
 from clew.cli.problems import FAILED, TIMED_OUT, USAGE, Problem
 from clew.cli.remote import Remote, on_server
@@ -109,9 +110,14 @@ def _judge(run: dict[str, Any]) -> None:
     """Raise Problem unless a run that was waited for has completed."""
     status = run["status"]
     if status == "requires_action":
-        raise Problem("the run waits for tool outputs: `clew runs show` says which")
+        raise Problem(f"the run waits for {_wanted(run)}: `clew runs show` says which")
     if status in TERMINAL and status != "completed":
         raise Problem(f"the run ended {status}: {_why(run) or 'see `clew runs show`'}", FAILED)
+
+
+def _wanted(run: dict[str, Any]) -> str:
+    asks = (run.get("required_action") or {}).get("type")
+    return "approvals" if asks == "submit_tool_approval" else "tool outputs"
 
 
 @runs.command()
@@ -128,7 +134,7 @@ def cancel(remote: Remote, thread_id: str, run_id: str, as_json: bool) -> None:
 @runs.command()
 @click.argument("thread_id", metavar="[THREAD]", required=False)
 @click.argument("run_id", metavar="[RUN]", required=False)
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="for one run")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="for one run")
 @click.option("--plain", is_flag=True, help="lines, also where there is a terminal")
 @on_server
 def watch(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from clew.cli import output
+from clew.cli.options import SECONDS
 from clew.cli.problems import NOT_FOUND, USAGE, Problem
 from clew.cli.remote import Remote
 from clew.toolkit.conversation.manager import ConversationManager
@@ -51,7 +52,7 @@ def talk_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--last", is_flag=True, help="go on with the newest thread"),
             click.option(
                 "--timeout",
-                type=click.FloatRange(min=0, min_open=True),
+                type=SECONDS,
                 default=600.0,
                 show_default=True,
                 metavar="SECONDS",

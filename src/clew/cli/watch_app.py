@@ -246,8 +246,9 @@ def _headline(run: Run) -> Text:
     text = Text.assemble((run.id, "bold"), "  ", status_text(run.status))
     if run.last_error is not None:
         text.append(f"  {run.last_error.code}: {short(run.last_error.message, _SHOWN)}", "red")
-    if run.pending_calls:
-        text.append(f"  waits for {', '.join(short(call.name) for call in run.pending_calls)}", "magenta")
+    for what, calls in (("", run.pending_calls), ("approval of ", run.pending_approvals)):
+        if calls:
+            text.append(f"  waits for {what}{', '.join(short(call.name) for call in calls)}", "magenta")
     return text
 
 
