@@ -149,6 +149,13 @@ def test_a_forced_tool_of_the_servers_is_forced_by_the_name_that_the_model_knows
     assert "tool_choice" not in model.requests[1].body
 
 
+def test_a_tool_of_the_servers_that_a_run_does_not_have_can_not_be_forced(api: Api, refuses: Refuses) -> None:
+    thread = api.thread("When?")
+    for tools in ([SUM], [LOOK], []):
+        body = {"assistant_id": api.agent(tools=tools), "tool_choice": CLOCK}
+        assert refuses(400, "POST", f"/threads/{thread}/runs", body)["param"] == "tool_choice"
+
+
 # --- streams -----------------------------------------------------------------------------------------
 
 

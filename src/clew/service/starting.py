@@ -22,7 +22,7 @@ from clew.service.once import Key, once
 from clew.service.threads import draft as draft_thread
 from clew.store import agents, budgets, line, messages, runs, threads
 from clew.store.statement import Transaction
-from clew.tools.toolbox import Toolbox
+from clew.tools.toolbox import KINDS, Toolbox
 
 
 class RunReceipt(Struct, frozen=True):
@@ -63,7 +63,7 @@ async def start(services: Services, project: str, command: StartRun, key: Key | 
         ThreadBusy: another run is active, and this one may not wait.
         ThreadFull: its messages are too many.
         BudgetSpent: the thread or the project may use no more tokens.
-        UnknownToolChoice: it is to call a function that it doesn't have.
+        UnknownToolChoice: it is to call a tool that it doesn't have.
         ToolNotSwitchedOn, TooManyFunctions: its tools can't be used here.
         KeyReused: the key was used for another request.
     """
@@ -179,14 +179,18 @@ def _config(toolbox: Toolbox, agent: Agent, command: StartRun, allowance: int | 
     if command.additional_instructions:
         parts = [part for part in (config.instructions, command.additional_instructions) if part]
         config = replace(config, instructions="\n\n".join(parts))
+    if config.tools:
+        toolbox.check(config.tools)
+        config = replace(config, offers=toolbox.offers(config.tools))
     _check_tool_choice(config)
-    if not config.tools:
-        return config
-    toolbox.check(config.tools)
-    return replace(config, offers=toolbox.offers(config.tools))
+    return config
 
 
 def _check_tool_choice(config: RunConfig) -> None:
     match config.tool_choice:
         case NamedTool(function=ChosenFunction(name=name)) if name not in config.function_names():
             raise UnknownToolChoice(name)
+        case NamedTool(type=kind) if kind in KINDS and kind not in {
+            offer.kind for offer in config.offers.values()
+        }:
+            raise UnknownToolChoice(kind)
