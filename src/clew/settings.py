@@ -4,6 +4,7 @@
 reads the process's environment. Why not pydantic-settings: docs/decisions/0011.
 """
 
+import math
 import os
 import sys
 import tomllib
@@ -253,6 +254,8 @@ def _convert(name: str, value: Any) -> Any:
     if _FIELDS[name].type.__origin__ is bool and isinstance(value, str):
         value = _SWITCHES.get(value.lower(), value)
     value = msgspec.convert(value, _FIELDS[name].type, strict=False, dec_hook=_from_text)
+    if value == math.inf:
+        raise ValueError("must be a number that is not infinite")
     check = _CHECKS.get(name)
     return check(value) if check and value is not None else value
 
