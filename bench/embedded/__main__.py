@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bench.embedded import memory
 from bench.embedded.trials import ANSWERS, KITS, TUNING, UNSEEN, AnswerTrial, Trial
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, TextDelta
 from clew.model.embedded.catalog import DEFAULT, catalogue
@@ -123,11 +124,25 @@ async def _answers(model: EmbeddedModel) -> None:
     print(f"answers from tool outputs: {right}/{len(ANSWERS)}")
 
 
+async def _memory(model: EmbeddedModel, title: str, talks: tuple[memory.Talk, ...]) -> None:
+    heard = []
+    for talk in talks:
+        heard += await memory.hold(model, talk)
+    for each in heard:
+        if each.turn.kind != "told" and not each.right:
+            print(f"  wrong: {each.turn.said} -> {each.answer}")
+    print(f"{title}: {', '.join(memory.figures(heard))}")
+
+
 async def _run(options: argparse.Namespace) -> None:
     model = EmbeddedModel(options.model, data_dir=options.data_dir, file=options.file, context_tokens=4096)
     try:
-        await _speed(model)
+        if not options.memory_only:
+            await _speed(model)
         if not options.speed_only:
+            await _memory(model, "memory, tuning set", memory.TUNING)
+            await _memory(model, "memory, unseen set", memory.UNSEEN)
+        if not options.speed_only and not options.memory_only:
             await _tools(model, "tools, tuning set", TUNING)
             await _tools(model, "tools, unseen set", UNSEEN)
             await _answers(model)
@@ -141,12 +156,13 @@ async def _run(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Print load time, speed, memory and how well tools are chosen."""
+    """Print load time, speed, memory, what is remembered and how well tools are chosen."""
     parser = argparse.ArgumentParser(prog="python -m bench.embedded", description=__doc__)
     parser.add_argument("--model", default=DEFAULT, choices=[weights.name for weights in catalogue()])
     parser.add_argument("--file", type=Path, help="a GGUF file to measure instead")
     parser.add_argument("--data-dir", type=Path, default=Path(tempfile.gettempdir()) / "clew-measure")
     parser.add_argument("--speed-only", action="store_true")
+    parser.add_argument("--memory-only", action="store_true", help="nothing but memory over many turns")
     asyncio.run(_run(parser.parse_args()))
 
 

@@ -1,184 +1,380 @@
-"""Reads the pieces of a streamed chat completion, whatever shape a server gives them."""
+"""Reads one answer of a chat-completions endpoint: frames in, chunks out. Pure.
 
-from collections.abc import Callable, Iterator
+Lenient in what it reads: a field that is missing, null or of another type than it should be changes nothing
+that does not need it. Strict in what it concludes: an answer is whole only if its end was told.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
+from clew.core.options import Json
 from clew.core.records import Usage
-from clew.model.chat import CallDelta, Chunk, Finished, FinishReason, ModelError, RefusalDelta, TextDelta
+from clew.model.calls import CallAssembler, pieces_of
+from clew.model.chat import (
+    CallDelta,
+    Chunk,
+    Finished,
+    FinishReason,
+    ModelError,
+    RefusalDelta,
+    TextDelta,
+    joined,
+)
+from clew.model.counting import Counted, counted
+from clew.model.endings import Ending, ending_of, word_of
+from clew.model.extras import Extras, is_empty
+from clew.model.frames import AnyFrame, Done, Frame, Words
+from clew.model.thinking import ThinkFilter
+from clew.model.trouble import Problem, model_error, problem_of
 
+LONGEST_ANSWER = 4_000_000
+"""Characters of an answer, its reasoning included: far more than any model's context holds."""
 
-class _Function(Struct):
-    name: str | None = None
-    arguments: Any = None
+_SURELY_REPEATED = 8
+"""Characters of an answer's only piece from which on the same again is a repetition."""
 
+_LONGEST_ECHO = 1_000_000
+"""Bytes of what came with an answer that are kept to go back to the model."""
 
-class _ToolCall(Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
+_KNOWN = frozenset(("role", "content", "refusal", "tool_calls", "function_call", "audio", "text", "index"))
+_CALLS = ("tool_calls", "function_call")
+_ERRORS = ("error", "errors", "detail", "message", "Message", "msg")
+_REASONS: dict[Ending, FinishReason] = {Ending.LENGTH: "length", Ending.FILTERED: "content_filter"}
 
+_NOTHING = Usage()
 
-class _Delta(Struct):
-    content: Any = None
-    refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
-
-
-class _Choice(Struct):
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _PromptDetails(Struct):
-    cached_tokens: Any = None
-
-
-class _Usage(Struct):
-    prompt_tokens: Any = None
-    completion_tokens: Any = None
-    prompt_tokens_details: _PromptDetails | None = None
-
-
-class _Piece(Struct):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: Any = None
-
-
-MOST_CALLS = 128
-"""Calls of one answer that are kept; more are left out, and the model may make them in its next turn."""
-
-LONGEST_NAME = 64
-"""Characters of a function's name. No longer one can have been offered, so what is cut is found unknown."""
-
-MOST_TOKENS = 10_000_000
-"""Tokens that one call may count: more than any context holds, and a hundred turns of it fit a column."""
-
-_decoder = msgspec.json.Decoder(_Piece)
-_REASONS: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+_told_unknown: set[str] = set()
 
 
 class AnswerReader:
-    """Turns the JSON of one answer into chunks, and remembers how it ended."""
+    """Turns the frames of one answer into chunks, and remembers how it ended.
 
-    def __init__(self) -> None:
-        self._reason: FinishReason | None = None
-        self._usage: Usage | None = None
-        self._call_ids: list[str | None] = []
-        self._places: dict[int, int] = {}
-        self.characters = 0
+    Args:
+        offered: the names of the functions that the model was offered.
+        hides_thoughts: whether reasoning in tags at the beginning is kept out of the text.
+
+    Attributes:
+        over: whether the endpoint has said that nothing more comes.
+        begun: whether the model has said anything, its reasoning aside.
+    """
+
+    def __init__(self, offered: list[str] | None = None, *, hides_thoughts: bool = False) -> None:
+        self.over = self.begun = False
+        self._word = ""
+        self._choice: int | None = None
+        self._counted: Counted | None = None
+        self._offered = offered or ()
+        self._calls: CallAssembler | None = None
+        self._extras = Extras()
+        self._think = ThinkFilter() if hides_thoughts else None
+        self._thoughts: list[str] = []
+        self._text: list[str] = []
+        self._text_size = 0
+        self._blank = ""
+        """White space that becomes text only if text follows."""
+        self._speaks = False
+        self._size = 0
+        self._chunks: list[Chunk] = []
+        self._trouble: ModelError | None = None
 
     @property
-    def complete(self) -> bool:
-        """Whether the answer came to its end."""
-        return self._reason is not None
+    def ended(self) -> bool:
+        """Whether the answer came to an end: what breaks now is no harm any more."""
+        return bool(self._word) or (self.over and self._choice is not None)
+
+    def read_all(self, frames: Iterable[AnyFrame]) -> list[Chunk]:
+        """Return the chunks that are settled by frames that came together: they stay together.
+
+        Trouble behind chunks is kept for :meth:`end`, so that they are heard.
+
+        Raises:
+            ModelError: a frame tells of an error, can't be read, or the answer is too long to keep.
+        """
+        chunks: list[Chunk] = []
+        for frame in frames:
+            try:
+                self._take(frame)
+            except ModelError as trouble:
+                if not chunks:
+                    raise
+                self._trouble, self.over = trouble, True
+                break
+            chunks += self._chunks
+            self._chunks.clear()
+            if self.over:
+                break
+        return joined(chunks)
+
+    def read(self, frame: AnyFrame) -> list[Chunk]:
+        """Return the chunks that are settled by one frame.
+
+        Raises:
+            ModelError: the frame tells of an error, can't be read, or the answer is too long to keep.
+        """
+        self._take(frame)
+        chunks, self._chunks = self._chunks, []
+        return chunks
+
+    def _take(self, frame: AnyFrame) -> None:
+        if isinstance(frame, Words):
+            if self._choice is None:
+                self._choice = 0
+            if self._choice == 0:
+                self._read_texts([text for text in frame.texts if text])
+        elif isinstance(frame, Done):
+            self.over = True
+        else:
+            self._read_frame(frame)
+        if self._size > LONGEST_ANSWER:
+            raise ModelError("server_error", "The model's answer is too long to keep.")
+
+    def _read_frame(self, frame: Frame) -> None:
+        value = frame.value
+        if not isinstance(value, dict):
+            self._read_oddity(frame)
+            return
+        self._look_for_error(frame.event, value)
+        self._look_for_usage(value)
+        choices = value.get("choices")
+        if isinstance(choices, dict):
+            choices = [choices]
+        if isinstance(choices, list):
+            for choice in choices:
+                if isinstance(choice, dict) and self._is_ours(choice):
+                    self._read_choice(choice)
+
+    def end(self, estimate: Callable[[int], Usage]) -> list[Chunk]:
+        """Return the last chunks; ``estimate`` counts tokens, of so many characters, if the endpoint did not.
+
+        Raises:
+            ModelError: the answer has not come to its end.
+        """
+        if self._trouble is not None:
+            raise self._trouble
+        if not self.ended:
+            if not self.begun:
+                raise ModelError("server_error", "The model ended its answer before it began.", again=True)
+            raise ModelError("server_error", "The model broke off in the middle of its answer.")
+        if self._think is not None:
+            self._say(self._think.end())
+        facts = self._calls.end(self._tell_call) if self._calls is not None else []
+        reason = self._reason(bool(facts))
+        usage = self._usage(estimate)
+        finished = Finished(reason, usage, tuple(facts), self._echo(), self._reasoned())
+        chunks, self._chunks = [*self._chunks, finished], []
+        return chunks
+
+    def _reasoned(self) -> str | None:
+        """Return what the text began with in tags, or what came as parts of its own."""
+        if self._think is None and not self._thoughts:
+            return None
+        tagged = self._think.thoughts if self._think is not None else []
+        return "".join([*self._thoughts, *tagged]).strip() or None
+
+    def _usage(self, estimate: Callable[[int], Usage]) -> Usage:
+        """Return what the endpoint counted, with what it did not estimated."""
+        found = self._counted
+        if found is None:
+            return estimate(self._size)
+        whole = found.prompt is not None and found.completion is not None
+        return found.usage(_NOTHING if whole else estimate(self._size))
 
     @property
     def usage_reported(self) -> bool:
-        """Whether the server counted the tokens."""
-        return self._usage is not None
+        """Whether the endpoint counted the tokens."""
+        return self._counted is not None
 
-    def finished(self, estimate: Callable[[], Usage]) -> Finished:
-        """Return the last chunk; ``estimate`` counts tokens if the server did not."""
-        reason = self._reason or "stop"
-        if self._call_ids and reason == "stop":
-            reason = "tool_calls"
-        return Finished(reason, self._usage or estimate())
+    def _reason(self, calls: bool) -> FinishReason:
+        ending = ending_of(self._word) if self._word else Ending.WHOLE
+        if ending == Ending.UNKNOWN and self._word not in _told_unknown and len(_told_unknown) < 1_000:
+            _told_unknown.add(self._word)
+            _log.warning("a model ended its answer for an unknown reason, %r; taken as whole", self._word)
+        if ending == Ending.UNKNOWN and not self.begun and not calls:
+            ending = Ending.BROKEN
+        if ending == Ending.BROKEN:
+            message = f"The model broke off its answer ({self._word})."
+            raise ModelError("server_error", message, again=not self.begun)
+        return _REASONS.get(ending, "tool_calls" if calls else "stop")
 
-    def read(self, data: bytes) -> Iterator[Chunk]:
-        """Yield the chunks of one piece.
+    def _echo(self) -> Json | None:
+        echo = self._extras.plain()
+        if echo is not None and len(_encode(echo)) > _LONGEST_ECHO:
+            _log.warning("what came with a model's answer is too long to be sent back to it: %s", list(echo))
+            return None
+        return echo
 
-        Raises:
-            ModelError: the piece reports an error, or cannot be read.
-        """
+    # --- what is no answer -----------------------------------------------------------------------
+
+    def _read_oddity(self, frame: Frame) -> None:
+        if frame.event == "error":
+            raise self._error(problem_of(frame.text or frame.value))
+        if frame.text.lstrip().startswith(("{", "[")):
+            raise ModelError(
+                "server_error", "The model sent an answer that cannot be read.", again=not self.begun
+            )
+        if isinstance(frame.value, list):
+            for value in frame.value[:16]:
+                self._look_for_error(frame.event, value if isinstance(value, dict) else {})
+
+    def _look_for_error(self, event: str, value: Json) -> None:
+        if event == "error" or (value.get("error")) or (value.get("errors")):
+            raise self._error(problem_of(value))
+        if "choices" in value or event == "ping" or value.get("type") == "ping":
+            return
+        if "done" in value and ("message" in value or "response" in value):
+            raise ModelError(
+                "server_error",
+                "The model endpoint does not speak chat completions (it looks like Ollama's own API). "
+                "Its URL should end in /v1: see CLEW_MODEL_URL.",
+            )
+        said = next((value[name] for name in _ERRORS if isinstance(value.get(name), str | list)), None)
+        if said:
+            raise self._error(problem_of(value))
+
+    def _error(self, problem: Problem) -> ModelError:
+        if self.begun:
+            return model_error(
+                problem._replace(status=problem.status or 500),
+                "The model reported an error in the middle of its answer",
+            )
+        return model_error(problem, "The model reported an error instead of an answer")
+
+    def _look_for_usage(self, value: Json) -> None:
+        usage = value.get("usage")
+        if usage is None and "x_groq" in value:
+            usage = value["x_groq"]["usage"] if isinstance(value["x_groq"], dict) else None
+        elif usage is None and "usageMetadata" in value:
+            usage = value["usageMetadata"]
+        if usage and (found := counted(usage)) is not None:
+            self._counted = found
+
+    # --- the answer --------------------------------------------------------------------------------
+
+    def _is_ours(self, choice: Json) -> bool:
+        """Whether a choice is the one that is read: the first that comes."""
         try:
-            piece = _decoder.decode(data)
-        except msgspec.MsgspecError:
-            raise ModelError("server_error", "The model sent an answer that cannot be read.") from None
-        if piece.error:
-            raise ModelError("server_error", "The model reported an error in the middle of its answer.")
-        if piece.usage is not None:
-            self._usage = _usage(piece.usage)
-        for choice in piece.choices or ():
-            delta = choice.delta or choice.message
-            if delta is not None:
-                yield from self._read_delta(delta)
-            if choice.finish_reason:
-                self._reason = _REASONS.get(choice.finish_reason, "stop")
+            index = int(float(choice.get("index") or 0))
+        except (TypeError, ValueError, OverflowError):
+            index = 0
+        if self._choice is None:
+            self._choice = index
+        return index == self._choice
 
-    def _read_delta(self, delta: _Delta) -> Iterator[Chunk]:
-        if text := _text(delta.content):
-            self.characters += len(text)
-            yield TextDelta(text)
-        if delta.refusal:
-            self.characters += len(delta.refusal)
-            yield RefusalDelta(delta.refusal)
-        for call in delta.tool_calls or ():
-            index = self._index(call)
-            if index < MOST_CALLS:
-                yield self._read_call(call, index)
+    def _read_choice(self, choice: Json) -> None:
+        if choice.get("error"):
+            raise self._error(problem_of(choice["error"]))
+        word = word_of(choice.get("finish_reason") or choice.get("stop_reason"))
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            self._read_delta(delta | {"content": None} if word and self._is_said(delta) else delta)
+        elif isinstance(message := choice.get("message"), dict):
+            if not self.begun:  # else it repeats what was said
+                self._read_delta(message)
+        elif isinstance(text := choice.get("text"), str):
+            self._read_text(text)
+        if "usage" in choice:
+            self._look_for_usage({"usage": choice["usage"]})
+        if word:
+            self._word = word
 
-    def _read_call(self, call: _ToolCall, index: int) -> CallDelta:
-        function = call.function or _Function()
-        arguments = _arguments(function.arguments)
-        self.characters += len(arguments)
-        if index < len(self._call_ids):
-            return CallDelta(index, arguments=arguments)
-        self._call_ids.append(call.id)
-        name = (function.name or "")[:LONGEST_NAME].replace("\0", "\ufffd")
-        return CallDelta(index, call.id, name, arguments)
+    def _is_said(self, delta: Json) -> bool:
+        """Whether the last frame repeats the whole text, as some servers' does; 1 after 1 may be 11."""
+        content = delta.get("content")
+        if not isinstance(content, str) or len(content) != self._text_size:
+            return False
+        if len(self._text) < 2 and self._text_size < _SURELY_REPEATED:
+            return False
+        return content == "".join(self._text)
 
-    def _index(self, call: _ToolCall) -> int:
-        """Return which call a piece belongs to. Servers without indexes repeat the id, or give none."""
-        known = len(self._call_ids)
-        if call.index is not None:
-            place = self._places.setdefault(call.index, known)
-            if place < known and call.id and self._call_ids[place] not in (None, "", call.id):
-                place = self._places[call.index] = known  # a server that numbers every call 0
-            return place
-        if call.id and call.id in self._call_ids:
-            return self._call_ids.index(call.id)
-        named = call.function is not None and call.function.name
-        return known if call.id or named or not known else known - 1
+    def _read_delta(self, delta: Json) -> None:
+        for key, value in delta.items():
+            if key not in _KNOWN and not is_empty(value):
+                self._size += len(value) if isinstance(value, str) else len(_encode(value))
+                self._extras.add({key: value})
+        content = delta.get("content")
+        if content is None and "text" in delta:
+            content = delta["text"]
+        if isinstance(content, str):
+            self._read_text(content)
+        elif content is not None:
+            self._read_parts(content)
+        if "refusal" in delta and isinstance(refusal := delta["refusal"], str) and refusal:
+            self._hand_on(RefusalDelta(_storable(refusal)))
+            self._size += len(refusal)
+        for name in _CALLS:
+            if delta.get(name):
+                self._read_calls(delta[name])
+                break
+
+    def _read_calls(self, calls: Any) -> None:
+        self._speaks, self._blank = False, ""
+        if pieces := pieces_of(calls):
+            self.begun = True
+            if self._calls is None:
+                self._calls = CallAssembler(self._offered)
+            self._calls.add(pieces, self._tell_call)
+
+    def _read_parts(self, content: Any) -> None:
+        """Read content that comes in parts: texts, and reasoning that is not part of the message."""
+        for part in content if isinstance(content, list) else [content]:
+            if isinstance(part, str):
+                self._read_text(part)
+            elif isinstance(part, dict):
+                if isinstance(text := part.get("text"), str):
+                    self._read_text(text)
+                elif thinking := part.get("thinking"):
+                    self._thoughts += _texts(thinking)
+                    self._size += len(self._thoughts[-1]) if self._thoughts else 0
+
+    def _read_text(self, text: str) -> None:
+        if text:
+            self._read_texts([text])
+
+    def _read_texts(self, texts: list[str]) -> None:
+        text = texts[0] if len(texts) == 1 else "".join(texts)
+        self._size += len(text)
+        self._text += texts
+        self._text_size += len(text)
+        self._say(text if self._think is None else self._think.add(text))
+
+    def _say(self, text: str) -> None:
+        """Hand on text; white space before any, or behind calls, only with what follows it."""
+        if not text:
+            return
+        if not self._speaks:
+            text = self._blank + text
+            if text.isspace():
+                self._blank = text
+                return
+            self._speaks, self._blank = True, ""
+        self._hand_on(TextDelta(_storable(text)))
+
+    def _tell_call(self, delta: CallDelta) -> None:
+        self._size += len(delta.arguments)
+        self._hand_on(delta)
+
+    def _hand_on(self, chunk: Chunk) -> None:
+        self.begun = True
+        self._chunks.append(chunk)
 
 
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):  # some servers answer in parts
-        texts = [part.get("text") for part in content if isinstance(part, dict)]
-        return "".join(text for text in texts if isinstance(text, str))
-    return ""
+def _storable(text: str) -> str:
+    """Return text that every database takes."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def _arguments(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _usage(usage: _Usage) -> Usage:
-    details = usage.prompt_tokens_details
-    return Usage(
-        prompt_tokens=_count(usage.prompt_tokens),
-        completion_tokens=_count(usage.completion_tokens),
-        cached_tokens=_count(details.cached_tokens) if details else 0,
-    )
-
-
-def _count(value: Any) -> int:
-    """Return a count of tokens that fits a column, whatever a server has counted."""
-    try:
-        return min(max(0, int(value)), MOST_TOKENS)
-    except (TypeError, ValueError, OverflowError):  # missing, no number, or infinite
-        return 0
+def _texts(value: Any) -> list[str]:
+    """Return the strings in parts of reasoning."""
+    match value:
+        case str():
+            return [value]
+        case list():
+            return [text for each in value[:1_000] for text in _texts(each)]
+        case dict() if isinstance(text := value.get("text"), str):
+            return [text]
+    return []

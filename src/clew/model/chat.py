@@ -5,10 +5,12 @@ completion"). Every back end, remote or embedded, answers it as a stream of :cla
 """
 
 from collections.abc import AsyncGenerator
-from typing import Literal, Protocol, TypeAlias
+from itertools import groupby
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from clew.core.options import Json, Sampling
 from clew.core.records import ErrorCode, Usage
@@ -53,34 +55,98 @@ class CallDelta(Struct, frozen=True, tag=True):
     arguments: str = ""
 
 
+class CallFacts(NamedTuple):
+    """What came with a call besides its name and arguments: the model's own id, and fields we don't know."""
+
+    id: str | None
+    extras: Json | None
+
+
 class Finished(Struct, frozen=True, tag=True):
-    """The end of the answer; always the last chunk, exactly once."""
+    """The end of the answer; always the last chunk, exactly once.
+
+    ``calls`` says of each call, in order, what goes back to the model with it; ``echo`` is what goes back
+    with the turn; ``thoughts`` is reasoning that the answer's text began with.
+    """
 
     reason: FinishReason
     usage: Usage
+    calls: tuple[CallFacts, ...] = ()
+    echo: Json | None = None
+    thoughts: str | None = None
 
 
 Chunk: TypeAlias = TextDelta | RefusalDelta | CallDelta | Finished
+
+
+def joined(chunks: list[Chunk]) -> list[Chunk]:
+    """Return chunks that came together, with neighbouring pieces of one text as one."""
+    if len(chunks) < 2:
+        return chunks
+    return [_joined(list(pieces)) for _, pieces in groupby(chunks, _text_of)]
+
+
+def _joined(pieces: list[Chunk]) -> Chunk:
+    first = pieces[0]
+    if len(pieces) == 1 or isinstance(first, Finished):
+        return first
+    if isinstance(first, CallDelta):
+        said = [each.arguments for each in pieces if isinstance(each, CallDelta)]
+        return replace(first, arguments="".join(said))
+    said = [each.text for each in pieces if isinstance(each, TextDelta | RefusalDelta)]
+    return replace(first, text="".join(said))
+
+
+def _text_of(chunk: Chunk) -> object:
+    """Return which text a chunk is a piece of; of its own if it is more than that."""
+    match chunk:
+        case CallDelta(index, id=None, name=None):
+            return CallDelta, index
+        case TextDelta() | RefusalDelta():
+            return type(chunk)
+    return id(chunk)
 
 
 class ModelError(Exception):
     """The model could not answer. Carries what a run's ``last_error`` will say.
 
     ``message`` is shown to users: it holds no key, no internal address, no provider's stack trace.
+    ``again`` says that the same request may be answered later, in ``delay`` milliseconds if the model says;
+    ``unreachable`` that nobody was there to answer, and ``asked`` is false if that was known without asking.
     """
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        again: bool = False,
+        delay: int | None = None,
+        unreachable: bool = False,
+        asked: bool = True,
+    ) -> None:
         super().__init__(message)
         self.code: ErrorCode = code
         self.message = message
+        self.again, self.delay, self.unreachable, self.asked = again, delay, unreachable, asked
+
+
+class ContextExceeded(ModelError):
+    """The prompt is too long for the model: ``limit`` tokens, of which it was given ``given``, if it says."""
+
+    def __init__(self, message: str, limit: int | None, given: int | None) -> None:
+        super().__init__("invalid_prompt", message)
+        self.limit, self.given = limit, given
 
 
 class ChatModel(Protocol):
     """A back end that answers chat requests."""
 
-    @property
-    def context_tokens(self) -> int | None:
-        """The most tokens that prompt and answer may have together; None if unknown."""
+    def context_tokens(self, model: str) -> int | None:
+        """Return the most tokens that prompt and answer may have together; None if unknown.
+
+        They are counted as :func:`estimated_prompt` does.
+        """
         ...
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
@@ -101,5 +167,10 @@ def estimate(request: ChatRequest, characters: int) -> Usage:
 
     ``characters`` is how much the model has said.
     """
-    prompt = sum(len(msgspec.json.encode(message)) for message in request.messages)
-    return Usage(prompt_tokens=prompt // 4 + 1, completion_tokens=characters // 4 + 1)
+    return Usage(prompt_tokens=estimated_prompt(request), completion_tokens=characters // 4 + 1)
+
+
+def estimated_prompt(request: ChatRequest) -> int:
+    """Guess the tokens of a prompt: about four bytes each."""
+    size = sum(len(msgspec.json.encode(each)) for each in (*request.messages, *request.tools))
+    return size // 4 + 1

@@ -34,6 +34,8 @@ PICK: Json = {
     },
 }
 
+BRANCHING: Json = {"type": "object", "properties": {f"p{n}": {"$ref": "#"} for n in range(20)}}
+
 
 def ask(*messages: Json, **options: Any) -> ChatRequest:
     return ChatRequest(model="any", messages=messages, **options)
@@ -102,6 +104,7 @@ class TestAnswers:
             JsonObjectFormat(),
             JsonSchemaFormat(json_schema=JsonSchema(name="odd", schema={"type": "objekt"})),
             JsonSchemaFormat(json_schema=JsonSchema(name="any")),
+            JsonSchemaFormat(json_schema=JsonSchema(name="branching", schema=BRANCHING)),
         ],
     )
     def test_json_of_any_kind_even_if_the_schema_is_nonsense(

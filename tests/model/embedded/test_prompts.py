@@ -1,17 +1,21 @@
 """The pure parts: prompts, facts, schemas, grounding, odds."""
 
+import asyncio
 import json
 import math
-from typing import Any
+import time
+from typing import Any, cast
 
 import pytest
 
 from clew.model.chat import ChatRequest, ModelError
 from clew.model.embedded import conversation, prompts
-from clew.model.embedded.dialogue import log_odds
+from clew.model.embedded.calling import Chooser
+from clew.model.embedded.dialogue import Completion, Dialogue, log_odds
 from clew.model.embedded.engine import chosen_tools
 from clew.model.embedded.grounding import is_grounded
-from clew.model.embedded.schema import call_schema, simplify
+from clew.model.embedded.profiles import UNMEASURED
+from clew.model.embedded.schema import TooManyPartsError, call_schema, parameters_of, simplify
 
 Json = dict[str, Any]
 
@@ -23,6 +27,24 @@ def tool(name: str, **properties: Json) -> Json:
 
 WEATHER = tool("get_weather", city={"type": "string"}, unit={"enum": ["c", "f"]})
 CLOCK = tool("get_time")
+
+
+def branching(count: int) -> Json:
+    """A schema of objects whose properties are all the schema itself."""
+    return {"type": "object", "properties": {f"p{n}": {"$ref": "#"} for n in range(count)}}
+
+
+def nested(depth: int) -> list[Any]:
+    """Lists in lists."""
+    made: list[Any] = []
+    for _ in range(depth):
+        made = [made]
+    return made
+
+
+def parts(schema: Json) -> int:
+    """How many schemas of properties there are, at any depth."""
+    return sum(1 + parts(inner) for inner in schema.get("properties", {}).values())
 
 
 def user(text: str) -> Json:
@@ -136,7 +158,7 @@ class TestGrounding:
         ],
     )
     def test_calls_have_to_share_something(self, arguments: Json, said: str, expected: bool) -> None:
-        assert is_grounded(arguments, WEATHER, said) is expected
+        assert is_grounded(arguments, parameters_of([WEATHER])["get_weather"], said) is expected
 
 
 class TestSchema:
@@ -175,6 +197,33 @@ class TestSchema:
         depth = len(json.dumps(simplify({"$defs": {"N": node}, "$ref": "#/$defs/N"})).split("next")) - 1
         assert 1 < depth < 10
 
+    def test_many_references_to_itself_make_a_shallower_schema(self) -> None:
+        before = time.perf_counter()
+        made = simplify(branching(20))
+        assert time.perf_counter() - before < 1
+        assert set(made["properties"]["p0"]["properties"]) == {f"p{n}" for n in range(20)}
+        assert 20 * 20 < parts(made) < 5000
+
+    def test_tools_share_one_budget(self) -> None:
+        tools = [tool(f"t{n}", deep=branching(9)) for n in range(30)]
+        assert sum(parts(schema) for schema in parameters_of(tools).values()) < 5000
+        assert parts(parameters_of(tools[:1])["t0"]) > 30
+
+    @pytest.mark.parametrize(
+        "schema",
+        [
+            {"type": "object", "properties": {f"p{n}": {} for n in range(5001)}},
+            {"enum": [f"value {n}" for n in range(5001)]},
+            {"const": "x" * 600_000},
+            {"const": nested(5001)},
+            {"anyOf": [{"type": "string"}] * 5001},
+            {"allOf": [{"properties": {f"p{n}": {}}} for n in range(5001)]},
+        ],
+    )
+    def test_too_many_parts_are_refused(self, schema: Json) -> None:
+        with pytest.raises(TooManyPartsError, match="more than 5,000 parts"):
+            simplify(schema)
+
     def test_parts_of_all_of_are_merged(self) -> None:
         parts = [{"properties": {"a": {"type": "string"}}, "required": ["a"]}, {"$ref": "#/$defs/B"}]
         schema = simplify({"type": "object", "allOf": parts, "$defs": {"B": {"properties": {"b": {}}}}})
@@ -186,7 +235,7 @@ class TestSchema:
 
     def test_a_call_names_one_of_the_tools(self) -> None:
         bare = {"type": "function", "function": {"name": "ping"}}
-        options = call_schema([WEATHER, bare])["anyOf"]
+        options = call_schema(parameters_of([WEATHER, bare]))["anyOf"]
         assert [option["properties"]["name"] for option in options] == [
             {"const": "get_weather"},
             {"const": "ping"},
@@ -224,3 +273,48 @@ class TestToolChoice:
         with pytest.raises(ModelError, match="gone") as caught:
             chosen_tools(ChatRequest(model="m", messages=(), tools=(CLOCK,), tool_choice=choice))
         assert caught.value.code == "invalid_prompt"
+
+
+class TestLargeSchemas:
+    """The calls' schemas are made beside the loop, before the model is asked anything."""
+
+    def test_too_large_ones_are_the_request_s_fault(self) -> None:
+        wide = tool("wide", **{f"p{n}": {"type": "string"} for n in range(5001)})
+        with pytest.raises(ModelError, match="parameters are too large: the schemas have more") as caught:
+            asyncio.run(chooser(Silent(), wide).write(["Hello!"]))
+        assert caught.value.code == "invalid_prompt"
+
+    def test_the_loop_turns_while_they_are_made(self) -> None:
+        tools = [tool(f"t{n}", deep=branching(20)) for n in range(40)]
+        silent = Silent()
+
+        async def write() -> tuple[float, float]:
+            loop, worst = asyncio.get_running_loop(), 0.0
+            began = loop.time()
+            writing = asyncio.ensure_future(chooser(silent, *tools).write(["Hello!"]))
+            while not writing.done():
+                before = loop.time()
+                await asyncio.wait([writing], timeout=0.005)
+                worst = max(worst, loop.time() - before)
+            assert await writing == []
+            return loop.time() - began, worst
+
+        took, worst = asyncio.run(write())
+        assert took < 1
+        assert worst < 0.25
+        assert len(json.dumps(silent.schema)) < 1_000_000
+
+
+class Silent:
+    """A dialogue with a model that says nothing; it keeps the schema."""
+
+    room = 100
+    schema: Json | None = None
+
+    async def complete(self, prompt: str, tokens: int, schema: Json | None = None) -> Completion:
+        self.schema = self.schema or schema
+        return Completion("", False, {})
+
+
+def chooser(silent: Silent, *tools: Json) -> Chooser:
+    return Chooser(cast(Dialogue, silent), UNMEASURED, tools)

@@ -87,3 +87,15 @@ def test_facts_are_remembered_over_three_turns(model: EmbeddedModel) -> None:
         text, _, _ = say(model, *history, max_completion_tokens=60)
         history.append({"role": "assistant", "content": text})
     assert "teal" in text.lower()
+
+
+@pytest.mark.model
+def test_facts_are_remembered_though_earlier_answers_only_repeat(model: EmbeddedModel) -> None:
+    told = ("I live in Lisbon.", "My boat is called Argo.", "My favourite colour is green.", "Name a planet.")
+    history = [
+        {"role": role, "content": text} for text in (*told, "Name a fruit.") for role in ("user", "assistant")
+    ]
+    asked = {"What is my boat called?": "argo", "What is my favourite colour?": "green"}
+    for question, word in asked.items():
+        text, _, _ = say(model, *history, user(question), max_completion_tokens=40)
+        assert word in text.lower()

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from clew.core.options import Json
+from clew.daemons import in_daemon_thread
+from clew.model.chat import ModelError
 from clew.model.embedded import prompts
 from clew.model.embedded.dialogue import Dialogue, log_odds
 from clew.model.embedded.grounding import is_grounded
 from clew.model.embedded.profiles import Profile
-from clew.model.embedded.schema import call_schema
+from clew.model.embedded.schema import TooManyPartsError, call_schema, parameters_of
 
 MOST_CALLS = 4
 _CALL_TOKENS = 512
@@ -32,6 +34,7 @@ class Chooser:
     def __init__(self, dialogue: Dialogue, profile: Profile, tools: Sequence[Json]) -> None:
         self._dialogue, self._profile, self._tools = dialogue, profile, list(tools)
         self._by_name = {tool["function"]["name"]: tool for tool in self._tools}
+        self._parameters: dict[str, Json] = {}
 
     async def wants_call(self, last: str) -> bool:
         """Whether the last user message asks for a tool."""
@@ -51,7 +54,11 @@ class Chooser:
             users: what the user said, oldest first.
             most: at most so many calls.
             forced: keep calls that share nothing with the conversation.
+
+        Raises:
+            ModelError: the tools' schemas are too large, the prompt is too long, or the model failed.
         """
+        self._parameters = self._parameters or await self._simplified()
         written: list[str] = []
         kept: list[Call] = []
         while len(written) < most:
@@ -65,15 +72,23 @@ class Chooser:
                 break
         return kept if forced else self._about(kept, users)
 
+    async def _simplified(self) -> dict[str, Json]:
+        try:
+            return await in_daemon_thread(parameters_of, self._tools)
+        except TooManyPartsError as error:
+            raise ModelError("invalid_prompt", f"the tools' parameters are too large: {error}") from error
+
     async def _next(self, users: Sequence[str], written: Sequence[str]) -> str:
         prompt = prompts.calls_prompt(self._tools, users, written)
         tokens = min(_CALL_TOKENS, self._dialogue.room)
-        completion = await self._dialogue.complete(prompt, tokens, call_schema(self._left(written)))
+        left = {tool["function"]["name"] for tool in self._left(written)}
+        schemas = {name: schema for name, schema in self._parameters.items() if name in left}
+        completion = await self._dialogue.complete(prompt, tokens, call_schema(schemas))
         if self._parse(completion.text) is not None or completion.cut:
             return completion.text
         # The grammar engine ignored a schema it could not compile: settle for any arguments.
-        loose = [_with_parameters(tool, _FALLBACK_ARGUMENTS) for tool in self._left(written)]
-        return (await self._dialogue.complete(prompt, tokens, call_schema(loose))).text
+        loose = call_schema(dict.fromkeys(schemas, _FALLBACK_ARGUMENTS))
+        return (await self._dialogue.complete(prompt, tokens, loose)).text
 
     def _left(self, written: Sequence[str]) -> list[Json]:
         """The tools that may be called yet: one that takes no arguments is of no use twice."""
@@ -105,11 +120,7 @@ class Chooser:
         """The calls that share something with the last message, or else with an earlier one: asked
         "And in Madrid?", a small model repeats the call for Paris too."""
         for said in (users[-1], "\n".join(users)):
-            kept = [c for c in calls if is_grounded(json.loads(c.arguments), self._by_name[c.name], said)]
+            kept = [c for c in calls if is_grounded(json.loads(c.arguments), self._parameters[c.name], said)]
             if kept:
                 return kept
         return []
-
-
-def _with_parameters(tool: Json, parameters: Json) -> Json:
-    return tool | {"function": tool["function"] | {"parameters": parameters}}

@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 
 from clew.core.options import Json
-from clew.model.embedded.prompts import answer_messages, fact, text_of, user_texts
+from clew.model.embedded.prompts import (
+    answer_messages,
+    fact,
+    recall_messages,
+    said_before,
+    text_of,
+    user_texts,
+)
+from clew.model.embedded.recall import Turn, is_question, statements, without_echoes
 
 _SYSTEM_ROLES = ("system", "developer")
 _MOST_FACTS = 6000  # characters: some 1,800 tokens, a dozen seconds on two cores
 _SHORT_FACT = 200
 _FEW_FACTS = 5
+_FEW_STATEMENTS = 10
+_RECENT = 2  # turns that a question may refer to ("And of Italy?")
 
 
 def ends_in_outputs(messages: Sequence[Json]) -> bool:
@@ -33,19 +43,41 @@ def last_said(messages: Sequence[Json]) -> str:
     return "\n".join(user_texts(said[::-1]))
 
 
-def chat_turns(messages: Sequence[Json]) -> list[tuple[str, str]]:
+def chat_turns(messages: Sequence[Json]) -> list[Turn]:
     """The conversation as plain turns. Earlier calls are told in the instructions, not as turns:
     shown as turns, they make a small model write calls as text."""
+    return _with_system(_system(messages), _spoken(messages))
+
+
+def recall_turns(messages: Sequence[Json]) -> list[Turn]:
+    """The turns for a model that loses the thread of a long conversation: no answers that only repeat,
+    and what the user said before right beside a question that it bears on."""
+    spoken, system = _spoken(messages), _system(messages)
+    turns, unanswered = without_echoes(spoken)
+    if turns and turns[-1][0] == "user" and is_question(turns[-1][1]):
+        question = turns[-1][1]
+        said = statements(spoken[:-1], question)
+        if said:
+            return recall_messages(system, turns[:-1][-_RECENT:], said, question)
+    if unanswered:
+        system = f"{system}\n\n{said_before(unanswered[-_FEW_STATEMENTS:])}".strip()
+    return _with_system(system, turns)
+
+
+def _spoken(messages: Sequence[Json]) -> list[Turn]:
+    texts = ((str(message.get("role")), text_of(message.get("content"))) for message in messages)
+    return [(role, text) for role, text in texts if role in ("user", "assistant") and text.strip()]
+
+
+def _with_system(system: str, turns: Sequence[Turn]) -> list[Turn]:
+    return [("system", system), *turns] if system else list(turns)
+
+
+def _system(messages: Sequence[Json]) -> str:
+    """The instructions, and what the last few calls returned."""
     facts = _facts(messages, _SHORT_FACT)[-_FEW_FACTS:]
-    system = instructions(messages)
-    if facts:
-        system += "\n\nKnown from earlier:\n" + "\n".join(facts)
-    turns = [("system", system.strip())] if system.strip() else []
-    for message in messages:
-        text = text_of(message.get("content"))
-        if message.get("role") in ("user", "assistant") and text.strip():
-            turns.append((message["role"], text))
-    return turns
+    known = "\n\nKnown from earlier:\n" + "\n".join(facts) if facts else ""
+    return (instructions(messages) + known).strip()
 
 
 def answer_turns(messages: Sequence[Json], context_tokens: int) -> list[tuple[str, str]]:

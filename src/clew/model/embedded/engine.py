@@ -50,12 +50,16 @@ class EmbeddedModel:
         progress: Progress = ignore_progress,
         ids: Ids | None = None,
     ) -> None:
-        self.name, self.context_tokens = name, context_tokens
+        self.name, self._context_tokens = name, context_tokens
         self._data_dir, self._file, self._slots, self._progress = data_dir, file, slots, progress
         self._ids: Ids = RandomIds() if ids is None else ids
         self._opening = threading.Lock()
         self._opened: tuple[LlamaProcess, Profile | None] | None = None
         self._closed = False
+
+    def context_tokens(self, model: str) -> int:
+        """Return the tokens that one request may take, whatever it calls the model."""
+        return self._context_tokens
 
     @property
     def pid(self) -> int | None:
@@ -79,7 +83,7 @@ class EmbeddedModel:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """See :meth:`clew.model.chat.ChatModel.stream`."""
         process, profile = await self._open()
-        dialogue = Dialogue(process, request, min(_MOST_TOKENS, self.context_tokens))
+        dialogue = Dialogue(process, request, min(_MOST_TOKENS, self._context_tokens))
         if profile is None and not chosen_tools(request)[1]:
             parts = native.answer(dialogue, request, self._ids)
         else:
@@ -94,7 +98,7 @@ class EmbeddedModel:
     ) -> AsyncGenerator[Chunk, None]:
         if conversation.ends_in_outputs(request.messages):
             # Never another call: a small model that may call again after an output does so for ever.
-            turns = conversation.answer_turns(request.messages, self.context_tokens)
+            turns = conversation.answer_turns(request.messages, self._context_tokens)
         else:
             calls = await _choose(dialogue, request, profile)
             if calls:
@@ -102,7 +106,8 @@ class EmbeddedModel:
                     yield CallDelta(index, self._ids.new(CALL), call.name, call.arguments)
                 dialogue.finish = "tool_calls"
                 return
-            turns = conversation.chat_turns(request.messages)
+            shown = conversation.recall_turns if profile.recalls else conversation.chat_turns
+            turns = shown(request.messages)
         body = {"messages": [{"role": role, "content": text} for role, text in turns]}
         async with aclosing(native.speak(dialogue, body, request.response_format)) as deltas:
             async for delta in deltas:
@@ -145,7 +150,7 @@ class EmbeddedModel:
     def _setup(self, weights: Located) -> Setup:
         return Setup(
             path=weights.path,
-            context_tokens=self.context_tokens,
+            context_tokens=self._context_tokens,
             slots=self._slots,
             threads=threads(),
             api_key=new_api_key(),

@@ -3,19 +3,18 @@
 import re
 
 from clew.core.options import Json
-from clew.model.embedded.schema import parameters_of
 
 _WORD = re.compile(r"\w+")
 _STEM = 4  # letters that two forms of a word share: Lisbon, Lisboa
 
 
-def is_grounded(arguments: Json, tool: Json, conversation: str) -> bool:
+def is_grounded(arguments: Json, parameters: Json, conversation: str) -> bool:
     """Whether an argument shares a word with the conversation.
 
-    Arguments whose values the tool itself lists, truth values and empty ones say nothing either way;
-    a call with no other arguments counts as grounded.
+    ``parameters`` is the simplified schema of the arguments. Arguments whose values the tool itself lists,
+    truth values and empty ones say nothing either way; a call with no other arguments counts as grounded.
     """
-    properties = parameters_of(tool).get("properties", {})
+    properties = parameters.get("properties", {})
     said = _words(conversation)
     stems = {word[:_STEM] for word in said if word.isalpha() and len(word) >= _STEM}
     telling = False

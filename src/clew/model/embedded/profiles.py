@@ -13,15 +13,15 @@ class Profile(Struct, frozen=True):
     calls when the request forces it to."""
     more: float
     """Above this, a further call follows the one just written."""
-    short_answers: bool = True
-    """Answer from tool outputs with the short question-and-facts prompt."""
+    recalls: bool = False
+    """Questions about what the user said are asked beside it, and echoes are left out."""
 
 
 UNMEASURED = Profile(gate=None, more=-8.0)
 """For forced calls of weights nobody measured; their own templates can't be held to ``required``."""
 
 _BY_NAME = {
-    "qwen2.5-coder-0.5b": Profile(gate=0.0, more=-8.8),
+    "qwen2.5-coder-0.5b": Profile(gate=0.0, more=-8.8, recalls=True),
     "qwen2.5-coder-1.5b": Profile(gate=0.5, more=-8.0),
     "smollm2-135m": Profile(gate=None, more=-7.5),
 }

@@ -148,6 +148,42 @@ def _question(question: str, facts: str) -> str:
     return f"Question: {question}\nFacts:\n{facts}"
 
 
+_RECALLED = (
+    (
+        ("My name is Kim.", "I used to drive a van.", "Now I drive a bus."),
+        "What do I drive now?",
+        "You drive a bus now.",
+    ),
+    (
+        ("My horse is called Star.", "I live in Oslo with my aunt."),
+        "What is my goat called?",
+        "You haven't told me what your goat is called.",
+    ),
+    (("My name is Kim.",), "How many legs does a dog have?", "A dog has four legs."),
+    (("Je m'appelle Luc.", "Mon fils a 6 ans."), "Quel âge a mon fils ?", "Votre fils a 6 ans."),
+)
+
+
+def recall_messages(
+    system: str, recent: Sequence[tuple[str, str]], said: Sequence[str], question: str
+) -> list[tuple[str, str]]:
+    """The conversation that asks a question together with what the user said before, after four worked
+    examples: one fact changed, one was never told, one is no matter of the user's."""
+    turns = [("system", system)] if system else []
+    for known, asked, answered in _RECALLED:
+        turns += [("user", _reminded(known, asked)), ("assistant", answered)]
+    return [*turns, *recent, ("user", _reminded(said, question))]
+
+
+def _reminded(said: Sequence[str], question: str) -> str:
+    return f"{said_before(said)}\n\nQuestion: {question}"
+
+
+def said_before(said: Sequence[str]) -> str:
+    """What the user said, as a list."""
+    return "\n".join(("The user said:", *(f"- {text}" for text in said)))
+
+
 def fact(name: str, arguments: str, output: str, longest: int) -> str:
     """One tool output as a line ``- name(arguments): output``, cut to ``longest`` characters."""
     try:
