@@ -5,15 +5,16 @@ object, and the chunks of a streamed one.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from clew.core.options import Json
-from clew.testing.http1 import LAST_CHUNK, Cut, Exchange, Step, chunk, head
+from clew.testing.http1 import Cut, Exchange, Step, head
 from clew.testing.signals import TIMEOUT, Gate, Signal
+from clew.testing.stream import Item, Stream
 
 UsagePlace: TypeAlias = Literal["end", "finish", "every", "never"]
 
@@ -24,7 +25,6 @@ _encode = msgspec.json.Encoder().encode
 _PIECES = re.compile(r"\s*\S+\s*|\s+")
 _ARGUMENT_PIECE = 16
 _JSON = {"content-type": "application/json"}
-_EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,7 @@ class Reply:
             that carries the finish reason; ``every`` on every chunk, growing; ``never`` leaves it out.
         call_ids: False leaves the ids of calls out, as some servers do.
         pace: seconds between the pieces of a streamed answer.
+        oddities: names of oddities of this answer, besides those of the model.
         taken: set when a request is about to get this reply.
         ended: set when the last byte was handed over or the client left; ``client_left`` says which.
     """
@@ -168,6 +169,7 @@ class Reply:
     usage_at: UsagePlace = "end"
     call_ids: bool = True
     pace: float = 0.0
+    oddities: tuple[str, ...] = ()
     client_left: bool = False
     taken: Signal = field(default_factory=lambda: Signal("the reply was taken"))
     ended: Signal = field(default_factory=lambda: Signal("the reply has ended"))
@@ -207,10 +209,20 @@ class Reply:
         self.client_left = client_left
         self.ended.set()
 
-    def steps(self, request: Request, number: int) -> Iterator[Step]:
-        """Return the bytes and pauses of the answer to ``request``, the ``number``-th of the model."""
+    def steps(
+        self, request: Request, number: int, spell: Callable[[Stream], None] | None = None
+    ) -> Iterator[Step]:
+        """Return the bytes and pauses of the answer to ``request``, the ``number``-th of the model.
+
+        ``spell`` may change a streamed answer before it is sent.
+        """
         answer = _Answer(self, request, number)
-        return answer.streamed() if request.stream else answer.whole()
+        if not request.stream:
+            return answer.whole()
+        stream = answer.stream()
+        if spell is not None:
+            spell(stream)
+        return stream.steps()
 
 
 @dataclass(eq=False)
@@ -221,7 +233,9 @@ class Failure(Reply):
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
-    def steps(self, request: Request, number: int) -> Iterator[Step]:
+    def steps(
+        self, request: Request, number: int, spell: Callable[[Stream], None] | None = None
+    ) -> Iterator[Step]:
         yield from self.gates
         yield head(self.status, self.headers, len(self.body)) + self.body
 
@@ -275,36 +289,26 @@ class _Answer:
             body["usage"] = self._usage().to_json()
         return body
 
-    def streamed(self) -> Iterator[Step]:
-        """Yield the answer as server-sent events, everything between two pauses in one piece."""
-        yield from self._leading_gates()
-        first = self._chunk({"role": "assistant", "content": self._first_content()})
-        buffer = [head(200, _EVENTS, None), first]
-        for part in self._reply.parts:
+    def stream(self) -> Stream:
+        """Return the answer as a stream of frames."""
+        parts = self._reply.parts
+        leading = next((n for n, part in enumerate(parts) if not isinstance(part, Gate)), len(parts))
+        items: list[Item] = list(self._reply.gates[:leading])
+        items.append(self._chunk({"role": "assistant", "content": self._first_content()}))
+        for part in parts[leading:]:
             if isinstance(part, Gate | Cut):
-                yield b"".join(buffer)
-                buffer = []
-                yield part
+                items.append(part)
                 continue
             for piece in self._pieces(part):
-                buffer.append(piece)
+                items.append(piece)
                 if self._reply.pace > 0:
-                    yield b"".join(buffer)
-                    buffer = []
-                    yield self._reply.pace
-        buffer += self._end()
-        yield b"".join(buffer)
-
-    def _leading_gates(self) -> Iterator[Gate]:
-        for part in self._reply.parts:
-            if not isinstance(part, Gate):
-                return
-            yield part
+                    items.append(self._reply.pace)
+        return Stream(items + self._end())
 
     def _first_content(self) -> str | None:
         return "" if any(isinstance(part, str) for part in self._reply.parts) else None
 
-    def _pieces(self, part: str | Call | Refusal | Raw) -> Iterator[bytes]:
+    def _pieces(self, part: str | Call | Refusal | Raw) -> Iterator[Json | bytes]:
         if isinstance(part, str):
             for piece in _PIECES.findall(part):
                 self._words += not piece.isspace()
@@ -316,9 +320,9 @@ class _Answer:
         elif isinstance(part, Call):
             yield from self._call_pieces(part)
         else:
-            yield chunk(part.data)
+            yield part.data
 
-    def _call_pieces(self, part: Call) -> Iterator[bytes]:
+    def _call_pieces(self, part: Call) -> Iterator[Json]:
         index = self._calls
         whole = self._call(part)
         whole["function"]["arguments"] = ""
@@ -336,24 +340,22 @@ class _Answer:
         identifier = part.id or f"call_{self._number}_{self._calls}"
         return {"id": identifier, "type": "function", "function": function}
 
-    def _end(self) -> list[bytes]:
+    def _end(self) -> list[Item]:
         at_end = self._reply.usage_at == "end" and bool(
             (self._request.body.get("stream_options") or {}).get("include_usage")
         )
-        frames = [self._chunk({}, self._finish_reason(), usage=self._reply.usage_at == "finish")]
+        frames: list[Item] = [self._chunk({}, self._finish_reason(), usage=self._reply.usage_at == "finish")]
         if at_end:
             usage_chunk = self._envelope("chat.completion.chunk")
-            frames.append(_event(usage_chunk | {"choices": [], "usage": self._usage().to_json()}))
-        frames.append(chunk(b"data: [DONE]\n\n"))
-        frames.append(LAST_CHUNK)
+            frames.append(usage_chunk | {"choices": [], "usage": self._usage().to_json()})
         return frames
 
-    def _chunk(self, delta: Json, finish_reason: str | None = None, usage: bool = False) -> bytes:
+    def _chunk(self, delta: Json, finish_reason: str | None = None, usage: bool = False) -> Json:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         body = self._envelope("chat.completion.chunk") | {"choices": [choice]}
         if usage or self._reply.usage_at == "every":
             body["usage"] = self._usage().to_json()
-        return _event(body)
+        return body
 
     def _envelope(self, kind: str) -> Json:
         identifier = f"chatcmpl-{self._number}"
@@ -366,7 +368,3 @@ class _Answer:
 
     def _usage(self) -> Usage:
         return self._reply.usage or Usage(self._request.prompt_words(), self._words)
-
-
-def _event(body: Json) -> bytes:
-    return chunk(b"data: " + _encode(body) + b"\n\n")

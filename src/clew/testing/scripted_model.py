@@ -18,12 +18,13 @@ import contextlib
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import msgspec
 
+from clew.testing import oddities as odd
 from clew.testing.http1 import Connection, Exchange, Step
 from clew.testing.replies import (
     CREATED,
@@ -93,13 +94,15 @@ class Script:
         usage_at: UsagePlace = "end",
         call_ids: bool = True,
         pace: float = 0.0,
+        oddities: Iterable[str] = (),
     ) -> Reply:
         """Say ``parts`` in order: text, :func:`call`, :class:`Refusal`, :class:`Raw`, a
         :class:`Gate`, :data:`CUT`. No part at all gives ``content: null``.
 
+        ``oddities`` are those of this answer alone; one that refuses requests refuses none here.
         The other arguments are :class:`Reply`'s.
         """
-        reply = Reply(parts, finish_reason, usage, usage_at, call_ids, pace)
+        reply = Reply(parts, finish_reason, usage, usage_at, call_ids, pace, odd.known(oddities))
         self._add(reply)
         return reply
 
@@ -206,6 +209,9 @@ class ScriptedModel(Script):
         api_key: str | None = None,
         default: Answer = echo,
         keep_requests: int = 10_000,
+        oddities: Iterable[str] = (),
+        context: int = 1000,
+        refusal_shape: str | None = None,
     ) -> None:
         """Prepare a model; entering the context starts it.
 
@@ -215,7 +221,13 @@ class ScriptedModel(Script):
             api_key: when given, requests without ``Authorization: Bearer <it>`` get a 401.
             default: what to answer when nothing was scripted.
             keep_requests: how many of the last requests to keep in :attr:`requests`.
+            oddities: what is odd about it: names of :data:`clew.testing.oddities.ODDITIES`.
+            context: tokens that the oddities named ``small_context`` take.
+            refusal_shape: the shape of what the oddities refuse, one of
+                :data:`clew.testing.oddities.SHAPES`; by default each has its own.
         """
+        self._first_oddities = self.oddities = odd.known(oddities)
+        self.context, self.refusal_shape = context, refusal_shape
         self.default = default
         self._host, self._port = host, port
         self._models = models
@@ -236,6 +248,19 @@ class ScriptedModel(Script):
         with self._changed:
             self._queue.append(answer)
 
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """What is odd about every answer from now on.
+
+        Raises:
+            ValueError: set to a name that is none.
+        """
+        return self._oddities
+
+    @oddities.setter
+    def oddities(self, names: Iterable[str]) -> None:
+        self._oddities = odd.known(names)
+
     def when(self, matches: Callable[[Request], bool]) -> Rule:
         """Return a rule for requests for which ``matches`` is true: ``model.when(...).reply("Hi")``."""
         rule = Rule(matches)
@@ -244,7 +269,8 @@ class ScriptedModel(Script):
         return rule
 
     def reset(self) -> None:
-        """Forget the queue, the rules and the requests."""
+        """Forget the queue, the rules, the requests and all oddities but the first."""
+        self.oddities = self._first_oddities
         with self._changed:
             self._queue.clear()
             self._rules.clear()
@@ -394,10 +420,13 @@ class ScriptedModel(Script):
             self._requests.append(request)
             rules = list(self._rules)
             self._changed.notify_all()
+        refused = odd.refusal(self.oddities, request, context=self.context, shape=self.refusal_shape)
+        if refused is not None:
+            return refused
         reply = self._next(request, rules)
         exchange.on_end = reply.on_end
         reply.taken.set()
-        return reply.steps(request, number)
+        return reply.steps(request, number, odd.spelling((*self.oddities, *reply.oddities)))
 
     def _next(self, request: Request, rules: list[Rule]) -> Reply:
         answer: Reply | Answer | None = None
@@ -438,12 +467,13 @@ def main() -> None:
     @click.option("--port", default=9000, show_default=True, help="0 takes a free one.")
     @click.option("--reply", "text", help="What to answer, instead of an echo.")
     @click.option("--pace", default=0.0, show_default=True, help="Seconds between two words of a stream.")
-    def command(host: str, port: int, text: str | None, pace: float) -> None:
+    @click.option("--oddity", "oddities", multiple=True, help="What is odd about it; may be repeated.")
+    def command(host: str, port: int, text: str | None, pace: float, oddities: tuple[str, ...]) -> None:
         def answer(request: Request) -> Reply:
             said = echo(request).parts if text is None else (text,)
             return Reply(said, pace=pace)
 
-        with ScriptedModel(host=host, port=port, default=answer, keep_requests=0) as model:
+        with ScriptedModel(host=host, port=port, default=answer, keep_requests=0, oddities=oddities) as model:
             click.echo(model.url)
             with contextlib.suppress(KeyboardInterrupt):
                 model.serve_forever()
