@@ -33,7 +33,7 @@ check: .venv/ready  ## style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/ready  ## the whole table of speeds, about 3 minutes; ARGS="--json FILE" keeps it
+bench: .venv/ready  ## the whole table of speeds, about 5 minutes; ARGS="--json FILE" keeps it
 	$(BIN)/python -m bench $(ARGS)
 
 bench-quick: .venv/ready  ## the same in a minute, less exactly

@@ -17,7 +17,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import references, requests, streams, turns
+from bench import references, requests, streams, turns, words
 from bench.figures import Figure
 from bench.processes import STORES, Site, Store, memory_mb, model, site
 from clew.clock import SystemClock
@@ -34,10 +34,11 @@ class Amount(NamedTuple):
     clients: tuple[int, ...]
     many: int
     lengths: list[int]
+    quick: bool = False
 
 
 _WHOLE = Amount(300, 4.0, (1, 8, 64, 256), 1000, _LENGTHS)
-_QUICK = Amount(60, 1.0, (1, 64), 200, _LENGTHS[:3])
+_QUICK = Amount(60, 1.0, (1, 64), 200, _LENGTHS[:3], quick=True)
 
 
 async def of_store(store: Store, amount: Amount) -> list[Figure]:
@@ -57,6 +58,8 @@ async def of_store(store: Store, amount: Amount) -> list[Figure]:
     with model(words=50, pace=_PACE) as (url, pid), site(store, url, pid) as running:
         figures += await streams.words(running, 20, 50, _PACE)
         figures += await streams.many(running, amount.many)
+    if store is STORES["full"]:  # the way of a word is the same on every store
+        figures += await words.rows(store, quick=amount.quick)
     return figures
 
 

@@ -9,12 +9,16 @@ import argparse
 import asyncio
 import json
 import socket
+from collections import deque
 from typing import Any
 
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
+_STEP = 0.001
+"""Seconds from one look at what is due to the next."""
+
 _USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
 
@@ -60,13 +64,37 @@ def _at_once(words: int) -> bytes:
     return head.encode() + body
 
 
+class _Pacer:
+    """Has all answers that are under way say their next word in time: one timer, however many they are."""
+
+    def __init__(self, pace: float) -> None:
+        self._pace, self._due = pace, deque[tuple[float, "_Protocol"]]()
+        self._loop = asyncio.get_running_loop()
+
+    def add(self, answering: "_Protocol") -> None:
+        """Have an answer begin now."""
+        if not self._due:
+            self._loop.call_soon(self._tick)
+        now = self._loop.time()
+        self._due.appendleft((now, answering))
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        while self._due and self._due[0][0] <= now:
+            due, answering = self._due.popleft()
+            if answering.say():
+                self._due.append((due + self._pace, answering))
+        if self._due:
+            self._loop.call_at(max(self._due[0][0], now + _STEP), self._tick)
+
+
 class _Protocol(asyncio.Protocol):
-    def __init__(self, answer: _Answer, pace: float) -> None:
-        self._answer, self._pace = answer, pace
+    def __init__(self, answer: _Answer, pacer: _Pacer | None) -> None:
+        self._answer, self._pacer = answer, pacer
+        self._said = 0
         self._call, self._at_once = _call(), _at_once(answer.words)
         self._data = b""
         self._transport: Any = None
-        self._replying: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -89,25 +117,25 @@ class _Protocol(asyncio.Protocol):
             self._transport.write(self._call)
         elif b'"stream":true' not in body and b'"stream": true' not in body:
             self._transport.write(self._at_once)
-        elif self._pace:
-            self._replying = asyncio.ensure_future(self._reply_slowly())
+        elif self._pacer is not None:
+            self._said = 0
+            self._pacer.add(self)
         else:
             self._transport.write(self._answer.whole)
 
-    async def _reply_slowly(self) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        for piece in self._answer.pieces:
-            self._transport.write(piece)
-            due += self._pace
-            await asyncio.sleep(due - loop.time())
+    def say(self) -> bool:
+        """Say the next word; return whether there are more."""
+        self._transport.write(self._answer.pieces[self._said])
+        self._said += 1
+        return self._said < len(self._answer.pieces) and not self._transport.is_closing()
 
 
 async def _serve(words: int, pace: float) -> None:
     answer = _Answer(words)
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Protocol(answer, pace), sock=listener)
+    pacer = _Pacer(pace) if pace else None
+    server = await loop.create_server(lambda: _Protocol(answer, pacer), sock=listener)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", flush=True)
     await server.serve_forever()
 

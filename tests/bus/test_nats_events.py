@@ -17,7 +17,8 @@ from clew.core.entries import ENDINGS, Entry, TextPiece
 from clew.core.records import Message, Run
 from clew.engine.assemble import this_process
 from clew.engine.engine import Engine
-from clew.model.catalogue import Models
+from clew.model.catalogue import one_model
+from clew.model.endpoint import Endpoint
 from clew.model.remote import RemoteModel
 from clew.process import system_process
 from clew.service.context import Services
@@ -53,14 +54,14 @@ class Node:
         prefix = url.rpartition("/")[2]
         bus = NatsBus(nats.url, prefix=prefix, worker=row.id, limit=100 if works else 0)
         _lose_events(bus, drop)
-        models = Models(RemoteModel(model.url, key=None, timeout=10, clock=clock), [])
+        models = one_model(RemoteModel(Endpoint(url=model.url), timeout=10, clock=clock))
         self.engine = Engine(self.db, row=row, process=process, bus=bus, models=models, toolbox=Toolbox({}))
         self.services = Services(
             db=self.db,
             dispatch=self.engine.dispatch,
             events=self.engine.events,
             process=process,
-            models=(),
+            models=models,
             run_expiry=600_000,
         )
 

@@ -383,8 +383,8 @@ _PLACES = [
     b"event: thread.run.step.created",
     b"event: thread.message.created",
     b"event: thread.message.delta",
-    b'"The "',
-    b'"brown ',
+    b'"The ',
+    b"brown ",
     b"event: thread.message.completed",
     b"event: thread.run.completed",
     b"event: done",
@@ -400,7 +400,7 @@ def test_a_stream_cut_anywhere_loses_and_repeats_nothing(
     thread: Thread,
     model: ScriptedModel,
 ) -> None:
-    model.reply(_TEXT)
+    model.reply(_TEXT, pace=0.005)
     proxy.cut("POST .*/runs$", place)
     proxy.cut("GET .*/events", b"quick")
     monitor = RunMonitor(through_proxy, time=NoWaiting())

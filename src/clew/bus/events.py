@@ -4,11 +4,22 @@ Every event has its position in the run's journal (:mod:`clew.core.journal`). Th
 newest of them; a reader that is further back takes what it missed from the rows.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from clew.bus.feed import Feed
+from clew.bus.turnstile import Turnstile
 from clew.core.entries import Entry
+
+T = TypeVar("T")
+Make: TypeAlias = Callable[[Sequence[Entry]], T]
+
+
+class Made(NamedTuple, Generic[T]):
+    """What was made of some events, and the position of the last of them."""
+
+    end: int
+    value: T
 
 
 class Subscription(Protocol):
@@ -21,13 +32,25 @@ class Subscription(Protocol):
         """
         ...
 
+    def made(self, position: int, make: Make[T]) -> Made[T] | None:
+        """Return what ``make`` makes of all events after ``position``, pieces that follow each other joined.
+
+        It is made once for all readers of the run who stand there and want the same: ``make`` is to be one
+        function for all of them. None means what it means in :meth:`since`.
+        """
+        ...
+
     @property
     def start(self) -> int | None:
         """The position of the oldest live event; None if there is none."""
         ...
 
     async def wait(self) -> None:
-        """Return when there is something new since the last :meth:`wait`."""
+        """Return when there is something new since the last :meth:`wait`, or :meth:`wake` was called."""
+        ...
+
+    def wake(self) -> None:
+        """Have :meth:`wait` return."""
         ...
 
     async def wait_for_commit(self) -> None:
@@ -47,6 +70,11 @@ class Events(Protocol):
         """What tells of all runs of a project."""
         ...
 
+    @property
+    def turnstile(self) -> Turnstile:
+        """What holds back pieces and readers while the event loop is behind."""
+        ...
+
     def publish(self, run_id: str, entries: Sequence[Entry]) -> None:
         """Hand over events that follow those handed over before. Never waits for a reader."""
         ...
@@ -57,6 +85,10 @@ class Events(Protocol):
 
     def left(self, run_id: str) -> None:
         """Say that this process works on the run no more: whoever goes on with it may be another."""
+        ...
+
+    def wake_readers(self) -> None:
+        """Have every reader here look, whatever there is."""
         ...
 
     def subscribe(self, run_id: str) -> Subscription:

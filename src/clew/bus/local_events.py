@@ -7,12 +7,12 @@ costs nothing: what has left the window it takes from the rows.
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from operator import attrgetter
+from typing import Any
 
-from msgspec.structs import replace
-
+from clew.bus.events import Made, Make
 from clew.bus.feed import Feed
-from clew.core.entries import ENDINGS, CallPiece, Entry, TextPiece
+from clew.bus.turnstile import Turnstile
+from clew.core.entries import ENDINGS, Entry, joined, trimmed
 
 _MERGE_AT = 4096
 """Pieces of text in a window, beyond which those of one text become one."""
@@ -25,16 +25,43 @@ class Window:
         self.entries: list[Entry] = []
         self.readers: set[LocalSubscription] = set()
         self.at_work = True
+        self._ends: list[int] = []
+        """Where each of the events ends."""
         self._last_commit = 0
+        self._newest: Sequence[Entry] = ()
+        self._before: int | None = None
+        """Where what stood here ended before the newest events were added; None if that is not known."""
+        self._made: dict[tuple[int, Make[Any]], Made[Any]] = {}
+        """What was made of the events behind a position, for the next who stands there."""
 
     @property
     def end(self) -> int | None:
         """Where the window ends; None if it is empty."""
-        return self.entries[-1].end if self.entries else None
+        return self._ends[-1] if self._ends else None
+
+    def since(self, position: int) -> Sequence[Entry] | None:
+        """Return the events that end after a position; None if the one right after it is not here."""
+        if not self.entries or self.entries[0].position > position + 1:
+            return None
+        return self.entries[bisect_left(self._ends, position + 1) :]
+
+    def made(self, position: int, make: Make[Any]) -> Made[Any] | None:
+        """Return what is made of the events after a position, made once for all who stand there."""
+        if (known := self._made.get((position, make))) is not None:
+            return known
+        if position == self._before:  # where nearly all readers stand
+            left: Sequence[Entry] | None = self._newest
+        elif (left := self.since(position)) is not None:
+            left = [rest for entry in left if (rest := trimmed(entry, position)) is not None]
+        if left is None:
+            return None
+        end = self._ends[-1] if left else position
+        known = self._made[position, make] = Made(end, make(joined(left)))
+        return known
 
     def begin_anew(self, entries: Sequence[Entry]) -> None:
         """Hold these events and no others."""
-        self.entries = list(entries)
+        self._hold(entries)
         self._last_commit = 0
         self.wake()
 
@@ -47,44 +74,65 @@ class Window:
     def add(self, entries: Sequence[Entry]) -> None:
         """Hold these events too."""
         self._close_gap(entries)
+        follows = entries[0].position - 1
+        self._before = follows if not self._ends or self._ends[-1] == follows else None
+        self._newest = entries
         self.entries.extend(entries)
+        self._ends.extend([entry.end for entry in entries])
         if len(self.entries) > _MERGE_AT:
-            self.entries = _merged(self.entries)
+            self._hold(joined(self.entries))
+        self._made.clear()
         for reader in self.readers:
             reader.wake()
 
     def commit(self, entries: Sequence[Entry]) -> None:
         """Keep what came since the commit before: that much even a quick reader may still lack."""
         self._close_gap(entries)
-        del self.entries[: self._last_commit]
+        self._hold(self.entries[self._last_commit :])
         self._last_commit = len(self.entries)
         self.at_work = entries[-1].kind not in ENDINGS
         self.add(entries)
         for reader in self.readers:
             reader.wake_for_commit()
 
+    def _hold(self, entries: Sequence[Entry]) -> None:
+        self.entries = list(entries)
+        self._ends = [entry.end for entry in entries]
+        self._before = None
+        self._made.clear()
+
     def _close_gap(self, entries: Sequence[Entry]) -> None:
         """Hold nothing before a gap: whoever stands there takes what is missing from the rows.
 
         There is one when this process takes a run over from another that had committed more than it told.
         """
-        if self.entries and entries[0].position > self.entries[-1].end + 1:
-            self.entries.clear()
+        if self._ends and entries[0].position > self._ends[-1] + 1:
+            self._hold(())
             self._last_commit = 0
 
 
 class LocalSubscription:
     """A reader's view of a window."""
 
-    def __init__(self, window: Window, forget: Callable[["LocalSubscription"], None]) -> None:
-        self._window = window
-        self._forget = forget
-        self._news = asyncio.Event()
+    def __init__(
+        self, window: Window, turnstile: Turnstile, forget: Callable[["LocalSubscription"], None]
+    ) -> None:
+        self._window, self._turnstile, self._forget = window, turnstile, forget
+        self._called = False
+        self._waiter: asyncio.Future[None] | None = None
         self._commits = asyncio.Event()
 
     def wake(self) -> None:
         """Say that there is something new."""
-        self._news.set()
+        if self._called:
+            return
+        self._called = True
+        if self._waiter is not None:
+            self._turnstile.enter(self._go)
+
+    def _go(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def wake_for_commit(self) -> None:
         """Say that something that lasts has happened."""
@@ -96,14 +144,19 @@ class LocalSubscription:
         return entries[0].position if entries else None
 
     def since(self, position: int) -> Sequence[Entry] | None:
-        entries = self._window.entries
-        if not entries or entries[0].position > position + 1:
-            return None
-        return entries[bisect_left(entries, position + 1, key=attrgetter("end")) :]
+        return self._window.since(position)
+
+    def made(self, position: int, make: Make[Any]) -> Made[Any] | None:
+        return self._window.made(position, make)
 
     async def wait(self) -> None:
-        await self._news.wait()
-        self._news.clear()
+        if not self._called:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._called = False
 
     async def wait_for_commit(self) -> None:
         await self._commits.wait()
@@ -121,6 +174,7 @@ class LocalEvents:
         self._windows: dict[str, Window] = {}
         self._unread = unread
         self.feed = Feed()
+        self.turnstile = Turnstile()
 
     def window(self, run_id: str) -> Window | None:
         """Return the window of a run, if there is one here."""
@@ -142,6 +196,10 @@ class LocalEvents:
         window.commit(entries)
         self._drop_if_idle(run_id, window)
 
+    def wake_readers(self) -> None:
+        for window in self._windows.values():
+            window.wake()
+
     def subscribe(self, run_id: str) -> LocalSubscription:
         window = self._made_window(run_id)
 
@@ -151,7 +209,7 @@ class LocalEvents:
                 self._unread(run_id)
             self._drop_if_idle(run_id, window)
 
-        subscription = LocalSubscription(window, forget)
+        subscription = LocalSubscription(window, self.turnstile, forget)
         window.readers.add(subscription)
         return subscription
 
@@ -170,38 +228,3 @@ class LocalEvents:
         idle = not window.readers and not (window.entries and window.at_work)
         if idle and self._windows.get(run_id) is window:
             del self._windows[run_id]
-
-
-def _merged(entries: list[Entry]) -> list[Entry]:
-    """Join neighbouring pieces of one text, or of one call's arguments."""
-    merged: list[Entry] = []
-    run: list[Entry] = []
-    for entry in entries:
-        if run and not _follows(run[-1], entry):
-            merged.append(_joined(run))
-            run = []
-        run.append(entry)
-    merged.append(_joined(run))
-    return merged
-
-
-def _follows(before: Entry, entry: Entry) -> bool:
-    """Whether an entry only goes on with what the one before it said."""
-    match before.subject, entry.subject:
-        case TextPiece() as said, TextPiece(first=False) as more:
-            return said.message_id == more.message_id and said.refusal == more.refusal
-        case CallPiece(id=None) as said, CallPiece(id=None) as more:
-            return said.step_id == more.step_id and said.index == more.index
-    return False
-
-
-def _joined(run: list[Entry]) -> Entry:
-    first = run[0]
-    match first.subject:
-        case TextPiece() as piece if len(run) > 1:
-            values = [entry.subject.value for entry in run if isinstance(entry.subject, TextPiece)]
-            return replace(first, subject=replace(piece, value="".join(values)))
-        case CallPiece() as piece if len(run) > 1:
-            more = [entry.subject.arguments for entry in run if isinstance(entry.subject, CallPiece)]
-            return replace(first, subject=replace(piece, arguments="".join(more)))
-    return first

@@ -39,6 +39,7 @@ class NatsEvents:
     def __init__(self, link: NatsLink, works_on: Callable[[str], bool]) -> None:
         self.link, self.works_on = link, works_on
         self.local = LocalEvents(self._unread)
+        self.turnstile = self.local.turnstile
         self.feed = NatsFeed(link)
         self.subject = f"{link.prefix}.events"
         self.windows = f"{link.prefix}.windows"
@@ -115,6 +116,9 @@ class NatsEvents:
             self.link.send(message.reply, data)
 
     # --- those who read --------------------------------------------------------------------------
+
+    def wake_readers(self) -> None:
+        self.local.wake_readers()
 
     def subscribe(self, run_id: str) -> LocalSubscription:
         subscription = self.local.subscribe(run_id)

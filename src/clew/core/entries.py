@@ -5,6 +5,7 @@ is stored), and so does a piece of a call's arguments, so a reader may stop and 
 text: ``position`` counts what it has seen, and :func:`trimmed` cuts off what it had before.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -108,11 +109,11 @@ class Entry(Struct, frozen=True):
     @property
     def size(self) -> int:
         """How many positions the event takes."""
-        match self.subject:
-            case TextPiece(value=value):
-                return len(value)
-            case CallPiece(id=None, arguments=arguments):
-                return len(arguments)
+        subject = self.subject
+        if isinstance(subject, TextPiece):
+            return len(subject.value)
+        if isinstance(subject, CallPiece) and subject.id is None:
+            return len(subject.arguments)
         return 1
 
     @property
@@ -144,3 +145,42 @@ def trimmed(entry: Entry, seen: int) -> Entry | None:
         case _:
             raise AssertionError("only pieces take more than one position")
     return Entry(entry.position + skip, entry.kind, rest)
+
+
+def joined(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Return events with neighbouring pieces of one text, or of one call's arguments, as one."""
+    if len(entries) < 2:
+        return entries
+    merged: list[Entry] = []
+    run: list[Entry] = []
+    for entry in entries:
+        if run and not _follows(run[-1], entry):
+            merged.append(_joined(run))
+            run = []
+        run.append(entry)
+    merged.append(_joined(run))
+    return merged
+
+
+def _follows(before: Entry, entry: Entry) -> bool:
+    """Whether an entry only goes on with what the one before it said."""
+    if entry.position != before.end + 1:
+        return False
+    match before.subject, entry.subject:
+        case TextPiece() as said, TextPiece(first=False) as more:
+            return said.message_id == more.message_id and said.refusal == more.refusal
+        case CallPiece(id=None) as said, CallPiece(id=None) as more:
+            return said.step_id == more.step_id and said.index == more.index
+    return False
+
+
+def _joined(run: list[Entry]) -> Entry:
+    first = run[0]
+    match first.subject:
+        case TextPiece() as piece if len(run) > 1:
+            values = [entry.subject.value for entry in run if isinstance(entry.subject, TextPiece)]
+            return replace(first, subject=replace(piece, value="".join(values)))
+        case CallPiece() as piece if len(run) > 1:
+            more = [entry.subject.arguments for entry in run if isinstance(entry.subject, CallPiece)]
+            return replace(first, subject=replace(piece, arguments="".join(more)))
+    return first

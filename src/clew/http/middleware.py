@@ -31,6 +31,7 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         request_id = scope["clew.request_id"] = self._ids.new(REQUEST)
+        scope["clew.send"] = send  # for the pieces of a body, at which nobody on the way looks
 
         status = 0
 

@@ -1,11 +1,11 @@
 """A run's events as server-sent events, to one reader."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
-from clew.core.entries import ENDINGS, Entry, EventKind
+from clew.core.entries import ENDINGS, EventKind
 from clew.service.context import Services
 from clew.service.following import Follower, RunKeys
 from clew.wire import frames
@@ -38,48 +38,72 @@ class RunStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         follower = Follower(self._services, self._keys, self._after)
         gone = asyncio.ensure_future(disconnected(receive))
+        gone.add_done_callback(lambda _: follower.wake())
+        quiet = _Quiet(follower.wake)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
-            await self._follow(follower, send, gone)
+            await self._follow(follower, scope.get("clew.send", send), gone, quiet)
         finally:
+            quiet.close()
             gone.cancel()
             follower.close()
 
-    async def _follow(self, follower: Follower, send: Send, gone: "asyncio.Future[None]") -> None:
-        pending = self._preface
-        silent = False
+    async def _follow(
+        self, follower: Follower, send: Send, gone: "asyncio.Future[None]", quiet: "_Quiet"
+    ) -> None:
+        make = frames.numbered if self._joined else frames.told
+        data, last = await follower.take(make)
+        data = self._preface + data
         while not gone.done():
-            # After a long silence the rows are asked: the bus may have lost what ended the run.
-            entries = await (follower.look() if silent else follower.read())
-            silent = False
-            data = pending + b"".join(self._frame(entry) for entry in entries)
-            pending = b""
-            if self._is_last(entries) or follower.over:
+            if follower.over or self._is_last(last):
                 await send(body(data + frames.DONE, more=False))
                 return
             if data:
+                quiet.broken()
                 await send(body(data))
-            elif not await _news(follower, gone):
-                silent = True
+            elif self._is_let_go():
+                await send(body(b"", more=False))  # not the run's end: who goes on reading joins again
+                return
+            await follower.wait()
+            if quiet.long:
+                # The rows are asked too: the bus may have lost what ended the run.
+                quiet.broken()
                 await send(body(frames.KEEP_ALIVE))
+                data, last = make(await follower.look())
+            else:
+                data, last = await follower.take(make)
 
-    def _frame(self, entry: Entry) -> bytes:
-        return frames.frame(entry, numbered=self._joined)
+    def _is_let_go(self) -> bool:
+        at_work = self._services.dispatch.works_on(self._keys.run_id)
+        return self._services.stopping.lets_go(at_work=at_work)
 
-    def _is_last(self, entries: Sequence[Entry]) -> bool:
-        if not entries or entries[-1].kind not in ENDINGS:
-            return False
-        return not (self._joined and entries[-1].kind == EventKind.RUN_REQUIRES_ACTION)
+    def _is_last(self, kind: EventKind | None) -> bool:
+        return kind in ENDINGS and not (self._joined and kind == EventKind.RUN_REQUIRES_ACTION)
 
 
-async def _news(follower: Follower, gone: "asyncio.Future[None]") -> bool:
-    """Wait for something to do; return False after a long silence."""
-    news = asyncio.ensure_future(follower.wait())
-    try:
-        done, _ = await asyncio.wait((news, gone), timeout=IDLE, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        news.cancel()
-    return bool(done)
+class _Quiet:
+    """Calls somebody when nothing was sent for long: one timer, however much is sent."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call, self._loop = call, asyncio.get_running_loop()
+        self._sent_at = self._loop.time()
+        self._timer = self._loop.call_later(IDLE, self._look)
+        self.long = False
+
+    def broken(self) -> None:
+        """Note that something is sent."""
+        self._sent_at, self.long = self._loop.time(), False
+
+    def close(self) -> None:
+        """Call nobody any more."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        left = self._sent_at + IDLE - self._loop.time()
+        self.long = left <= 0
+        self._timer = self._loop.call_later(IDLE if self.long else left, self._look)
+        if self.long:
+            self._call()
 
 
 def body(data: bytes, *, more: bool = True) -> dict[str, object]:

@@ -1,15 +1,17 @@
 """Follows a run's journal from any position: from the bus where it can, from the rows where it must."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from clew.bus.events import Subscription
+from clew.bus.events import Make, Subscription
 from clew.core.entries import Entry, trimmed
 from clew.core.journal import journal
 from clew.core.records import Run
 from clew.service.context import Services
 from clew.store import messages, runs, steps
 from clew.store.statement import Transaction
+
+T = TypeVar("T")
 
 
 class RunKeys(NamedTuple):
@@ -41,9 +43,21 @@ class Follower:
         lasting = await self._read_rows()
         return [*lasting, *self._see(self._live.since(self._seen) or ())]
 
+    async def take(self, make: Make[T]) -> T:
+        """Return what ``make`` makes of what has happened since: once for all readers who lack the same."""
+        made = self._live.made(self._seen, make)
+        if made is None:
+            return make(await self.look())
+        self._seen = made.end
+        return made.value
+
     async def wait(self) -> None:
-        """Return when there may be something to read."""
+        """Return when there may be something to read, or :meth:`wake` was called."""
         await self._live.wait()
+
+    def wake(self) -> None:
+        """Have :meth:`wait` return."""
+        self._live.wake()
 
     def close(self) -> None:
         """Stop following."""

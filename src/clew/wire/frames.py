@@ -4,6 +4,9 @@ A frame is exactly ``event: NAME``, ``data: ONE-LINE-JSON`` and an empty line, w
 azure-ai-agents parser loses events that end in CRLF, and fails on frames without an event's name.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import msgspec
 
 from clew.core.entries import CallOutput, CallPiece, Entry, EventKind, Subject, TextPiece
@@ -24,11 +27,42 @@ _NAMES = {kind: f"thread.{kind}".encode() for kind in EventKind}
 """What the wire calls each kind of event."""
 
 
+_TEXT = (
+    b'{"id":%b,"object":"thread.message.delta",'
+    b'"delta":{"content":[{"index":%d,"type":"text","text":{"value":%b}}]}}'
+)
+"""What :func:`_text_delta` comes to for every piece of a text but the first."""
+
+
 def frame(entry: Entry, *, numbered: bool = False) -> bytes:
     """Return an event's frame; ``numbered`` adds the position that a reader may go on from."""
-    payload = _encode(_payload(entry.subject, entry.open_step))
+    subject = entry.subject
+    if isinstance(subject, TextPiece) and not (subject.first or subject.refusal):
+        payload = _TEXT % (_encode(subject.message_id), subject.part, _encode(subject.value))
+    else:
+        payload = _encode(_payload(subject, entry.open_step))
     number = b"id: %d\n" % entry.end if numbered else b""
     return b"event: %b\ndata: %b\n%b\n" % (_NAMES[entry.kind], payload, number)
+
+
+class Told(NamedTuple):
+    """The frames of some events, and the kind of the last of them; None if there is none."""
+
+    data: bytes
+    last: EventKind | None
+
+
+def told(entries: Sequence[Entry]) -> Told:
+    """Return the frames of events that a reader can't come back to."""
+    if len(entries) == 1:
+        return Told(frame(entries[0]), entries[0].kind)
+    return Told(b"".join(map(frame, entries)), entries[-1].kind if entries else None)
+
+
+def numbered(entries: Sequence[Entry]) -> Told:
+    """Return the frames of events, each with its position."""
+    data = b"".join(frame(entry, numbered=True) for entry in entries)
+    return Told(data, entries[-1].kind if entries else None)
 
 
 def thread_created(thread: objects.ThreadObject) -> bytes:
