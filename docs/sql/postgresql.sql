@@ -233,7 +233,7 @@ WHERE messages.run_id = $1::VARCHAR ORDER BY messages.seq;
 -- ==== src/clew/store/metrics.py ====
 
 -- COUNT_RUNS
-SELECT runs.status, runs.code, runs.model, count(*) AS count_1, sum(runs.prompt_tokens) AS sum_1, sum(runs.completion_tokens) AS sum_2, sum(runs.cached_tokens) AS sum_3
+SELECT runs.status, runs.code, runs.model, count(*) AS count_1, sum(runs.prompt_tokens) AS sum_1, sum(runs.completion_tokens) AS sum_2, sum(runs.cached_tokens) AS sum_3, sum(runs.reasoning_tokens) AS sum_4, sum(runs.cost) AS sum_5
 FROM runs
 WHERE runs.project = $1::VARCHAR AND ended_at IS NOT NULL AND runs.ended_at BETWEEN $2::BIGINT AND $3::BIGINT GROUP BY runs.status, runs.code, runs.model;
 
@@ -322,26 +322,26 @@ FROM threads LEFT OUTER JOIN agents ON agents.id = $1::VARCHAR AND agents.projec
 WHERE threads.id = $2::VARCHAR AND threads.project = $3::VARCHAR;
 
 -- INSERT_RUN
-INSERT INTO runs (id, project, created_at, thread_id, assistant_id, expires_at, config, status, started_at, completed_at, failed_at, cancelled_at, last_error, incomplete_reason, usage, turns, metadata, epoch, version, position, held, worker, begun_at, spoke_at, claimed_at, attempts, open_step, waits_for, due, waits) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::VARCHAR, $8::VARCHAR, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::BIGINT, $13::VARCHAR, $14::VARCHAR, $15::VARCHAR, $16::INTEGER, $17::VARCHAR, $18::INTEGER, $19::INTEGER, $20::BIGINT, $21::INTEGER, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::INTEGER, $27::VARCHAR, $28::VARCHAR, $29::BIGINT, $30::VARCHAR);
+INSERT INTO runs (id, project, created_at, thread_id, assistant_id, expires_at, config, status, started_at, completed_at, failed_at, cancelled_at, last_error, incomplete_reason, usage, turns, metadata, epoch, version, position, held, worker, begun_at, spoke_at, claimed_at, attempts, open_step, waits_for, due, waits, retrying_since, lost_turns, cost) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::VARCHAR, $8::VARCHAR, $9::BIGINT, $10::BIGINT, $11::BIGINT, $12::BIGINT, $13::VARCHAR, $14::VARCHAR, $15::VARCHAR, $16::INTEGER, $17::VARCHAR, $18::INTEGER, $19::INTEGER, $20::BIGINT, $21::INTEGER, $22::VARCHAR, $23::BIGINT, $24::BIGINT, $25::BIGINT, $26::INTEGER, $27::VARCHAR, $28::VARCHAR, $29::BIGINT, $30::VARCHAR, $31::BIGINT, $32::INTEGER, $33::BIGINT);
 
 -- SELECT_RUN
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.id = $1::VARCHAR AND runs.thread_id = $2::VARCHAR AND runs.project = $3::VARCHAR;
 
 -- SELECT_BY_ID
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.id = $1::VARCHAR;
 
 -- UPDATE_RUN
-UPDATE runs SET status=$1::VARCHAR, started_at=$2::BIGINT, completed_at=$3::BIGINT, failed_at=$4::BIGINT, cancelled_at=$5::BIGINT, last_error=$6::VARCHAR, incomplete_reason=$7::VARCHAR, usage=$8::VARCHAR, turns=$9::INTEGER, epoch=$10::INTEGER, version=(runs.version + 1), position=$11::BIGINT, held=$12::INTEGER, worker=$13::VARCHAR, begun_at=$14::BIGINT, spoke_at=$15::BIGINT, claimed_at=$16::BIGINT, attempts=$17::INTEGER, open_step=$18::VARCHAR, waits_for=$19::VARCHAR, due=$20::BIGINT, waits=$21::VARCHAR WHERE runs.id = $22::VARCHAR AND runs.epoch = $23::INTEGER AND runs.version = $24::INTEGER;
+UPDATE runs SET status=$1::VARCHAR, started_at=$2::BIGINT, completed_at=$3::BIGINT, failed_at=$4::BIGINT, cancelled_at=$5::BIGINT, last_error=$6::VARCHAR, incomplete_reason=$7::VARCHAR, usage=$8::VARCHAR, turns=$9::INTEGER, epoch=$10::INTEGER, version=(runs.version + 1), position=$11::BIGINT, held=$12::INTEGER, worker=$13::VARCHAR, begun_at=$14::BIGINT, spoke_at=$15::BIGINT, claimed_at=$16::BIGINT, attempts=$17::INTEGER, open_step=$18::VARCHAR, waits_for=$19::VARCHAR, due=$20::BIGINT, waits=$21::VARCHAR, retrying_since=$22::BIGINT, lost_turns=$23::INTEGER, cost=$24::BIGINT WHERE runs.id = $25::VARCHAR AND runs.epoch = $26::INTEGER AND runs.version = $27::INTEGER;
 
 -- END_RUN
-UPDATE runs SET status=$1::VARCHAR, started_at=$2::BIGINT, completed_at=$3::BIGINT, failed_at=$4::BIGINT, cancelled_at=$5::BIGINT, last_error=$6::VARCHAR, incomplete_reason=$7::VARCHAR, usage=$8::VARCHAR, turns=$9::INTEGER, epoch=$10::INTEGER, version=(runs.version + 1), position=$11::BIGINT, held=$12::INTEGER, worker=$13::VARCHAR, begun_at=$14::BIGINT, spoke_at=$15::BIGINT, ended_at=$16::BIGINT, code=$17::VARCHAR, model=$18::VARCHAR, queue_ms=$19::INTEGER, first_token_ms=$20::INTEGER, total_ms=$21::BIGINT, prompt_tokens=$22::INTEGER, completion_tokens=$23::INTEGER, cached_tokens=$24::INTEGER, claimed_at=$25::BIGINT, attempts=$26::INTEGER, open_step=$27::VARCHAR, waits_for=$28::VARCHAR, due=$29::BIGINT, waits=$30::VARCHAR WHERE runs.id = $31::VARCHAR AND runs.epoch = $32::INTEGER AND runs.version = $33::INTEGER;
+UPDATE runs SET status=$1::VARCHAR, started_at=$2::BIGINT, completed_at=$3::BIGINT, failed_at=$4::BIGINT, cancelled_at=$5::BIGINT, last_error=$6::VARCHAR, incomplete_reason=$7::VARCHAR, usage=$8::VARCHAR, turns=$9::INTEGER, epoch=$10::INTEGER, version=(runs.version + 1), position=$11::BIGINT, held=$12::INTEGER, worker=$13::VARCHAR, begun_at=$14::BIGINT, spoke_at=$15::BIGINT, ended_at=$16::BIGINT, code=$17::VARCHAR, model=$18::VARCHAR, queue_ms=$19::INTEGER, first_token_ms=$20::INTEGER, total_ms=$21::BIGINT, prompt_tokens=$22::INTEGER, completion_tokens=$23::INTEGER, cached_tokens=$24::INTEGER, claimed_at=$25::BIGINT, attempts=$26::INTEGER, open_step=$27::VARCHAR, waits_for=$28::VARCHAR, due=$29::BIGINT, waits=$30::VARCHAR, retrying_since=$31::BIGINT, lost_turns=$32::INTEGER, cost=$33::BIGINT, reasoning_tokens=$34::INTEGER WHERE runs.id = $35::VARCHAR AND runs.epoch = $36::INTEGER AND runs.version = $37::INTEGER;
 
 -- HOLD_BY_ID
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.id = $1::VARCHAR FOR NO KEY UPDATE;
 
@@ -353,7 +353,7 @@ FROM runs
 WHERE runs.id = $1::VARCHAR) FOR NO KEY UPDATE;
 
 -- HOLD_RUN
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.id = $1::VARCHAR AND runs.thread_id = $2::VARCHAR AND runs.project = $3::VARCHAR FOR NO KEY UPDATE;
 
@@ -380,7 +380,7 @@ FROM runs
 WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action');
 
 -- SELECT_UNFINISHED
-SELECT runs.id, runs.version, runs.status, runs.worker, workers.beats, runs.attempts, runs.claimed_at
+SELECT runs.id, runs.version, runs.status, runs.worker, workers.beats, runs.attempts, runs.claimed_at, runs.waits_for
 FROM runs LEFT OUTER JOIN workers ON workers.id = runs.worker
 WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') AND (runs.waits_for IS NULL OR runs.due <= $1::BIGINT) ORDER BY runs.expires_at;
 
@@ -593,7 +593,7 @@ WHERE messages.id = $4::VARCHAR AND messages.project = $1::VARCHAR AND messages.
  LIMIT $5 OFFSET 0;
 
 -- runs of a thread, behind a cursor
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.thread_id = $1::VARCHAR AND runs.seq < (SELECT runs.seq
 FROM runs
@@ -611,13 +611,13 @@ WHERE steps.id = $4::VARCHAR AND steps.project = $1::VARCHAR AND steps.thread_id
 -- ==== src/clew/store/run_lists.py ====
 
 -- all of a project
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.project = $1::VARCHAR ORDER BY runs.seq DESC
  LIMIT $2 OFFSET 0;
 
 -- live
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM (SELECT examined.seq AS seq
 FROM (SELECT live_and_held.seq AS seq, live_and_held.created_at AS created_at, live_and_held.status AS status, live_and_held.assistant_id AS assistant_id
 FROM (SELECT runs.seq AS seq, runs.created_at AS created_at, runs.status AS status, runs.assistant_id AS assistant_id
@@ -630,7 +630,7 @@ WHERE examined.status IN ($2, $3, $4, $5) ORDER BY examined.seq DESC
  LIMIT $6 OFFSET 0) AS matched JOIN runs ON runs.seq = matched.seq ORDER BY matched.seq DESC;
 
 -- a mix
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM (SELECT examined.seq AS seq
 FROM (SELECT runs.seq AS seq, runs.created_at AS created_at, runs.status AS status, runs.assistant_id AS assistant_id
 FROM runs

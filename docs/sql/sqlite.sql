@@ -233,7 +233,7 @@ WHERE messages.run_id = :run_id ORDER BY messages.seq;
 -- ==== src/clew/store/metrics.py ====
 
 -- COUNT_RUNS
-SELECT runs.status, runs.code, runs.model, count(*) AS count_1, sum(runs.prompt_tokens) AS sum_1, sum(runs.completion_tokens) AS sum_2, sum(runs.cached_tokens) AS sum_3
+SELECT runs.status, runs.code, runs.model, count(*) AS count_1, sum(runs.prompt_tokens) AS sum_1, sum(runs.completion_tokens) AS sum_2, sum(runs.cached_tokens) AS sum_3, sum(runs.reasoning_tokens) AS sum_4, sum(runs.cost) AS sum_5
 FROM runs
 WHERE runs.project = :project AND ended_at IS NOT NULL AND runs.ended_at BETWEEN :since AND :until GROUP BY runs.status, runs.code, runs.model;
 
@@ -322,26 +322,26 @@ FROM threads LEFT OUTER JOIN agents ON agents.id = :agent_id AND agents.project 
 WHERE threads.id = :id AND threads.project = :project;
 
 -- INSERT_RUN
-INSERT INTO runs (id, project, created_at, thread_id, assistant_id, expires_at, config, status, started_at, completed_at, failed_at, cancelled_at, last_error, incomplete_reason, usage, turns, metadata, epoch, version, position, held, worker, begun_at, spoke_at, claimed_at, attempts, open_step, waits_for, due, waits) VALUES (:id, :project, :created_at, :thread_id, :assistant_id, :expires_at, :config, :status, :started_at, :completed_at, :failed_at, :cancelled_at, :last_error, :incomplete_reason, :usage, :turns, :metadata, :epoch, :version, :position, :held, :worker, :begun_at, :spoke_at, :claimed_at, :attempts, :open_step, :waits_for, :due, :waits);
+INSERT INTO runs (id, project, created_at, thread_id, assistant_id, expires_at, config, status, started_at, completed_at, failed_at, cancelled_at, last_error, incomplete_reason, usage, turns, metadata, epoch, version, position, held, worker, begun_at, spoke_at, claimed_at, attempts, open_step, waits_for, due, waits, retrying_since, lost_turns, cost) VALUES (:id, :project, :created_at, :thread_id, :assistant_id, :expires_at, :config, :status, :started_at, :completed_at, :failed_at, :cancelled_at, :last_error, :incomplete_reason, :usage, :turns, :metadata, :epoch, :version, :position, :held, :worker, :begun_at, :spoke_at, :claimed_at, :attempts, :open_step, :waits_for, :due, :waits, :retrying_since, :lost_turns, :cost);
 
 -- SELECT_RUN
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.id = :id AND runs.thread_id = :thread_id AND runs.project = :project;
 
 -- SELECT_BY_ID
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.id = :id;
 
 -- UPDATE_RUN
-UPDATE runs SET status=:status, started_at=:started_at, completed_at=:completed_at, failed_at=:failed_at, cancelled_at=:cancelled_at, last_error=:last_error, incomplete_reason=:incomplete_reason, usage=:usage, turns=:turns, epoch=:epoch, version=(runs.version + 1), position=:position, held=:held, worker=:worker, begun_at=:begun_at, spoke_at=:spoke_at, claimed_at=:claimed_at, attempts=:attempts, open_step=:open_step, waits_for=:waits_for, due=:due, waits=:waits WHERE runs.id = :id AND runs.epoch = :old_epoch AND runs.version = :old_version;
+UPDATE runs SET status=:status, started_at=:started_at, completed_at=:completed_at, failed_at=:failed_at, cancelled_at=:cancelled_at, last_error=:last_error, incomplete_reason=:incomplete_reason, usage=:usage, turns=:turns, epoch=:epoch, version=(runs.version + 1), position=:position, held=:held, worker=:worker, begun_at=:begun_at, spoke_at=:spoke_at, claimed_at=:claimed_at, attempts=:attempts, open_step=:open_step, waits_for=:waits_for, due=:due, waits=:waits, retrying_since=:retrying_since, lost_turns=:lost_turns, cost=:cost WHERE runs.id = :id AND runs.epoch = :old_epoch AND runs.version = :old_version;
 
 -- END_RUN
-UPDATE runs SET status=:status, started_at=:started_at, completed_at=:completed_at, failed_at=:failed_at, cancelled_at=:cancelled_at, last_error=:last_error, incomplete_reason=:incomplete_reason, usage=:usage, turns=:turns, epoch=:epoch, version=(runs.version + 1), position=:position, held=:held, worker=:worker, begun_at=:begun_at, spoke_at=:spoke_at, ended_at=:ended_at, code=:code, model=:model, queue_ms=:queue_ms, first_token_ms=:first_token_ms, total_ms=:total_ms, prompt_tokens=:prompt_tokens, completion_tokens=:completion_tokens, cached_tokens=:cached_tokens, claimed_at=:claimed_at, attempts=:attempts, open_step=:open_step, waits_for=:waits_for, due=:due, waits=:waits WHERE runs.id = :id AND runs.epoch = :old_epoch AND runs.version = :old_version;
+UPDATE runs SET status=:status, started_at=:started_at, completed_at=:completed_at, failed_at=:failed_at, cancelled_at=:cancelled_at, last_error=:last_error, incomplete_reason=:incomplete_reason, usage=:usage, turns=:turns, epoch=:epoch, version=(runs.version + 1), position=:position, held=:held, worker=:worker, begun_at=:begun_at, spoke_at=:spoke_at, ended_at=:ended_at, code=:code, model=:model, queue_ms=:queue_ms, first_token_ms=:first_token_ms, total_ms=:total_ms, prompt_tokens=:prompt_tokens, completion_tokens=:completion_tokens, cached_tokens=:cached_tokens, claimed_at=:claimed_at, attempts=:attempts, open_step=:open_step, waits_for=:waits_for, due=:due, waits=:waits, retrying_since=:retrying_since, lost_turns=:lost_turns, cost=:cost, reasoning_tokens=:reasoning_tokens WHERE runs.id = :id AND runs.epoch = :old_epoch AND runs.version = :old_version;
 
 -- HOLD_BY_ID
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.id = :id;
 
@@ -353,7 +353,7 @@ FROM runs
 WHERE runs.id = :id);
 
 -- HOLD_RUN
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.id = :id AND runs.thread_id = :thread_id AND runs.project = :project;
 
@@ -380,7 +380,7 @@ FROM runs
 WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action');
 
 -- SELECT_UNFINISHED
-SELECT runs.id, runs.version, runs.status, runs.worker, workers.beats, runs.attempts, runs.claimed_at
+SELECT runs.id, runs.version, runs.status, runs.worker, workers.beats, runs.attempts, runs.claimed_at, runs.waits_for
 FROM runs LEFT OUTER JOIN workers ON workers.id = runs.worker
 WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') AND (runs.waits_for IS NULL OR runs.due <= :now) ORDER BY runs.expires_at;
 
@@ -593,7 +593,7 @@ WHERE messages.id = :after AND messages.project = :project AND messages.thread_i
  LIMIT :limit OFFSET 0;
 
 -- runs of a thread, behind a cursor
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.thread_id = :thread_id AND runs.seq < (SELECT runs.seq
 FROM runs
@@ -611,13 +611,13 @@ WHERE steps.id = :after AND steps.project = :project AND steps.thread_id = :thre
 -- ==== src/clew/store/run_lists.py ====
 
 -- all of a project
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM runs
 WHERE runs.project = :project ORDER BY runs.seq DESC
  LIMIT :limit OFFSET 0;
 
 -- live
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM (SELECT examined.seq AS seq
 FROM (SELECT live_and_held.seq AS seq, live_and_held.created_at AS created_at, live_and_held.status AS status, live_and_held.assistant_id AS assistant_id
 FROM (SELECT runs.seq AS seq, runs.created_at AS created_at, runs.status AS status, runs.assistant_id AS assistant_id
@@ -630,7 +630,7 @@ WHERE examined.status IN (:status_0, :status_1, :status_2, :status_3) ORDER BY e
  LIMIT :limit OFFSET 0) AS matched JOIN runs ON runs.seq = matched.seq ORDER BY matched.seq DESC;
 
 -- a mix
-SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.waits, runs.begun_at, runs.spoke_at
+SELECT runs.id, runs.project, runs.thread_id, runs.assistant_id, runs.created_at, runs.expires_at, runs.config, runs.status, runs.started_at, runs.completed_at, runs.failed_at, runs.cancelled_at, runs.last_error, runs.incomplete_reason, runs.usage, runs.turns, runs.metadata, runs.epoch, runs.version, runs.position, runs.held, runs.worker, runs.claimed_at, runs.attempts, runs.open_step, runs.waits_for, runs.due, runs.retrying_since, runs.lost_turns, runs.cost, runs.waits, runs.begun_at, runs.spoke_at
 FROM (SELECT examined.seq AS seq
 FROM (SELECT runs.seq AS seq, runs.created_at AS created_at, runs.status AS status, runs.assistant_id AS assistant_id
 FROM runs

@@ -10,8 +10,9 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 from msgspec import Meta
@@ -29,6 +30,21 @@ def default_data_dir() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "clew"
     return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "clew"
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), if any."""
+    parts = urlsplit(url.strip())
+    if proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxy = getproxies().get(parts.scheme)
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+def authorities() -> Path | None:
+    """Return the file or folder of authorities that REQUESTS_CA_BUNDLE names, if any."""
+    named = os.environ.get("REQUESTS_CA_BUNDLE")
+    return Path(named) if named else None
 
 
 class Secret:
@@ -119,6 +135,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _about("what the endpoint calls the answer's token limit"),
     ] = "max_completion_tokens"
     model_timeout: Annotated[float, _about("seconds a model may stay silent", gt=0)] = 120.0
+    model_retry_for: Annotated[
+        float, _about("seconds over which a model that does not answer is asked again", ge=0)
+    ] = 60.0
+    models: Annotated[
+        dict[str, dict[str, Any]],
+        _about(
+            "several models: as JSON, by the name that agents ask for, each as the table [models.NAME] "
+            "of clew.toml would be; docs/models.md"
+        ),
+    ] = {}
     model_file: Annotated[Path | None, _about("a GGUF file for the embedded model")] = None
     embedded_model: Annotated[str, _about("which embedded model to load: see `clew models list`")] = (
         "qwen2.5-coder-0.5b"
@@ -251,6 +277,8 @@ _SWITCHES = {"on": True, "yes": True, "off": False, "no": False}
 
 
 def _convert(name: str, value: Any) -> Any:
+    if name == "models" and isinstance(value, str):
+        value = _json(value)
     if _FIELDS[name].type.__origin__ is bool and isinstance(value, str):
         value = _SWITCHES.get(value.lower(), value)
     value = msgspec.convert(value, _FIELDS[name].type, strict=False, dec_hook=_from_text)
@@ -258,6 +286,13 @@ def _convert(name: str, value: Any) -> Any:
         raise ValueError("must be a number that is not infinite")
     check = _CHECKS.get(name)
     return check(value) if check and value is not None else value
+
+
+def _json(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise ValueError("must be a JSON object") from None
 
 
 def _from_text(kind: type, value: object) -> object:
@@ -274,13 +309,14 @@ def _wanted(name: str) -> str:
     choices = get_args(kind)
     if choices and all(isinstance(choice, str) for choice in choices):
         return " or ".join(choices)
-    if choices and get_args(choices[0]):  # limits of the value, where there may be none
+    if choices and get_origin(choices[0]) is Annotated:  # limits of the value, where there may be none
         kind, meta = get_args(choices[0])
     limits = [(" from ", meta.ge), (" above ", meta.gt), (" to ", meta.le)]
     said = "".join(f"{word}{limit}" for word, limit in limits if limit is not None)
     if meta.pattern is not None:
         said = f" that matches {meta.pattern}"
-    return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text") + said
+    named = {int: "a whole number", float: "a number", bool: "true or false", dict: "an object of objects"}
+    return named.get(get_origin(kind) or kind, "text") + said
 
 
 def _nats(value: str) -> str:

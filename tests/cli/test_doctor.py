@@ -109,7 +109,8 @@ def test_what_does_not_answer(home: Path) -> None:
         "--json",
         CLEW_DATABASE_URL="postgresql://clew:pg-secret@127.0.0.1:1/clew",
         CLEW_BUS_URL="nats://user:bus-secret@127.0.0.1:1",
-        CLEW_MODEL_URL="http://name:model-secret@127.0.0.1:1/v1",
+        CLEW_MODEL_URL="http://127.0.0.1:1/v1",
+        CLEW_MODEL_API_KEY="model-secret",
         CLEW_API_KEY="clew_key-secret",
     )
     assert done.exit_code == 1

@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,28 @@ def test_who_reads_a_feed_does_not_keep_a_server_from_stopping(model: ScriptedMo
             assert "event: ready" in lines
             server.stop()
             assert list(lines)[-2:] == ["data: [DONE]", ""]
+        assert "Traceback" not in server.log
+
+
+def test_who_reads_a_run_that_is_parked_does_not_keep_a_server_from_stopping(model: ScriptedModel) -> None:
+    with RunningServer(model, settings={"drain_timeout": 30}) as server:
+        model.call("look")
+        tools = [{"type": "function", "function": {"name": "look"}}]
+        with httpx2.Client(base_url=server.openai_base_url, timeout=60) as http:
+            http.headers["Authorization"] = f"Bearer {server.api_key}"
+            agent = http.post("/assistants", json={"model": "m", "tools": tools}).json()["id"]
+            thread = {"messages": [{"role": "user", "content": "Go."}]}
+            body = {"assistant_id": agent, "thread": thread, "stream": False}
+            run = http.post("/threads/runs", json=body).json()
+            path = f"/threads/{run['thread_id']}/runs/{run['id']}"
+            assert http.get(path, params={"wait": 10}).json()["status"] == "requires_action"
+            with http.stream("GET", f"{path}/events") as reading:
+                lines = reading.iter_lines()
+                assert any("requires_action" in line for line in lines)
+                begun = time.monotonic()
+                server.stop()
+                assert "[DONE]" not in list(lines)
+            assert time.monotonic() - begun < 20
         assert "Traceback" not in server.log
 
 

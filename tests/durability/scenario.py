@@ -19,6 +19,9 @@ from tests.support.wait import until
 from tests.webhooks.receiver import Receiver
 
 _KEY = {"Authorization": f"Bearer {KEYS['alpha']}"}
+_LONG_ENOUGH = 40
+"""Times five seconds in which a model is back, and whoever died has a successor."""
+
 _QUEUE = {"Clew-When-Busy": "queue"}
 
 
@@ -41,6 +44,7 @@ class Story:
         self._streamed()
         self._cancelled_with_a_line_behind_it()
         self._expired()
+        self._parked_while_the_model_is_away()
         self._changed_and_deleted()
         history = [self._thread(thread) for thread in self._threads]
         self._hear_of_all_ends()
@@ -110,6 +114,15 @@ class Story:
         self._wait(path, "expired")
         self._streams.append(self._journal(path))
 
+    def _parked_while_the_model_is_away(self) -> None:
+        path = self._run(self._new_thread("away 10"))
+        for _ in range(_LONG_ENOUGH):
+            if self._get(f"{path}?wait=0.05")["status"] in TERMINAL:
+                break
+            self._clock.advance(5_000)
+        self._wait(path, "completed")
+        self._streams.append(self._journal(path))
+
     def _changed_and_deleted(self) -> None:
         thread = self._new_thread("plain 6", "plain 7")
         messages = self._get(f"/threads/{thread}/messages")["data"]
@@ -138,7 +151,7 @@ class Story:
     def _hear_of_all_ends(self) -> None:
         """Return when the webhook was told of every end and of every wait, at least once."""
         expected = {
-            "run.completed": 5,
+            "run.completed": 6,
             "run.cancelled": 1,
             "run.expired": 1,
             "run.requires_action": 6,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clew.testing.scripted_model import ScriptedModel
+from clew.testing.scripted_model import Reply, Request, ScriptedModel
 from tests.durability.load import answer
 from tests.durability.mortal import Life, Moment
 from tests.durability.scenario import Story
@@ -28,13 +28,32 @@ pytestmark = [
 ]
 
 
+class Away:
+    """A model that is away when it is first asked for what begins with "away"."""
+
+    def __init__(self) -> None:
+        self._asked: set[str] = set()
+
+    def __call__(self, request: Request) -> Reply | str:
+        key = request.headers["idempotency-key"]
+        if request.last_user_text.startswith("away") and key not in self._asked:
+            self._asked.add(key)
+            return ScriptedModel().fail(503, retry_after=20)
+        return answer(request)
+
+
 class Stage:
     """Plays the story, each time on a new database."""
 
     def __init__(
-        self, kind: str, folder: Path, postgres: PostgresServer | None, model_url: str, receiver: Receiver
+        self,
+        kind: str,
+        folder: Path,
+        postgres: PostgresServer | None,
+        model: ScriptedModel,
+        receiver: Receiver,
     ) -> None:
-        self.kind, self._folder, self._postgres, self._model_url = kind, folder, postgres, model_url
+        self.kind, self._folder, self._postgres, self._model = kind, folder, postgres, model
         self._receiver = receiver
         self._played = 0
 
@@ -42,7 +61,8 @@ class Stage:
         """Return the history, the first server's transactions, and whether it died."""
         place, clock = self._new_place(), ManualClock()
         self._receiver.heard.clear()
-        life = Life(place, self._model_url, clock=clock, ids=CountingIds(), at=at, moment=moment)
+        self._model.default = Away()
+        life = Life(place, self._model.url, clock=clock, ids=CountingIds(), at=at, moment=moment)
         history = Story(life, clock, self._receiver).tell()
         transactions = life.transactions
         life.end()
@@ -61,10 +81,10 @@ class Stage:
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     postgres = request.getfixturevalue("postgres") if request.param == "PostgreSQL" else None
     with (
-        ScriptedModel(default=answer, keep_requests=10) as model,
+        ScriptedModel(keep_requests=10) as model,
         Receiver(ManualClock()) as receiver,
     ):
-        yield Stage(request.param, tmp_path, postgres, model.url, receiver)
+        yield Stage(request.param, tmp_path, postgres, model, receiver)
 
 
 def test_dying_at_any_commit_ends_in_the_same_history(stage: Stage, tell: Callable[[str], None]) -> None:

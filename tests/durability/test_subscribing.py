@@ -35,6 +35,7 @@ from tests.support import store
 from tests.support.clock import ManualClock
 from tests.support.database import new_database
 from tests.support.ids import CountingIds
+from tests.support.models import unasked_models
 from tests.support.sse import Frame, parse
 from tests.support.store import NOW, PROJECT, opened
 
@@ -66,7 +67,7 @@ class Rig:
             dispatch=LocalDispatch("worker_1", 1),
             events=self.events,
             process=Process(self.clock, self.ids),
-            models=(),
+            models=unasked_models(),
             run_expiry=600_000,
         )
 

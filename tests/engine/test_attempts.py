@@ -14,7 +14,8 @@ from clew.core.decide import MOST_ATTEMPTS
 from clew.core.decisions import Decision
 from clew.core.records import Run
 from clew.engine.worker import Worker
-from clew.model.catalogue import Models
+from clew.model.catalogue import one_model
+from clew.model.endpoint import Endpoint
 from clew.model.remote import RemoteModel
 from clew.process import Process
 from clew.store import agents, messages, runs, threads
@@ -69,7 +70,7 @@ class Site:
 
     def __init__(self, db: Database, model: ScriptedModel) -> None:
         self.db, self.clock, self.ids = Troubled(db), ManualClock(NOW), CountingIds()
-        self.gateway = RemoteModel(model.url, key=MODEL_KEY, timeout=5, clock=self.clock)
+        self.gateway = RemoteModel(Endpoint(url=model.url, key=MODEL_KEY), timeout=5, clock=self.clock)
 
     def worker(self) -> Worker:
         return Worker(
@@ -77,7 +78,7 @@ class Site:
             self.db,
             dispatch=LocalDispatch("worker_0", 10),
             events=LocalEvents(),
-            models=Models(self.gateway, ["scripted"]),
+            models=one_model(self.gateway, offered=("scripted",)),
             toolbox=Toolbox({}),
             process=Process(self.clock, self.ids),
         )

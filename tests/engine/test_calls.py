@@ -21,7 +21,8 @@ from clew.core.records import Call, Outcome, Run, RunConfig, Step
 from clew.core.states import CallResult
 from clew.core.tools import FunctionDefinition, OtherTool, Tool
 from clew.engine.worker import Worker
-from clew.model.catalogue import Models
+from clew.model.catalogue import one_model
+from clew.model.endpoint import Endpoint
 from clew.model.remote import RemoteModel
 from clew.process import Process
 from clew.store import agents, messages, runs, steps, threads
@@ -111,7 +112,7 @@ class Site:
     def __init__(self, db: Database, model: ScriptedModel, tool: TestTool) -> None:
         self.db, self.tool = db, tool
         self.clock, self.ids = ManualClock(NOW), CountingIds()
-        self.gateway = RemoteModel(model.url, key=MODEL_KEY, timeout=5, clock=self.clock)
+        self.gateway = RemoteModel(Endpoint(url=model.url, key=MODEL_KEY), timeout=5, clock=self.clock)
         self.toolbox = Toolbox({KIND: tool})
 
     def worker(self) -> Worker:
@@ -120,7 +121,7 @@ class Site:
             self.db,
             dispatch=LocalDispatch("worker_0", 10),
             events=LocalEvents(),
-            models=Models(self.gateway, ["scripted"]),
+            models=one_model(self.gateway, offered=("scripted",)),
             toolbox=self.toolbox,
             process=Process(self.clock, self.ids),
         )

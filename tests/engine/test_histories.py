@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clew.engine.histories import Histories
-from clew.engine.prompt import Told, told
+from clew.engine.histories import Histories, as_told
+from clew.engine.prompt import Told
 from clew.store import line, messages, threads
 from clew.store.database import Database
 from clew.store.statement import Transaction
@@ -55,7 +55,7 @@ async def _add(db: Database, *numbers: int, **fields: Any) -> None:
 
 async def _true(db: Database, run_id: str = "run_x", limit: int | None = None) -> list[Told]:
     found = await db.read(messages.newest, "thread_1", limit, except_run=run_id)
-    return [told(message) for message in found]
+    return as_told(found)
 
 
 async def test_a_turn_reads_only_what_is_new(db: Database) -> None:

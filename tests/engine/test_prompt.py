@@ -10,13 +10,17 @@ from msgspec.structs import replace
 
 from clew.core.content import ImageUrlContent, ImageUrlValue, RefusalContent, text_content
 from clew.core.decisions import CallModel
-from clew.core.records import Message, Run, RunConfig, Usage
+from clew.core.records import Message, Run, RunConfig, TurnFacts, Usage
 from clew.core.tools import FunctionDefinition, FunctionTool
 from clew.engine import prompt
+from clew.engine.histories import as_told
 from clew.engine.prompt import DoesNotFit
 from tests.support import store
 
 UNLIMITED = CallModel(None, None)
+
+TO = prompt.Addressee("default", "scripted")
+FACTS = TurnFacts(model="scripted")
 
 
 def _run(**config: Any) -> Run:
@@ -28,8 +32,8 @@ def _said(text: str, role: Any = "user") -> Message:
 
 
 def _build(run: Run, *history: Message, call: CallModel = UNLIMITED, context: int | None = None) -> Any:
-    told = [prompt.told(each) for each in history]
-    return prompt.build(run, "scripted", told, [], [], call, context).request
+    to = prompt.Addressee("default", "scripted", context)
+    return prompt.build(run, to, as_told(history), [], [], call).request
 
 
 def _contents(run: Run, *history: Message, **more: Any) -> list[Any]:
@@ -84,13 +88,13 @@ def test_a_runs_own_turns_follow_the_thread_with_each_call_answered() -> None:
     calls = [store.call(f"call_{n}", model_id=f"theirs_{n}", output=f"wall {n}") for n in (1, 2)]
     steps = [
         store.step("step_1", type="message_creation", message_id="msg_own", turn=1),
-        store.step("step_2", calls=calls, turn=1),
-        store.step("step_3", calls=[store.call("call_3", output="")], turn=2),
+        store.step("step_2", calls=calls, turn=1, facts=FACTS),
+        store.step("step_3", calls=[store.call("call_3", output="")], turn=2, facts=FACTS),
     ]
     own = replace(_said("Let me see.", "assistant"), id="msg_own", run_id="run_1")
     run = replace(_run(), turns=2, usage=Usage(prompt_tokens=5))
-    told_before = [prompt.told(_said("Go."))]
-    request = prompt.build(run, "scripted", told_before, steps, [own], UNLIMITED, None).request
+    told_before = as_told([_said("Go.")])
+    request = prompt.build(run, TO, told_before, steps, [own], UNLIMITED).request
     told = list(request.messages)
     assert [message["role"] for message in told] == [
         "user",
@@ -118,7 +122,7 @@ def test_what_a_turn_said_after_its_calls_is_told_with_what_it_said_before() -> 
     ]
     said = {"msg_one": "So.", "msg_two": "Then."}
     own = [replace(_said(text, "assistant"), id=id) for id, text in said.items()]
-    told = prompt.build(replace(_run(), turns=1), "scripted", [], steps, own, UNLIMITED, None)
+    told = prompt.build(replace(_run(), turns=1), TO, [], steps, own, UNLIMITED)
     assert [message["content"] for message in told.request.messages] == ["So.\nThen.", "wall"]
 
 
@@ -154,8 +158,7 @@ def test_a_turn_made_again_carries_the_same_key_and_another_request_another() ->
 
 def test_the_facts_of_a_turn_say_what_the_model_was_shown() -> None:
     history = [_said(f"{number:02d}" + "x" * 400) for number in range(20)]
-    told = [prompt.told(each) for each in history]
-    asked = prompt.build(_run(), "scripted", told, [], [], CallModel(1000, None), None)
+    asked = prompt.build(_run(), TO, as_told(history), [], [], CallModel(1000, None))
     shown = [message["content"] for message in asked.request.messages]
     assert asked.facts.dropped == len(history) - len(shown) > 0
     assert asked.facts.first == history[0].id
@@ -182,6 +185,14 @@ def test_a_newest_message_that_does_not_fit_is_told_to_the_caller() -> None:
         _build(_run(instructions="x" * 4000), _said("short"), call=CallModel(500, None))
     with pytest.raises(DoesNotFit):
         _build(_run(instructions="x" * 4000), call=CallModel(500, None))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 8])
+def test_a_message_that_fits_nowhere_hides_no_others(place: int) -> None:
+    said = [_said(f"{number:02d}") for number in range(20)]
+    said[place] = _said("x" * 8000)
+    kept = _contents(_run(), *said, call=CallModel(400, None))
+    assert kept == [store.text_of(message) for message in said if message is not said[place]]
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)

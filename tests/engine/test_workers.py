@@ -14,7 +14,8 @@ from clew.core.records import Run
 from clew.engine.presence import SoleWorker
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
-from clew.model.catalogue import Models
+from clew.model.catalogue import one_model
+from clew.model.endpoint import Endpoint
 from clew.model.remote import RemoteModel
 from clew.process import Process
 from clew.store import agents, messages, runs, steps, threads
@@ -47,14 +48,14 @@ class Rig:
         self._gateways: list[RemoteModel] = []
 
     def worker(self) -> Worker:
-        gateway = RemoteModel(self._model.url, key=None, timeout=5, clock=self.clock)
+        gateway = RemoteModel(Endpoint(url=self._model.url), timeout=5, clock=self.clock)
         self._gateways.append(gateway)
         return Worker(
             self._ids.new("worker_"),
             self.db,
             dispatch=LocalDispatch("worker_0", 10),
             events=LocalEvents(),
-            models=Models(gateway, ["scripted"]),
+            models=one_model(gateway, offered=("scripted",)),
             toolbox=Toolbox({}),
             process=Process(self.clock, self._ids),
         )

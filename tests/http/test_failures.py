@@ -58,38 +58,51 @@ def test_a_refusal_that_a_retry_cannot_fix_fails_the_run_at_once(
     assert len(model.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [(429, "rate_limit_exceeded"), (500, "server_error"), (502, "server_error"), (503, "server_error")],
-)
+RETRIED = (408, 409, 425, 429, 500, 502, 503, 504, 520, 529)
+
+
+@pytest.mark.parametrize("status", RETRIED)
 def test_what_a_retry_may_fix_is_tried_again_with_growing_pauses(
-    api: Api, model: ScriptedModel, clock: ManualClock, status: int, code: str
+    api: Api, model: ScriptedModel, clock: ManualClock, status: int
 ) -> None:
-    model.fail(status, "Come back later.", times=4)
+    model.fail(status, "Come back later.", times=3)
+    model.reply("Left.")
     run = _run(api)
     for pause in (250, 500, 1000):
         before = len(model.requests)
-        clock.advance_past_sleep(pause)
+        clock.pass_sleep_between(pause // 2, 3 * pause // 2)
         model.wait_for_requests(before + 1)
-    _failed(api, run, clock, code)
+    run.wait("completed")
     assert len(model.requests) == 4
     keys = {request.headers["idempotency-key"] for request in model.requests}
     assert len(keys) == 1
+
+
+@pytest.mark.parametrize("status", RETRIED)
+def test_a_run_fails_when_the_time_for_retries_is_over(
+    servers: Servers, model: ScriptedModel, status: int
+) -> None:
+    model.fail(status, "Come back later.")
+    with servers.start(model_retry_for=0) as api:
+        code = "rate_limit_exceeded" if status == 429 else "server_error"
+        done = _failed(api, _run(api), servers.clock, code)
+        assert "Come back later." in done["last_error"]["message"]
+    assert len(model.requests) == 1
 
 
 def test_a_run_completes_if_a_retry_succeeds(api: Api, model: ScriptedModel, clock: ManualClock) -> None:
     model.fail(503)
     model.reply("Left.")
     run = _run(api)
-    clock.advance_past_sleep(250)
+    clock.pass_sleep_between(125, 375)
     run.wait("completed")
     assert [text(message) for message in run.messages()] == ["Left."]
 
 
 def test_a_retry_waits_as_long_as_the_model_asks(api: Api, model: ScriptedModel, clock: ManualClock) -> None:
-    model.fail(429, retry_after=7)
+    model.fail(429, retry_after=4)
     run = _run(api)
-    clock.advance_past_sleep(7_000)
+    clock.advance_past_sleep(4_000)
     run.wait("completed")
 
 
@@ -109,8 +122,8 @@ def test_a_retry_after_that_makes_no_sense_is_ignored(
     with servers.start() as api:
         run = _run(api)
         model.wait_for_requests(1)
-        if retry_after != b"-5":
-            servers.clock.advance_past_sleep(250)
+        if retry_after in (b"soon", b"nan", b"inf"):
+            servers.clock.pass_sleep_between(125, 375)
         run.wait("completed")
 
 
@@ -137,7 +150,7 @@ def test_keys_and_addresses_never_reach_the_users(
 def test_a_page_of_html_is_not_shown(api: Api, model: ScriptedModel, clock: ManualClock) -> None:
     model.fail(404, body="<html><body>nginx on node-7.cluster.local</body></html>")
     message = _failed(api, _run(api), clock, "server_error")["last_error"]["message"]
-    assert message == "The model endpoint answered 404."
+    assert message == "The model endpoint answered 404 with a web page. Is its URL right? See CLEW_MODEL_URL."
 
 
 def test_a_cut_in_the_middle_keeps_what_was_said(api: Api, model: ScriptedModel, clock: ManualClock) -> None:
@@ -156,7 +169,7 @@ def test_a_cut_in_the_middle_keeps_what_was_said(api: Api, model: ScriptedModel,
 def test_a_cut_in_the_middle_of_a_call_fails_its_step(
     api: Api, model: ScriptedModel, clock: ManualClock
 ) -> None:
-    model.reply("Let me see.", call("look"), CUT)
+    model.reply("Let me see.", call("look", {"at": "wall"}), CUT)
     run = _run(api)
     _failed(api, run, clock, "server_error")
     assert [(step["type"], step["status"]) for step in run.steps()] == [
@@ -175,29 +188,41 @@ def test_an_error_in_the_middle_of_the_answer_fails_the_run(
     assert text(run.messages()[0]) == "Go "
 
 
+@pytest.mark.parametrize("rubbish", [b"data: {not json}\n\n", b"data: " + b"[" * 100_000 + b"\n\n"])
+def test_an_answer_that_cannot_be_read_is_asked_for_again_unless_it_was_begun(
+    api: Api, model: ScriptedModel, clock: ManualClock, rubbish: bytes
+) -> None:
+    model.reply(Raw(rubbish), "unheard")
+    model.reply("Go ", Raw(rubbish), "left.")
+    run = _run(api)
+    clock.pass_sleep_between(125, 375)
+    _failed(api, run, clock, "server_error")
+    assert text(run.messages()[0]) == "Go "
+    assert len(model.requests) == 2
+
+
 @pytest.mark.parametrize(
-    "rubbish",
+    "oddity",
     [
-        b"data: {not json}\n\n",
         b"data: [1, 2]\n\n",
         b'data: {"choices": 5}\n\n',
         b'data: {"choices": [{"delta": {"tool_calls": "x"}}]}\n\n',
-        b"data: " + b"[" * 100_000 + b"\n\n",
         b"data: \xff\xfe\n\n",
     ],
 )
-def test_an_answer_that_cannot_be_read_fails_the_run(
-    api: Api, model: ScriptedModel, clock: ManualClock, rubbish: bytes
-) -> None:
-    model.reply(Raw(rubbish), "left.")
-    _failed(api, _run(api), clock, "server_error")
+def test_what_an_answer_does_not_need_changes_nothing(api: Api, model: ScriptedModel, oddity: bytes) -> None:
+    model.reply("Go ", Raw(oddity), "left.")
+    run = _run(api)
+    run.wait("completed")
+    assert text(run.messages()[0]) == "Go left."
 
 
-def test_an_answer_that_never_ends_properly_fails_the_run(
+def test_a_page_instead_of_an_answer_fails_the_run(
     api: Api, model: ScriptedModel, clock: ManualClock
 ) -> None:
     model.fail(200, body="<html>Please log in.</html>")
     _failed(api, _run(api), clock, "server_error")
+    assert len(model.requests) == 1
 
 
 def test_a_model_that_falls_silent_fails_the_run(servers: Servers, model: ScriptedModel) -> None:
@@ -216,11 +241,9 @@ def test_a_model_that_falls_silent_fails_the_run(servers: Servers, model: Script
 
 def test_a_model_that_cannot_be_reached_fails_the_run(servers: Servers) -> None:
     servers.model_url = "http://127.0.0.1:1/v1"
-    with servers.start() as api:
-        run = _run(api)
-        for pause in (250, 500, 1000):
-            servers.clock.advance_past_sleep(pause)
-        _failed(api, run, servers.clock, "server_error")
+    with servers.start(model_retry_for=0) as api:
+        done = _failed(api, _run(api), servers.clock, "server_error")
+        assert "could not be reached" in done["last_error"]["message"]
 
 
 def test_tokens_of_earlier_turns_stay_when_a_later_one_fails(
@@ -243,6 +266,16 @@ def test_a_tool_that_the_server_does_not_run_fails_the_run_and_says_so(
 
 
 def test_a_model_that_calls_for_ever_is_stopped(api: Api, model: ScriptedModel, clock: ManualClock) -> None:
-    model.when(lambda request: True).call("fly")
-    _failed(api, _run(api), clock, "server_error")
+    model.when(lambda request: True).call("clew_clock")
+    run = api.run(api.thread("Go."), api.agent(tools=[{"type": "clew_clock"}]))
+    _failed(api, run, clock, "server_error")
     assert len(model.requests) == 100
+
+
+def test_a_model_that_calls_only_what_it_was_not_offered_is_stopped(
+    api: Api, model: ScriptedModel, clock: ManualClock
+) -> None:
+    model.when(lambda request: True).call('say "hello"')
+    message = _failed(api, _run(api), clock, "server_error")["last_error"]["message"]
+    assert "not offered" in message
+    assert len(model.requests) == 3

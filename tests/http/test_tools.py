@@ -95,7 +95,18 @@ def test_a_refusal_before_the_calls_is_a_message_like_any_other(api: Api, model:
     assert run.messages()[0]["content"] == [{"type": "refusal", "refusal": "I won't fly. "}]
 
 
-@pytest.mark.parametrize("arguments", ["", "not JSON", '{"way": ', "[1, 2]", "null", '{"way": "é🧶"}'])
+@pytest.mark.parametrize("arguments", ["", " ", "null", "{}"])
+def test_a_call_without_arguments_has_an_empty_object(api: Api, model: ScriptedModel, arguments: str) -> None:
+    model.call("turn", arguments)
+    run = api.run(api.thread("Go."), api.agent(tools=[TURN]))
+    (asked,) = run.wait_calls()
+    run.submit({asked["id"]: "turned"})
+    run.wait("completed")
+    assert asked["function"]["arguments"] == "{}"
+    assert model.requests[1].messages[1]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+@pytest.mark.parametrize("arguments", ["not JSON", '{"way": ', "[1, 2]", '{"way": "é🧶"}'])
 def test_arguments_are_handed_on_as_the_model_gave_them(
     api: Api, model: ScriptedModel, arguments: str
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clew.model.catalogue import Models
+from clew.model.catalogue import one_model
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, Json, RunHandle, function_tool
 from tests.support.refusals import Refuses
@@ -41,9 +41,8 @@ def test_a_model_may_have_any_name(api: Api, model: ScriptedModel) -> None:
 
 def test_a_server_with_one_model_asks_that_one_whatever_name_an_agent_gives() -> None:
     back_end: Any = object()
-    assert Models(back_end, ["own"], "own").resolve("gpt-4o") == (back_end, "own")
-    assert Models(back_end, ["own", "other"], "own").resolve("other") == (back_end, "other")
-    assert Models(back_end, ["own"]).resolve("gpt-4o") == (back_end, "gpt-4o")
+    assert one_model(back_end, name="own").chain("gpt-4o")[0].model == "own"
+    assert one_model(back_end).chain("gpt-4o")[0].model == "gpt-4o"
 
 
 def test_azures_tools_are_kept_as_they_were_sent(api: Api) -> None:

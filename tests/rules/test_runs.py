@@ -45,15 +45,6 @@ def test_a_run_expires_while_it_waits_to_ask_again(
     assert (run.steps(), run.messages()) == ([], [])
 
 
-def test_a_run_waits_half_a_minute_at_most_whatever_the_model_asks(
-    api: Api, model: ScriptedModel, clock: ManualClock
-) -> None:
-    model.fail(429, retry_after=3600)
-    run = api.run(api.thread("Go."), api.agent())
-    clock.advance_past_sleep(30_000)
-    run.wait("completed")
-
-
 @pytest.mark.parametrize("answered", [True, False], ids=["answered", "before a word"])
 def test_a_failed_run_is_no_error_of_any_endpoint(api: Api, model: ScriptedModel, answered: bool) -> None:
     if answered:

@@ -11,6 +11,7 @@ from clew.service.context import Services
 from tests.support.clock import ManualClock
 from tests.support.database import Place
 from tests.support.ids import CountingIds
+from tests.support.models import unasked_models
 from tests.support.store import opened
 
 
@@ -29,6 +30,6 @@ async def services(place: Place, own_clock: ManualClock) -> AsyncIterator[Servic
             dispatch=LocalDispatch("worker_1", 0),
             events=LocalEvents(),
             process=Process(own_clock, CountingIds()),
-            models=(),
+            models=unasked_models(),
             run_expiry=600_000,
         )

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from clew.bus.feed import Feed
 from clew.bus.local_events import LocalEvents, LocalSubscription
+from clew.bus.turnstile import Turnstile
 from clew.core.decide import decide
 from clew.core.decisions import RunState
 from clew.core.entries import Entry
@@ -48,6 +49,7 @@ from clew.tools.toolbox import KINDS, Toolbox
 from tests.support.clock import ManualClock
 from tests.support.database import miscounted_threads, new_database
 from tests.support.ids import CountingIds
+from tests.support.models import unasked_models
 from tests.support.store import turn
 
 PROJECT, EXPIRY = "alpha", 600_000
@@ -88,7 +90,7 @@ class Told:
 
     def __init__(self) -> None:
         self.lasting: dict[str, list[tuple[int, str]]] = {}
-        self.feed = Feed()
+        self.feed, self.turnstile = Feed(), Turnstile()
 
     def publish(self, run_id: str, entries: Sequence[Entry]) -> None:
         self.committed(run_id, entries)
@@ -97,6 +99,8 @@ class Told:
         self.lasting.setdefault(run_id, []).extend(_lasting(entries))
 
     def left(self, run_id: str) -> None: ...
+
+    def wake_readers(self) -> None: ...
 
     def subscribe(self, run_id: str) -> LocalSubscription:
         return LocalEvents().subscribe(run_id)
@@ -155,7 +159,7 @@ class RunMachine(RuleBasedStateMachine):
             events=self.told,
             process=Process(self.clock, self.ids),
             toolbox=Toolbox(KINDS),
-            models=(),
+            models=unasked_models(),
             run_expiry=EXPIRY,
         )
 

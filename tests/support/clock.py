@@ -84,6 +84,23 @@ class ManualClock:
             if not self._changed.wait_for(asleep, TIMEOUT):
                 raise TimeoutError(f"nobody sleeps for {milliseconds} ms")
 
+    def pass_sleep_between(self, least: int, most: int) -> int:
+        """Wait until somebody sleeps for ``least`` to ``most`` milliseconds, let it pass, return how long.
+
+        Raises:
+            TimeoutError: nobody did.
+        """
+        with self._changed:
+
+            def asleep() -> list[int]:
+                return [each.asked for each in self._sleepers if least <= each.asked <= most]
+
+            if not self._changed.wait_for(asleep, TIMEOUT):
+                raise TimeoutError(f"nobody sleeps for {least} to {most} ms")
+            pause = min(asleep())
+        self.advance(pause)
+        return pause
+
     def advance_past_sleep(self, milliseconds: int) -> None:
         """Wait until somebody sleeps for just ``milliseconds``, then let that much time pass.
 

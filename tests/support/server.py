@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +20,8 @@ from clew.http.app import create_app
 from clew.http.auth import Keyring
 from clew.http.serve import ClewServer
 from clew.ids import Ids
-from clew.model.catalogue import Models
+from clew.model.catalogue import DEFAULT, Entry, Models
+from clew.model.endpoint import Endpoint
 from clew.model.remote import RemoteModel
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
@@ -66,6 +67,8 @@ class Server:
         clock: Clock,
         ids: Ids,
         model_timeout: float = 5.0,
+        model_retry_for: float = 60,
+        endpoints: Mapping[str, Endpoint] | None = None,
         run_expiry: int = 600_000,
         max_active_runs: int = 256,
         max_waiting_runs: int = 1000,
@@ -80,6 +83,8 @@ class Server:
         self._wrap = wrap
         self._loop: asyncio.AbstractEventLoop | None = None
         self._model_url, self._model_timeout = model_url, model_timeout
+        self._model_retry_for = int(1000 * model_retry_for)
+        self._endpoints = endpoints
         self._clock, self._ids = clock, ids
         self._run_expiry, self._works = run_expiry, works
         self._max_active_runs, self._max_waiting_runs = max_active_runs, max_waiting_runs
@@ -145,10 +150,24 @@ class Server:
         finally:
             self._ready.set()
 
+    def _make_models(self) -> Models:
+        """Return the models: one that takes any name, or those of the endpoints."""
+        one = {DEFAULT: Endpoint(url=self._model_url, key=MODEL_KEY)}
+        entries = {
+            name: Entry(
+                RemoteModel(endpoint, timeout=self._model_timeout, clock=self._clock),
+                endpoint.name or (None if name == DEFAULT else name),
+                self._model_retry_for,
+                endpoint.fallback,
+                endpoint.prices,
+            )
+            for name, endpoint in (self._endpoints or one).items()
+        }
+        return Models(entries, () if self._endpoints else ("scripted", "vendor/large"))
+
     def _make(self) -> ClewServer:
         db = self._wrap(open_place(self.place, SystemClock()))
-        gateway = RemoteModel(self._model_url, key=MODEL_KEY, timeout=self._model_timeout, clock=self._clock)
-        models = Models(gateway, ["scripted", "vendor/large"])
+        models = self._make_models()
         process = Process(self._clock, self._ids, self._hooks)
         row = this_process(process, works=self._works)
         engine = Engine(
@@ -166,7 +185,7 @@ class Server:
             dispatch=engine.dispatch,
             events=engine.events,
             process=process,
-            models=models.names,
+            models=models,
             toolbox=self._toolbox,
             run_expiry=self._run_expiry,
             daily_token_budget=self._daily_token_budget,

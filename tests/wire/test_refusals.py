@@ -39,6 +39,12 @@ EXAMPLES: list[tuple[errors.Refused, int, str | None, str]] = [
         "Invalid 'tool_choice': there is no function 'f' among the tools.",
     ),
     (
+        errors.ModelNotFound("gpt-9", ("large", "small")),
+        400,
+        "model_not_found",
+        "The requested model 'gpt-9' does not exist. There are: large, small.",
+    ),
+    (
         errors.OutputsNotAccepted(RunStatus.QUEUED),
         400,
         None,

@@ -21,6 +21,8 @@ from clew.cli import certificates, keys, server_file
 from clew.cli.serve import without_password
 from clew.clock import Clock
 from clew.core.states import RunStatus
+from clew.model.catalogue import DEFAULT
+from clew.model.endpoint import Endpoint
 from clew.settings import Settings
 from clew.store import census, workers
 from clew.store.backup import check as check_file
@@ -37,6 +39,7 @@ _LITTLE_DISK, _HARDLY_ANY_DISK = 2 * 1024**3, 200 * 1024**2
 _SLOW_FLUSH = 20.0
 _SKEW, _BAD_SKEW = 1.0, 30.0
 _RECONNECT_TIMEOUT = 5.0
+_MODEL_TIMEOUT = 30.0
 _FEW_CONNECTIONS = 0.8
 _LATE_DELIVERY = 60.0
 
@@ -252,28 +255,49 @@ async def bus(settings: Settings, clock: Clock) -> list[Finding]:
 
 
 async def model(settings: Settings, clock: Clock) -> list[Finding]:
-    """The model: an endpoint that answers, or weights that are here."""
-    if settings.model_url is None:
-        return [_embedded(settings)]
-    import httpx2
+    """The models: endpoints that answer, or weights that are here."""
+    from clew.model.endpoints import endpoints_of
 
-    url = settings.model_url.rstrip("/") + "/models"
-    secret = settings.model_api_key.reveal() if settings.model_api_key else None
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    shown = without_password(settings.model_url)
+    endpoints = endpoints_of(settings)
+    if not endpoints:
+        return [_embedded(settings)]
+    return [await _remote(settings, clock, name, endpoint) for name, endpoint in endpoints.items()]
+
+
+async def _remote(settings: Settings, clock: Clock, name: str, endpoint: Endpoint) -> Finding:
+    """Ask an endpoint for one tiny answer, exactly as the server does."""
+    from clew.model.chat import ModelError
+    from clew.model.endpoints import network_for
+    from clew.model.learned import settings_for
+    from clew.model.trial import Trial
+
+    label = f"{name} at {without_password(endpoint.url)}"
+    trial = Trial(
+        endpoint,
+        endpoint.name or name,
+        timeout=min(settings.model_timeout, _MODEL_TIMEOUT),
+        clock=clock,
+        network=network_for(endpoint.url),
+    )
     begun = time.perf_counter()
     try:
-        async with httpx2.AsyncClient(timeout=_RECONNECT_TIMEOUT) as client:
-            status = (await client.get(url, headers=headers)).status_code
-    except httpx2.HTTPError as error:
-        text = f"{shown} does not answer ({type(error).__name__})"
-        return [Finding("model", "fail", text, "start it, or correct CLEW_MODEL_URL; runs fail until then")]
+        await trial.tiny()
+    except ModelError as error:
+        where = "CLEW_MODEL_URL" if name == DEFAULT else f"models.{name}"
+        if " 401" in error.message or " 403" in error.message:
+            where = "CLEW_MODEL_API_KEY" if name == DEFAULT else f"the key of models.{name}"
+        return Finding("model", "fail", f"{label}: {error.message}", f"correct {where}")
+    finally:
+        await trial.aclose()
     took = (time.perf_counter() - begun) * 1000
-    if status in (401, 403):
-        return [Finding("model", "fail", f"{shown} refuses the key ({status})", "correct CLEW_MODEL_API_KEY")]
-    if status >= 500:
-        return [Finding("model", "warn", f"{shown} answers {status}", "look at its log")]
-    return [Finding("model", "ok", f"{shown} answers in {took:.0f} ms")]
+    lessons = trial.streaming.learned.lessons()
+    learned = [settings_for(quirks, endpoint.quirks) for quirks, _ in lessons.values()]
+    if any(learned):
+        return Finding(
+            "model", "note", f"{label} answers in {took:.0f} ms, asked differently: {learned[0]}",
+            f"keep that: clew models try {name}",
+        )  # fmt: skip
+    return Finding("model", "ok", f"{label} answers in {took:.0f} ms")
 
 
 def _embedded(settings: Settings) -> Finding:

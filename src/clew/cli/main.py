@@ -38,7 +38,7 @@ _COMMANDS = {
     "migrate": ("clew.cli.migrate", "Bring the database's schema to this version."),
     "backup": ("clew.cli.backup", "Copy the SQLite database, while the server runs."),
     "restore": ("clew.cli.backup", "Put a copy in the place of the SQLite database."),
-    "models": ("clew.cli.models", "List and fetch embedded models."),
+    "models": ("clew.cli.models", "List and fetch embedded models, and try what endpoints can do."),
 }
 
 _EXAMPLES = """\b

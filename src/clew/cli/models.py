@@ -1,15 +1,18 @@
 """``clew models``."""
 
+import asyncio
+import sys
 from pathlib import Path
 
 import click
 
 from clew.cli.options import load_settings, setting
+from clew.cli.problems import FAILED, NOT_FOUND, Problem
 
 
 @click.group()
 def models() -> None:
-    """List and fetch embedded models."""
+    """List and fetch embedded models, and try what endpoints can do."""
 
 
 @models.command("list")
@@ -45,3 +48,23 @@ def pull(name: str | None, data_dir: Path | None) -> None:
     settings = load_settings(data_dir=data_dir)
     path = pull_with_bar(name or settings.embedded_model, settings.data_dir, Console(stderr=True))
     click.echo(path)
+
+
+@models.command("try")
+@click.argument("name", default="default")
+@setting("data_dir", "--data-dir")
+@setting("model_url", "--model-url")
+def try_model(name: str, data_dir: Path | None, model_url: str | None) -> None:
+    """Try what the model NAME can do: answers, streams, calls, schemas, pictures.
+
+    Says what works and what had to be done differently, and prints the table of clew.toml to keep.
+    """
+    from clew.cli.trying import endpoint_named, try_out
+
+    settings = load_settings(data_dir=data_dir, model_url=model_url)
+    found = endpoint_named(settings, name)
+    if found is None:
+        known = ", ".join(sorted(settings.models)) or "none is set: see docs/models.md, or give --model-url"
+        raise Problem(f"There is no model {name!r}. There are: {known}", NOT_FOUND)
+    if not asyncio.run(try_out(settings, name, *found)):
+        sys.exit(FAILED)

@@ -60,6 +60,11 @@ def load_settings(**flags: Any) -> Settings:
         Problem: one of them is wrong; the message names it.
     """
     try:
-        return load(**flags)
+        settings = load(**flags)
+        if settings.models or settings.model_url:
+            from clew.model.endpoints import endpoints_of
+
+            endpoints_of(settings)
+        return settings
     except WrongSettings as error:
         raise Problem(str(error), USAGE) from None

@@ -32,6 +32,7 @@ from clew.core.events import (
     CallsStopped,
     CancelRequested,
     Event,
+    ModelAway,
     ModelFailed,
     ModelReplied,
     ModelStopped,
@@ -46,6 +47,9 @@ from clew.core.states import CallState, MessageStatus, RunStatus, StepStatus, Wa
 
 MAX_TURNS = 100
 """Model calls one run may make. Bounds a model that calls tools for ever."""
+
+MOST_LOST_TURNS = 3
+"""Turns in a row that may bring nothing but calls of functions that were not offered."""
 
 MOST_ATTEMPTS = 5
 """Claims without a commit after which a run fails: whatever breaks its workers would go on to."""
@@ -130,6 +134,9 @@ def _model_replied(state: RunState, event: ModelReplied, now: int) -> Decision:
         return _cut_short(state, turn, now)
     turn = _whole(turn)
     run = turns.counted(_progressed(state.run), turn)
+    lost = turns.calls_nothing_known(turn, run.config)
+    if lost or run.lost_turns:
+        run = replace(run, lost_turns=run.lost_turns + 1 if lost else 0)
     told = Decision(RunState(run))
     for item in turns.in_order(turn):
         match item:
@@ -137,6 +144,12 @@ def _model_replied(state: RunState, event: ModelReplied, now: int) -> Decision:
                 told = told.then(_message(told.state, turn, item, now))
             case CallsItem():
                 told = told.then(_step_of_calls(told.state, turn, item, now))
+    if run.lost_turns >= MOST_LOST_TURNS:
+        failure = Failure(
+            "server_error",
+            f"The model called only functions that it was not offered, {MOST_LOST_TURNS} turns in a row.",
+        )
+        return told.then(_failed(told.state, None, failure, now))
     if told.state.open_step is not None:
         return told.then(_go_on(told.state, now))
     done = replace(run, status=move(run.status, RunStatus.COMPLETED), completed_at=now)
@@ -145,7 +158,9 @@ def _model_replied(state: RunState, event: ModelReplied, now: int) -> Decision:
 
 def _progressed(run: Run) -> Run:
     """Return the run after its owner has got something done."""
-    return replace(run, attempts=0) if run.attempts else run
+    if not run.attempts and run.retrying_since is None:
+        return run
+    return replace(run, attempts=0, retrying_since=None)
 
 
 def _whole(turn: Turn) -> Turn:
@@ -185,6 +200,23 @@ def _model_failed(state: RunState, event: ModelFailed, now: int) -> Decision:
     if not state.run.status.live:
         return Decision(state)
     return _over(state, event.turn, now) or _failed(state, event.turn, event.failure, now)
+
+
+def _model_away(state: RunState, event: ModelAway, now: int) -> Decision:
+    """Park the run until the model is asked again: it shows the status that it has, and holds no place."""
+    if not state.run.status.live:
+        return Decision(state)
+    if over := _over(state, None, now):
+        return over
+    parked = replace(
+        state.run,
+        waits_for=WaitsFor.RETRY,
+        due=event.due,
+        worker=None,
+        attempts=0,
+        retrying_since=event.since,
+    )
+    return Decision(RunState(parked))
 
 
 def _model_stopped(state: RunState, event: ModelStopped, now: int) -> Decision:
@@ -468,6 +500,7 @@ _HANDLERS: dict[type, Callable[[RunState, Any, int], Decision]] = {
     Started: _started,
     ModelReplied: _model_replied,
     ModelFailed: _model_failed,
+    ModelAway: _model_away,
     ModelStopped: _model_stopped,
     PromptTooLong: _prompt_too_long,
     CallEnded: _call_ended,

@@ -75,6 +75,14 @@ class UnknownToolChoice(Refused):
 
 
 @dataclass(eq=False)
+class ModelNotFound(Refused):
+    """Nobody here answers to a model's name; ``known`` are the names that somebody answers to."""
+
+    name: str
+    known: Sequence[str]
+
+
+@dataclass(eq=False)
 class OutputsNotAccepted(Refused):
     """Tool outputs for a run that does not wait for any."""
 

@@ -24,6 +24,14 @@ class ModelFailed(Struct, frozen=True):
     failure: Failure
 
 
+class ModelAway(Struct, frozen=True):
+    """The model does not answer now: it is to be asked again at ``due``. ``since`` is when that began."""
+
+    turn: Turn
+    due: int
+    since: int
+
+
 class ModelStopped(Struct, frozen=True):
     """The model was stopped in mid-turn, because the run is cancelled or out of time."""
 
@@ -66,6 +74,7 @@ Event: TypeAlias = (
     Started
     | ModelReplied
     | ModelFailed
+    | ModelAway
     | ModelStopped
     | PromptTooLong
     | CallEnded

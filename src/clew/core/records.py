@@ -27,6 +27,8 @@ class Usage(Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Of the completion tokens, those of reasoning."""
 
     @property
     def total_tokens(self) -> int:
@@ -38,6 +40,7 @@ class Usage(Struct, frozen=True, kw_only=True):
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
         )
 
 
@@ -188,6 +191,12 @@ class Run(Struct, frozen=True, kw_only=True):
     """Why it is parked; None if somebody works on it or should."""
     due: int | None = None
     """When it goes on by itself, if it is parked until then."""
+    retrying_since: int | None = None
+    """When the model of its next turn first did not answer."""
+    lost_turns: int = 0
+    """Turns in a row that called only functions that were not offered."""
+    cost: int | None = None
+    """What its turns have cost, in millionths; None where a price is not known."""
     waits: list[Wait] = []
     begun_at: int | None = None
     """When it first went to work; ``started_at`` is when it last did."""
@@ -232,18 +241,23 @@ class Call(Struct, frozen=True, kw_only=True):
 class TurnFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of one call of the model besides its answer.
 
+    ``endpoint`` and ``model`` are who answered, ``cost`` what it took, in millionths, where it has a price;
     ``first`` and ``last`` are the ids of the first and the last message of the thread that it was shown,
     ``dropped`` how many between them it was not; ``request`` is the digest of what it was asked; ``echo``
-    is what came with the answer and goes back to the same model.
+    is what came with the answer and goes back to the same model; ``thoughts`` is reasoning in tags that its
+    text began with.
     """
 
     model: str
+    endpoint: str = "default"
     first: str | None = None
     last: str | None = None
     dropped: int = 0
     left_out: list[str] = []
     request: str = ""
     echo: Json | None = None
+    thoughts: str | None = None
+    cost: int | None = None
 
 
 class Step(Struct, frozen=True, kw_only=True):

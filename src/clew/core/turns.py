@@ -3,7 +3,19 @@
 from msgspec.structs import replace
 
 from clew.core.content import Content, RefusalContent, text_content
-from clew.core.records import Call, CallsItem, Item, Message, Run, Step, StepType, TextItem, Turn, Usage
+from clew.core.records import (
+    Call,
+    CallsItem,
+    Item,
+    Message,
+    Run,
+    RunConfig,
+    Step,
+    StepType,
+    TextItem,
+    Turn,
+    Usage,
+)
 from clew.core.states import StepStatus
 
 
@@ -12,7 +24,19 @@ def counted(run: Run, turn: Turn) -> Run:
     spoke_at = run.spoke_at
     if spoke_at is None and turn.said:
         spoke_at = turn.first_token_at or turn.started_at
-    return replace(run, usage=run.usage + turn.usage, turns=run.turns + 1, spoke_at=spoke_at)
+    cost = turn.facts.cost if turn.facts is not None else None
+    if cost is not None and run.turns:
+        cost = None if run.cost is None else run.cost + cost
+    return replace(run, usage=run.usage + turn.usage, turns=run.turns + 1, spoke_at=spoke_at, cost=cost)
+
+
+def calls_nothing_known(turn: Turn, config: RunConfig) -> bool:
+    """Whether a turn consists of nothing but calls of functions that were not offered."""
+    called = turn.called
+    if called is None or turn.said:
+        return False
+    known = {*config.function_names(), *config.offers}
+    return not any(call.name in known for call in called.calls)
 
 
 def message(run: Run, turn: Turn, said: TextItem, now: int) -> Message:

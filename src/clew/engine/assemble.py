@@ -9,9 +9,8 @@ from clew.clock import Clock
 from clew.engine.engine import Engine
 from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
 from clew.ids import WORKER
-from clew.model.catalogue import Models
-from clew.model.chat import ChatModel
-from clew.model.remote import RemoteModel
+from clew.model.catalogue import Models, one_model
+from clew.model.endpoints import make_remote_models
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.process import Process
@@ -140,20 +139,14 @@ def make_toolbox(settings: Settings) -> Toolbox:
 
 
 def make_models(settings: Settings, clock: Clock) -> Models:
-    """Return the models that the settings name: a chat-completions endpoint, or the embedded one."""
-    back_end: ChatModel
-    if settings.model_url is not None:
-        key = settings.model_api_key.reveal() if settings.model_api_key else None
-        back_end = RemoteModel(
-            settings.model_url,
-            key=key,
-            timeout=settings.model_timeout,
-            clock=clock,
-            limit_field=settings.model_limit_field,
-        )
-        names = [settings.model_name] if settings.model_name else []
-        return Models(back_end, names, settings.model_name)
+    """Return the models that the settings name: chat-completions endpoints, or the embedded one.
+
+    Raises:
+        WrongSettings: an endpoint can't be.
+    """
+    if (remote := make_remote_models(settings, clock)) is not None:
+        return remote
     from clew.model.embedded import EmbeddedModel
 
-    back_end = EmbeddedModel(settings.embedded_model, data_dir=settings.data_dir, file=settings.model_file)
-    return Models(back_end, [settings.embedded_model], settings.embedded_model)
+    embedded = EmbeddedModel(settings.embedded_model, data_dir=settings.data_dir, file=settings.model_file)
+    return one_model(embedded, name=settings.embedded_model, offered=(settings.embedded_model,))

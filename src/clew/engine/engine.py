@@ -8,7 +8,7 @@ from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.core.webhooks import DELIVERY
 from clew.engine.due_work import DueWork, Kind
-from clew.engine.lifecycle import Service
+from clew.engine.lifecycle import Service, Stopping
 from clew.engine.presence import Presence, SharedPresence, SoleWorker
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
@@ -71,7 +71,7 @@ class Engine:
             )
         self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, process=process)
         self._due_work = DueWork(db, kinds, presence=presence, process=process, shared=bus.shared)
-        self._stopping = False
+        self.stopping = Stopping()
 
     def wake_webhooks(self) -> None:
         """Have webhooks told of what has just been put into the outbox."""
@@ -83,7 +83,7 @@ class Engine:
 
     def trouble(self) -> str | None:
         """Return why this process should be given no new work now; None if it may."""
-        if self._stopping:
+        if self.stopping.begun:
             return "the server is about to stop"
         return None if self._bus.up else "the bus does not answer"
 
@@ -101,10 +101,16 @@ class Engine:
         await self._due_work.start()
 
     def begin_to_stop(self) -> None:
-        """Claim nothing more and let the feeds' readers go; what is under way goes on."""
-        self._stopping = True
+        """Claim nothing more and let readers go but those of runs at work; what is under way goes on."""
+        self.stopping.begun = True
         self.events.feed.end()
+        self.events.wake_readers()
         self._serving.begin_to_close()
+
+    def stop_waiting(self) -> None:
+        """Let everybody go who still reads."""
+        self.stopping.over = True
+        self.events.wake_readers()
 
     async def stop(self, grace: float = 0) -> None:
         """Give what is under way so many seconds to end, then stop.

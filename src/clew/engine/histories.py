@@ -7,6 +7,7 @@ is not what is known and what is new, something was deleted, and the thread is r
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from clew.core.records import Message
 from clew.engine.prompt import Told, told
 from clew.store import messages
 from clew.store.database import Database
@@ -21,6 +22,11 @@ _MOST_TOKENS = 8_000_000
 """Of all that is kept, some 64 MB. What was longest not asked for goes first."""
 
 
+def as_told(found: Sequence[Message]) -> list[Told]:
+    """Return messages as a model is told them, without those that say nothing."""
+    return [each for message in found if (each := told(message)) is not None]
+
+
 class _Kept:
     """A thread's messages up to one of them."""
 
@@ -32,7 +38,7 @@ class _Kept:
 
     def extend(self, found: messages.Numbered) -> None:
         """Add messages that follow on what is kept."""
-        new = [told(message) for message in found.messages]
+        new = as_told(found.messages)
         self.told += new
         self.tokens += sum(each.tokens for each in new)
         self.visible = found.visible
@@ -66,7 +72,7 @@ class Histories:
             if len(newest) == first != limit and limit is not None:
                 newest = await self._db.scan(messages.newest, thread_id, limit, except_run=run_id)
             if limit is not None or len(newest) < first:
-                return [told(message) for message in newest]
+                return as_told(newest)
         known = await self._known(thread_id)
         others = [each for each in known.told if each.run_id != run_id]
         return others if limit is None else others[-limit:]

@@ -18,6 +18,22 @@ class Service(Protocol):
         ...
 
 
+class Stopping:
+    """Whether the process is about to stop, and whether it waits no longer for those who read.
+
+    Attributes:
+        begun: nothing new is begun.
+        over: the time is over that runs under way were given.
+    """
+
+    def __init__(self) -> None:
+        self.begun = self.over = False
+
+    def lets_go(self, *, at_work: bool) -> bool:
+        """Whether a reader goes: of a run that is not at work here at once, of another when time is over."""
+        return self.over or (self.begun and not at_work)
+
+
 class LoopingService(ABC):
     """A service that is one loop, cancelled when it is to stop."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -33,6 +33,9 @@ _MOST_MESSAGES = 2**31
 _encode = msgspec.json.Encoder().encode
 
 
+_Side: TypeAlias = Literal["newest", "oldest"]
+
+
 class Told(NamedTuple):
     """A message of a thread as a model is told it, with what it takes of the prompt."""
 
@@ -47,20 +50,28 @@ class DoesNotFit(Exception):
 
 
 class Prompt(NamedTuple):
-    """A request to a model, and what is known of it."""
+    """A request to a model, what is known of it, and how many of the thread's messages it shows."""
 
     request: ChatRequest
     facts: TurnFacts
+    shown: int = 0
+
+
+class Addressee(NamedTuple):
+    """Who is asked: a model of an endpoint, and the tokens that its context holds, if they are known."""
+
+    endpoint: str
+    model: str
+    context_tokens: int | None = None
 
 
 def build(
     run: Run,
-    model: str,
+    to: Addressee,
     history: Sequence[Told],
     own_steps: Sequence[Step],
     own_messages: Sequence[Message],
     call: CallModel,
-    context_tokens: int | None,
     offered: Sequence[FunctionDefinition] = (),
 ) -> Prompt:
     """Return the request for a run's next turn.
@@ -73,9 +84,9 @@ def build(
     """
     config = run.config
     head = [{"role": "system", "content": config.instructions}] if config.instructions else []
-    tail = _own_turns(own_steps, own_messages)
+    tail = _own_turns(own_steps, own_messages, to)
     tools = _functions(run, offered)
-    limit = _limit(call.prompt_tokens_left, context_tokens)
+    limit = _limit(call.prompt_tokens_left, to.context_tokens)
     shown = history
     if limit is not None:
         shown = _drop_middle(history, limit - _tokens(head) - _tokens(tail) - _tokens(tools))
@@ -86,7 +97,7 @@ def build(
     if config.response_format == "auto":
         options["response_format"] = None
     request = ChatRequest(
-        model=model,
+        model=to.model,
         messages=messages,
         tools=tuple(tools),
         tool_choice=_tool_choice(run) if tools else None,
@@ -96,13 +107,15 @@ def build(
     )
     digest = sha256(_encode(request)).hexdigest()[:32]
     facts = TurnFacts(
-        model=model,
+        model=to.model,
+        endpoint=to.endpoint,
         first=shown[0].message_id if shown else None,
         last=shown[-1].message_id if shown else None,
         dropped=len(history) - len(shown),
         request=digest,
     )
-    return Prompt(replace(request, idempotency_key=f"{run.id}/{run.turns + 1}/{digest}"), facts)
+    request = replace(request, idempotency_key=f"{run.id}/{run.turns + 1}/{digest}")
+    return Prompt(request, facts, len(shown))
 
 
 def _functions(run: Run, offered: Sequence[FunctionDefinition]) -> list[Json]:
@@ -113,9 +126,14 @@ def _functions(run: Run, offered: Sequence[FunctionDefinition]) -> list[Json]:
     return [{"type": "function", "function": msgspec.to_builtins(each)} for each in definitions]
 
 
-def told(message: Message) -> Told:
-    """Return a message as a model is told it."""
+def told(message: Message) -> Told | None:
+    """Return a message as a model is told it; None for one of the assistant's that says nothing.
+
+    Such a message, sent, makes a thread unusable for ever with endpoints that refuse it.
+    """
     chat = _chat_message(message)
+    if message.role == "assistant" and not (chat["content"] and str(chat["content"]).strip()):
+        return None
     return Told(chat, _tokens([chat]), message.run_id, message.id)
 
 
@@ -153,7 +171,8 @@ def _tokens(items: Sequence[Json]) -> int:
 def _drop_middle(messages: Sequence[Told], limit: int) -> Sequence[Told]:
     """Keep the newest and the oldest messages that fit, dropping from the middle of the thread.
 
-    The newest message and the newest by the user are never dropped.
+    The newest message and the newest by the user are never dropped. A message that does not fit ends the
+    kept ones on its side only: else one that is very long would hide all others for ever.
     """
     costs = [message.tokens for message in messages]
     if sum(costs) <= limit:
@@ -166,21 +185,25 @@ def _drop_middle(messages: Sequence[Told], limit: int) -> Sequence[Told]:
     left = limit - sum(costs[index] for index in kept)
     if left < 0:
         raise DoesNotFit
-    for index in _from_both_ends(len(messages)):
-        if index in kept:
+    full: set[_Side] = set()
+    for side, index in _from_both_ends(len(messages)):
+        if len(full) == 2:
+            break
+        if index in kept or side in full:
             continue
         if costs[index] > left:
-            break
+            full.add(side)
+            continue
         left -= costs[index]
         kept.add(index)
     return [messages[index] for index in sorted(kept)]
 
 
-def _from_both_ends(count: int) -> Iterator[int]:
-    """Yield the last index, the first, the last but one, the second, and so on to the middle."""
-    for step in range((count + 1) // 2):
-        yield count - 1 - step
-        yield step
+def _from_both_ends(count: int) -> Iterator[tuple[_Side, int]]:
+    """Yield the last index, the first, the last but one, the second, and so on to the other end."""
+    for step in range(count):
+        yield "newest", count - 1 - step
+        yield "oldest", step
 
 
 def _chat_message(message: Message) -> Json:
@@ -201,20 +224,31 @@ def _chat_part(part: Content) -> Json | None:
     return None
 
 
-def _own_turns(steps: Sequence[Step], messages: Sequence[Message]) -> list[Json]:
-    """Return each earlier turn of the run: what it said and called, then one tool message a call."""
+def _own_turns(steps: Sequence[Step], messages: Sequence[Message], to: Addressee) -> list[Json]:
+    """Return each earlier turn of the run: what it said and called, then one tool message a call.
+
+    The model that made a turn gets it back verbatim: its own ids, and whatever else came with it. Another
+    gets what every endpoint takes.
+    """
     written = {message.id: message for message in messages}
     turns: list[Json] = []
     ids: set[str] = set()
-    for _, of_turn in groupby(steps, key=attrgetter("turn")):
+    for _, found in groupby(steps, key=attrgetter("turn")):
         texts: list[Any] = []
         calls: list[tuple[str, Call]] = []
+        of_turn = list(found)
+        facts = next((step.facts for step in of_turn if step.facts is not None), None)
+        own = facts is not None and (facts.endpoint, facts.model) == (to.endpoint, to.model)
         for step in of_turn:
             if step.message_id in written:
                 texts.append(_chat_message(written[step.message_id])["content"])
-            calls += [(_model_id(call, ids), call) for call in step.calls]
+            calls += [(_model_id(call, ids, own), call) for call in step.calls]
         said = {"role": "assistant", "content": _joined(texts)}
-        turns.append(said | ({"tool_calls": [_tool_call(*each) for each in calls]} if calls else {}))
+        if calls:
+            said["tool_calls"] = [_tool_call(id, call, own) for id, call in calls]
+        if own and facts is not None and facts.echo:
+            said = facts.echo | said
+        turns.append(said)
         turns += [{"role": "tool", "tool_call_id": id, "content": told_output(call)} for id, call in calls]
     return turns
 
@@ -224,17 +258,21 @@ def _joined(texts: Sequence[Any]) -> Any:
     return texts[0] if len(texts) == 1 else "\n".join(texts) if texts else None
 
 
-def _model_id(call: Call, taken: set[str]) -> str:
+def _model_id(call: Call, taken: set[str], own: bool) -> str:
     """Return the id by which the model knows a call: its own, or one made if it gave none of its own."""
-    given = call.model_id
+    given = call.model_id if own else None
     if not given or given in taken:
         given = sha256(call.id.encode()).hexdigest()[:_MODEL_ID]
     taken.add(given)
     return given
 
 
-def _tool_call(id: str, call: Call) -> Json:
-    return {"id": id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+def _tool_call(id: str, call: Call, own: bool) -> Json:
+    function = {"name": call.name, "arguments": call.arguments}
+    extras = dict(call.extras or {}) if own else {}
+    if isinstance(inner := extras.pop("function", None), dict):
+        function = inner | function
+    return extras | {"id": id, "type": "function", "function": function}
 
 
 def told_output(call: Call) -> str:

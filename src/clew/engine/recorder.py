@@ -12,7 +12,17 @@ from clew.core.journal import message_opening, opened_message, opened_step, tool
 from clew.core.records import FUNCTION, Call, CallsItem, Item, Run, TextItem, Turn, TurnFacts, Usage
 from clew.engine.prompt import Prompt
 from clew.ids import CALL, MESSAGE, STEP, Ids
-from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, RefusalDelta, TextDelta, estimate
+from clew.model.chat import (
+    CallDelta,
+    CallFacts,
+    ChatRequest,
+    Chunk,
+    Finished,
+    RefusalDelta,
+    TextDelta,
+    estimate,
+)
+from clew.model.endpoint import Prices
 
 
 class _Speech:
@@ -72,30 +82,42 @@ class TurnRecorder:
         self._finished: Finished | None = None
         self._request: ChatRequest | None = None
         self._facts: TurnFacts | None = None
+        self._prices: Prices | None = None
         self.position = run.position
         """Where the run's journal ends for its readers."""
 
-    def asked(self, prompt: Prompt) -> None:
+    @property
+    def begun(self) -> bool:
+        """Whether the model has said anything."""
+        return self._first_token_at is not None
+
+    def asked(self, prompt: Prompt, prices: Prices | None = None) -> None:
         """Remember what the model was asked, also to tell what an answer that is broken off has cost."""
-        self._request, self._facts = prompt
+        self._request, self._facts, self._prices = prompt.request, prompt.facts, prices
 
     def add(self, chunk: Chunk) -> None:
         """Record a chunk."""
         if self._first_token_at is None:
             self._first_token_at = self._clock.now()
-        match chunk:
-            case TextDelta(text):
-                self._add_text(text, refusal=False)
-            case RefusalDelta(text):
-                self._add_text(text, refusal=True)
-            case CallDelta():
-                self._add_call(chunk)
-            case Finished():
-                self._finished = chunk
+        if isinstance(chunk, TextDelta | RefusalDelta):
+            self._add_text(chunk.text, refusal=isinstance(chunk, RefusalDelta))
+        elif isinstance(chunk, CallDelta):
+            self._add_call(chunk)
+        else:
+            self._finished = chunk
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether the process is behind: what the model says meanwhile becomes one piece."""
+        return self._events.turnstile.full
+
+    async def turn_to_tell(self) -> None:
+        """Wait until it is this turn's turn to tell more."""
+        await self._events.turnstile.turn()
 
     def turn(self) -> Turn:
         """Return what has been recorded so far."""
-        blank = self._first
+        blank, usage = self._first, self._usage()
         return Turn(
             number=self._number,
             started_at=self._started_at,
@@ -103,8 +125,20 @@ class TurnRecorder:
             items=tuple(map(self._item, self._items)),
             first_token_at=self._first_token_at,
             finish_reason=self._finished.reason if self._finished else None,
-            usage=self._usage(),
-            facts=self._facts,
+            usage=usage,
+            facts=self._facts_with(usage),
+        )
+
+    def _facts_with(self, usage: Usage) -> TurnFacts | None:
+        """Return what is known of the turn besides its answer."""
+        facts, finished = self._facts, self._finished
+        if facts is None or (finished is None and self._prices is None):
+            return facts
+        return replace(
+            facts,
+            echo=finished.echo if finished else None,
+            thoughts=finished.thoughts if finished else None,
+            cost=self._prices.of(usage) if self._prices else None,
         )
 
     def _item(self, item: _Speech | _Calls) -> Item:
@@ -114,6 +148,8 @@ class TurnRecorder:
         return CallsItem(step_id=item.step_id, calls=tuple(calls))
 
     def _call(self, index: int, head: _Head, step_id: str) -> Call:
+        known = self._finished.calls if self._finished is not None else ()
+        facts = known[index] if index < len(known) else CallFacts(head.model_id, None)
         return Call(
             id=head.id,
             project=self._run.project,
@@ -124,7 +160,8 @@ class TurnRecorder:
             index=index,
             name=head.name,
             arguments="".join(head.arguments),
-            model_id=head.model_id,
+            model_id=facts.id,
+            extras=facts.extras,
         )
 
     def _usage(self) -> Usage:
@@ -220,7 +257,9 @@ class TurnRecorder:
         self._publish(tools_opening(self.position + 1, step))
 
     def _tell(self, kind: EventKind, piece: Subject) -> None:
-        self._publish([Entry(self.position + 1, kind, piece)])
+        entry = Entry(self.position + 1, kind, piece)
+        self.position += entry.size
+        self._events.publish(self._run.id, [entry])
 
     def _publish(self, entries: list[Entry]) -> None:
         self.position = entries[-1].end

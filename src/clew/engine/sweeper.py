@@ -122,7 +122,11 @@ class Sweeper(LoopingService):
             elif run.worker == presence.worker or presence.leads:
                 # Nobody's, or ours though nobody here works on it. It was perhaps committed just now.
                 told, _ = self._told.get(run.id, (-1, 0))
-                if self._fresh or run.version in (told, self._suspects.get(run.id)):
+                if (
+                    self._fresh
+                    or run.waits_for is not None
+                    or run.version in (told, self._suspects.get(run.id))
+                ):
                     yield run
                 else:
                     suspects[run.id] = run.version

@@ -16,20 +16,18 @@ from clew.core.events import (
     ModelFailed,
     ModelReplied,
     ModelStopped,
-    PromptTooLong,
     Started,
     Unstorable,
 )
-from clew.core.records import Failure, Message, Run, Step
+from clew.core.records import Failure, Run
 from clew.core.tools import FunctionTool, kind_of
-from clew.engine import prompt, watching
+from clew.engine import watching
+from clew.engine.asking import Asking
 from clew.engine.calls import CallsAtWork
-from clew.engine.histories import Histories
 from clew.engine.recorder import TurnRecorder
 from clew.model.catalogue import Models
-from clew.model.chat import ModelError
 from clew.process import Process
-from clew.store import messages, runs, steps
+from clew.store import runs, steps
 from clew.store.database import CommitUnknown, Database, is_passing
 from clew.store.statement import Transaction
 from clew.tools.toolbox import Toolbox
@@ -78,9 +76,9 @@ class Worker:
         """Prepare a worker; ``wake_webhooks`` is called when webhooks are to be told of something."""
         self._id, self._wake_webhooks = id, wake_webhooks
         self._db, self._dispatch, self._events = db, dispatch, events
-        self._models, self._toolbox, self._process = models, toolbox, process
+        self._toolbox, self._process = toolbox, process
         self._clock, self._ids, self._hooks = process.clock, process.ids, process.hooks
-        self._histories = Histories(db)
+        self._asking = Asking(db, models=models, toolbox=toolbox, clock=process.clock)
         self._working: dict[str, _Work] = {}
 
     def interrupt(self, run_id: str) -> bool:
@@ -206,6 +204,8 @@ class Worker:
             self._dispatch.advance(applied.released)
         if applied.told_webhooks:
             self._wake_webhooks()
+        if (due := applied.state.run.due) is not None:
+            self._dispatch.wake_at(due)
         if applied.moved and self._hooks.run_changed:
             self._hooks.tell(watching.run_changed(applied.state.run, self._clock.now()))
 
@@ -233,7 +233,10 @@ class Worker:
         """Ask the model for one turn, unless interrupted. Whatever happens becomes an event."""
         if not work.interrupted:
             with anyio.CancelScope() as work.scope:
-                event = await self._ask(run, call, recorder, work)
+                if failure := _unavailable(run):
+                    event: Event = ModelFailed(recorder.turn(), failure)
+                else:
+                    event = await self._asking.turn(run, call, recorder, work)
                 if self._hooks.model_called:
                     self._tell_of_call(run, event)
                 return event
@@ -248,40 +251,6 @@ class Worker:
             case ModelFailed(turn, failure):
                 told = watching.model_called(run, turn, now, code=failure.code, message=failure.message)
                 self._hooks.tell(told)
-
-    async def _ask(self, run: Run, call: CallModel, recorder: TurnRecorder, work: _Work) -> Event:
-        if failure := _unavailable(run):
-            return ModelFailed(recorder.turn(), failure)
-        model, name = self._models.resolve(run.config.model)
-        try:
-            asked = await self._prompt(run, name, call, model.context_tokens)
-            recorder.asked(asked)
-            stream = model.stream(asked.request)
-            try:
-                async for chunk in stream:
-                    if work.interrupted:
-                        return ModelStopped(recorder.turn())
-                    recorder.add(chunk)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await stream.aclose()
-        except prompt.DoesNotFit:
-            return PromptTooLong()
-        except ModelError as error:
-            return ModelFailed(recorder.turn(), Failure(error.code, error.message))
-        except Exception:
-            _log.exception("run %s: the model call broke", run.id)
-            failure = Failure(
-                "server_error", "The server could not make sense of the model. Its log says more."
-            )
-            return ModelFailed(recorder.turn(), failure)
-        return ModelReplied(recorder.turn())
-
-    async def _prompt(self, run: Run, model: str, call: CallModel, context: int | None) -> prompt.Prompt:
-        history = await self._histories.before(run.thread_id, run.id, prompt.history_limit(run))
-        own_steps, own_messages = await self._db.read(_own_turns, run.id) if run.turns else ([], [])
-        offered = self._toolbox.definitions(run.config) if run.config.offers else ()
-        return prompt.build(run, model, history, own_steps, own_messages, call, context, offered)
 
 
 async def _take(tx: Transaction, run_id: str, worker: str, now: int) -> tuple[Decision, runs.Applied] | None:
@@ -300,11 +269,6 @@ async def _take(tx: Transaction, run_id: str, worker: str, now: int) -> tuple[De
     if not decision.writes and decision.state.run == claimed.run:
         return decision, runs.Applied(claimed, None, told_webhooks=False)
     return decision, await runs.apply(tx, claimed, decision, now)
-
-
-async def _own_turns(tx: Transaction, run_id: str) -> tuple[list[Step], list[Message]]:
-    """Return a run's own steps and messages so far."""
-    return await steps.of_run(tx, run_id), await messages.of_run(tx, run_id)
 
 
 def _unavailable(run: Run) -> Failure | None:

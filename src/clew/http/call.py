@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
+from starlette.datastructures import QueryParams
 
 from clew.service.context import Services
 from clew.service.following import RunKeys
@@ -29,7 +30,7 @@ class Call(Struct, Generic[B], kw_only=True):
     dialect: Dialect
     project: str
     path: Mapping[str, str]
-    query: Mapping[str, str]
+    query: QueryParams
     headers: Mapping[str, str]
     body: B
 
@@ -70,6 +71,12 @@ def whole_number(given: str, name: str, *, least: int, most: int) -> int:
     for error in check_range(name, number, least=least, most=most, whole=True):
         raise error
     return number
+
+
+def includes(call: Call[None], what: str) -> bool:
+    """Whether the query asks for something that an answer leaves out otherwise (``include[]``)."""
+    found = call.query.getlist("include[]") + call.query.getlist("include")
+    return what in found
 
 
 LONGEST_WAIT = 60.0

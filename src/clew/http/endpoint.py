@@ -1,7 +1,6 @@
 """From an operation to an ASGI endpoint: read, decode, call the handler, send its answer."""
 
 import re
-from collections.abc import Mapping
 
 import msgspec
 from starlette.datastructures import QueryParams
@@ -28,7 +27,7 @@ _FULL_PAUSE = 2000
 """Milliseconds for which a request waits for room in the line before it is refused. A refusal costs a fifth
 of a run: at once, four times the peak's load would leave a third of the server's time for runs."""
 
-_NO_QUERY: Mapping[str, str] = {}
+_NO_QUERY = QueryParams()
 
 
 class Endpoint:

@@ -53,7 +53,8 @@ PARAMETERS: dict[str, Json] = {
     "run_id": _query("run_id", "Only messages that this run wrote.", {"type": "string"}),
     "include": _query(
         "include[]",
-        "Accepted for clients that send it; there is nothing yet that it could add.",
+        "`step_details.reasoning` adds to a step what the model reasoned before it, where the model told; "
+        "the other values of the services are accepted and add nothing yet.",
         {"type": "array", "items": {"type": "string"}},
         style="form",
         explode=True,

@@ -125,7 +125,9 @@ class ClewServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Claim nothing more, let requests and runs end, stop what the application stands on."""
-        self._assembly.engine.begin_to_stop()
+        engine = self._assembly.engine
+        engine.begin_to_stop()
+        asyncio.get_running_loop().call_later(self._grace, engine.stop_waiting)
         await super().shutdown(sockets)
         await self._assembly.stop(self._grace)
 
@@ -137,11 +139,12 @@ def make_services(settings: Settings, assembly: Assembly) -> Services:
         dispatch=assembly.engine.dispatch,
         events=assembly.engine.events,
         process=assembly.process,
-        models=assembly.models.names,
+        models=assembly.models,
         toolbox=assembly.toolbox,
         run_expiry=settings.run_expiry * 1000,
         daily_token_budget=settings.daily_token_budget,
         outbound=assembly.outbound,
         wake_webhooks=assembly.engine.wake_webhooks,
         trouble=assembly.engine.trouble,
+        stopping=assembly.engine.stopping,
     )

@@ -1,247 +1,362 @@
 """A model behind a chat-completions endpoint (OpenAI API reference, "Create chat completion").
 
-Always streams, so that cancelling and time-outs bite at once. Survives what real servers get wrong:
-``finish_reason`` "stop" together with tool calls, arguments as objects, missing call ids and
-indexes, usage in any chunk or in none, a plain JSON answer to a streaming request.
+One call of :meth:`RemoteModel.stream` is one attempt at one turn, and asks anew only where a refusal has
+taught how to ask. Whether there is another attempt is the engine's to say. Why streams by default:
+cancelling and time-outs bite at once.
 """
 
 import logging
-import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+import math
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import closing
+from contextvars import ContextVar
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
+from yarl import URL
 
 from clew.clock import Clock
-from clew.core.options import Json, Sampling
-from clew.core.records import ErrorCode
+from clew.core.options import Json
 from clew.model.answer import AnswerReader
-from clew.model.chat import ChatRequest, Chunk, ModelError, estimate
+from clew.model.body import Body, page_instead
+from clew.model.chat import (
+    ChatRequest,
+    Chunk,
+    ContextExceeded,
+    Finished,
+    ModelError,
+    estimate,
+    estimated_prompt,
+)
+from clew.model.endpoint import Endpoint
+from clew.model.frames import Frame, FrameReader
+from clew.model.keys import KeySource
+from clew.model.learned import Known, Learned, settings_for
+from clew.model.quirks import body_of, lesson
+from clew.model.reach import NOT_REACHED, Reach, Try
+from clew.model.trouble import Problem, Reported, cleaned, model_error, problem_of, too_many
 
-_ATTEMPTS = 4
-_FIRST_DELAY = 250
-_LONGEST_DELAY = 30_000
-_LONGEST_ANSWER = 4_000_000
-"""Characters of an answer: far more than any model's context holds."""
-_LONGEST_LINE = 16 * 1024 * 1024
-_RETRIED = frozenset((408, 409, 429, 500, 502, 503, 504))
+CONNECT_TIMEOUT = 5.0
+"""Seconds in which an endpoint must have been reached."""
+
+_MOST_LESSONS = 16
+"""Times that one turn is asked anew because a refusal has taught something."""
+
+_LONGEST_ERROR = 64 * 1024
+_LONGEST_DELAY = 3_600_000
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
-class _Retry(Exception):
-    """The call failed before the first token, and may be made again."""
+class Network(NamedTuple):
+    """How an endpoint is reached: through a proxy, and whom its certificate must come from."""
 
-    def __init__(self, error: ModelError, delay: int | None = None) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.delay = delay
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
+
+
+DIRECT = Network()
+"""Without a proxy, trusting what the system trusts."""
 
 
 class RemoteModel:
     """A chat-completions endpoint.
 
     Args:
-        url: the endpoint's base, such as ``http://localhost:11434/v1``.
-        key: what it asks for as a bearer token, if anything.
-        timeout: seconds it may stay silent.
-        limit_field: what it calls the answer's token limit.
+        endpoint: its description.
+        timeout: seconds it may stay silent, unless its description says.
+        clock: for tokens that expire.
+        network: how it is reached.
+
+    Attributes:
+        endpoint: its description.
+        learned: what was learned of its models.
+        reach: whether it can be reached.
     """
 
-    context_tokens: int | None = None
-
     def __init__(
-        self,
-        url: str,
-        *,
-        key: str | None,
-        timeout: float,
-        clock: Clock,
-        limit_field: str = "max_completion_tokens",
+        self, endpoint: Endpoint, *, timeout: float, clock: Clock, network: Network = DIRECT
     ) -> None:
-        self._url = url.rstrip("/") + "/chat/completions"
-        self._key = key
-        self._timeout = timeout
-        self._clock = clock
-        self._limit_field = limit_field
+        self.endpoint = endpoint
+        self.learned = Learned(endpoint)
+        self.reach = Reach(clock)
+        self._timeout = endpoint.timeout or timeout
+        self._clock, self._network = clock, network
+        self._url = endpoint.address()
+        self._keys = KeySource(endpoint, clock)
         self._session: aiohttp.ClientSession | None = None
+        self._standing: tuple[str | None, dict[str, str]] | None = None
+
+    def context_tokens(self, model: str) -> int | None:
+        """Return the most tokens that prompt and answer may have together, as far as that is known."""
+        return self.learned.of(model).context_tokens
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        delay = _FIRST_DELAY
-        for attempt in range(1, _ATTEMPTS + 1):
+        known = self.learned.of(request.model)
+        for left in range(_MOST_LESSONS, -1, -1):
+            key = await self._keys.key()
+            reader = self._reader(request, known)
             try:
-                async for chunk in self._attempt(request):
+                async for chunk in self._attempt(request, known, reader, key):
                     yield chunk
                 return
-            except _Retry as failed:
-                if attempt == _ATTEMPTS:
-                    raise failed.error from None
-                _log.warning("model call %s: attempt %d failed: %s", request.idempotency_key, attempt, failed)
-                wait = delay if failed.delay is None else failed.delay
-                await self._clock.sleep(min(wait, _LONGEST_DELAY))
-                delay *= 2
+            except Reported as reported:
+                if reader.begun or not left or not self._taught(request, known, reported.problem, key):
+                    raise self._shown(reported, again=reported.again and not reader.begun) from None
+            except ContextExceeded:
+                raise
+            except ModelError as error:
+                raise self._shown(error, again=error.again and not reader.begun) from None
 
-    async def _attempt(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        reader = AnswerReader()
-        begun = False
+    def _reader(self, request: ChatRequest, known: Known) -> AnswerReader:
+        names = [tool["function"]["name"] for tool in request.tools] if request.tools else None
+        return AnswerReader(names, hides_thoughts=known.hides_thoughts)
+
+    # --- one request -----------------------------------------------------------------------------
+
+    async def _attempt(
+        self, request: ChatRequest, known: Known, reader: AnswerReader, key: str | None
+    ) -> AsyncGenerator[Chunk, None]:
+        body = _encode(self._body(request, known))
+        way = self.reach.admit()
+        _way.set(way)
         try:
             async with self._open().post(
-                self._url, data=self._body(request), headers=self._headers(request), allow_redirects=False
+                self._url,
+                data=body,
+                headers=self._headers(request, key),
+                allow_redirects=False,
+                proxy=self._network.proxy,
             ) as response:
-                if response.status != 200:
-                    raise await self._refusal(response)
-                async for data in _payloads(response):
-                    if reader.characters > _LONGEST_ANSWER:
-                        raise ModelError("server_error", "The model's answer is too long to keep.")
-                    for chunk in reader.read(data):
-                        begun = True
-                        yield chunk
-        except TimeoutError:
-            error = ModelError("server_error", f"The model said nothing for {self._timeout:g} seconds.")
-            raise error from None
-        except aiohttp.ClientError as broken:
-            error = ModelError("server_error", f"The connection to the model broke: {_kind(broken)}.")
-            if not begun:
-                raise _Retry(error) from None
-            raise error from None
-        if not reader.complete:
-            raise ModelError("server_error", "The model broke off in the middle of its answer.")
+                if not 200 <= response.status < 300:
+                    raise await _refusal(response, self._clock.now())
+                with closing(Body(response)) as answer:
+                    while not reader.over and (frames := await answer.frames(reader)):
+                        for chunk in reader.read_all(frames):
+                            yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
+            if not reader.ended:
+                raise self._broken(trouble) from None
+            _log.info("model call %s: the connection broke after the answer", request.idempotency_key)
+        finally:
+            way.leave()
+        for chunk in reader.end(lambda said: estimate(request, said)):
+            if isinstance(chunk, Finished) and reader.usage_reported and known.context_tokens is not None:
+                known.counted(chunk.usage.prompt_tokens, estimated_prompt(request))
+            yield chunk
         if not reader.usage_reported:
             _log.warning("model call %s: no usage reported, tokens are estimated", request.idempotency_key)
-        yield reader.finished(lambda: estimate(request, reader.characters))
+
+    def _body(self, request: ChatRequest, known: Known) -> Json:
+        if request.max_completion_tokens is not None and known.context_tokens is not None:
+            most = known.fitted(request.max_completion_tokens, estimated_prompt(request))
+            request = replace(request, max_completion_tokens=most)
+        return body_of(request, known.quirks, self.endpoint.body)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             timeout = aiohttp.ClientTimeout(
-                total=None, sock_connect=min(10.0, self._timeout), sock_read=self._timeout
+                total=None,
+                sock_connect=min(CONNECT_TIMEOUT, self._timeout),
+                sock_read=self._timeout,
             )
+            tls: ssl.SSLContext | bool = self._network.tls or True
             self._session = aiohttp.ClientSession(
                 timeout=timeout,
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+                connector=_Connector(limit=0, keepalive_timeout=30, ssl=tls),
                 read_bufsize=2**18,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
 
-    def _headers(self, request: ChatRequest) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        if request.idempotency_key:
-            headers["Idempotency-Key"] = request.idempotency_key
-        return headers
+    def _headers(self, request: ChatRequest, key: str | None) -> dict[str, str]:
+        if self._standing is None or self._standing[0] != key:
+            self._standing = (key, self._standing_headers(key))
+        headers = self._standing[1]
+        if request.idempotency_key is None:
+            return headers
+        return {"Idempotency-Key": request.idempotency_key, **headers}
 
-    def _body(self, request: ChatRequest) -> bytes:
-        """Return the request's JSON, without what is default: small servers choke on what they don't know."""
-        body: Json = {
-            "model": request.model,
-            "messages": request.messages,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if request.tools:
-            body["tools"] = request.tools
-            if request.tool_choice not in (None, "auto"):
-                body["tool_choice"] = request.tool_choice
-            if not request.parallel_tool_calls:
-                body["parallel_tool_calls"] = False
-        for name in Sampling.__struct_fields__:
-            if (value := getattr(request, name)) is not None:
-                body[name] = value
-        if request.max_completion_tokens is not None:
-            body[self._limit_field] = request.max_completion_tokens
-        return _encode(body)
+    def _standing_headers(self, key: str | None) -> dict[str, str]:
+        """Return the headers that are the same for every request with a key; the owner's own win."""
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream, application/json"}
+        if key:
+            by_name = self.endpoint.is_azure and self.endpoint.key_command is None
+            headers |= {"api-key": key} if by_name else {"Authorization": f"Bearer {key}"}
+        given = {name.lower() for name in self.endpoint.headers}
+        kept = {name: value for name, value in headers.items() if name.lower() not in given}
+        return kept | self.endpoint.headers
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> Exception:
-        """Return what a status other than 200 means for the run."""
-        raw = (await response.content.read(64 * 1024)).decode("utf-8", "replace")
-        said = _clean(_error_text(raw), self._key)
-        code: ErrorCode = "server_error"
-        if response.status == 429 or "quota" in said.lower():
-            code = "rate_limit_exceeded"
-        elif response.status in (400, 413, 422):
-            code = "invalid_prompt"
-        message = f"The model endpoint answered {response.status}" + (f": {said}" if said else ".")
-        error = ModelError(code, message)
-        if response.status in _RETRIED:
-            return _Retry(error, _retry_after(response))
-        return error
+    # --- what was refused --------------------------------------------------------------------------
+
+    def _taught(self, request: ChatRequest, known: Known, problem: Problem, key: str | None) -> bool:
+        """Learn from a refusal; return whether to ask anew.
+
+        Raises:
+            ContextExceeded: the prompt is too long.
+        """
+        if problem.status == 401 and self._keys.refused(key):
+            return True
+        if (length := too_many(problem)) is not None:
+            answer = request.max_completion_tokens
+            if known.too_many(length.limit, length.given, estimated_prompt(request), answer):
+                return True
+            message = self._clean(model_error(problem, "The prompt is too long for the model").message)
+            raise ContextExceeded(message, length.limit, length.given)
+        quirks = lesson(problem, self._body(request, known), known.quirks)
+        if quirks is None:
+            return False
+        differs = settings_for(quirks, known.quirks)
+        _log.warning(
+            "model %s: learned from a refusal: %s (%s)", request.model, differs, self._clean(problem.words)
+        )
+        known.taught(replace(quirks))
+        return True
+
+    def _broken(self, trouble: Exception) -> ModelError:
+        """Return what trouble with the connection means for a turn."""
+        match trouble:
+            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+                return ModelError(
+                    "server_error",
+                    "The model endpoint's certificate could not be checked: its authority is unknown, or "
+                    "it is not valid. SSL_CERT_FILE or REQUESTS_CA_BUNDLE can name the authority's file.",
+                )
+            case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+                return self.reach.failed(
+                    "The proxy in HTTPS_PROXY or HTTP_PROXY did not connect to the model endpoint."
+                )
+            case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
+                return self.reach.failed(NOT_REACHED)
+            case TimeoutError():
+                return ModelError("server_error", f"The model said nothing for {self._timeout:g} seconds.")
+            case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | aiohttp.ClientOSError():
+                how = "it hung up"
+            case aiohttp.ClientResponseError():
+                how = "what it answered is no HTTP"
+            case _:
+                how = "it broke off"
+        return ModelError("server_error", f"The connection to the model broke: {how}.", again=True)
+
+    def _shown(self, error: ModelError, *, again: bool) -> ModelError:
+        """Return an error as users may see it."""
+        return ModelError(
+            error.code,
+            self._clean(error.message),
+            again=again,
+            delay=error.delay,
+            unreachable=error.unreachable,
+            asked=error.asked,
+        )
+
+    def _clean(self, text: str) -> str:
+        return cleaned(text, [*self.endpoint.secrets(), self._keys.known or ""])
+
+    async def models(self) -> list[str]:
+        """Return the names that the endpoint itself lists; none if it does not."""
+        try:
+            async with self._open().get(
+                self.endpoint.address("/models"),
+                headers=self._headers(ChatRequest(model="", messages=()), await self._keys.key()),
+                allow_redirects=False,
+                proxy=self._network.proxy,
+                timeout=aiohttp.ClientTimeout(total=CONNECT_TIMEOUT),
+            ) as response:
+                said = await response.content.read(_LONGEST_LIST)
+                listed = msgspec.json.decode(said) if response.status == 200 else {}
+        except (aiohttp.ClientError, TimeoutError, OSError, ModelError, msgspec.DecodeError):
+            return []
+        return _names(listed)
 
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
 
 
-async def _payloads(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield the JSON of each ``data:`` line; or the whole body, if it is not an event stream."""
-    if response.content_type == "application/json":
-        yield await _whole(response)
-        return
-    rest = b""
-    async for piece in response.content.iter_any():
-        lines = (rest + piece).split(b"\n")
-        rest = lines.pop()
-        if len(rest) > _LONGEST_LINE:
-            raise ModelError("server_error", "The model sent a line that is too long to read.")
-        for line in lines:
-            if line.startswith(b"data:") and (data := line[5:].strip()) and data != b"[DONE]":
-                yield data
-    if rest.startswith(b"data:") and (data := rest[5:].strip()) and data != b"[DONE]":
-        yield data
+_LONGEST_LIST = 1024 * 1024
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    pieces: list[bytes] = []
-    async for piece in response.content.iter_any():
-        pieces.append(piece)
-        if sum(map(len, pieces)) > _LONGEST_LINE:
-            raise ModelError("server_error", "The model's answer is too long to keep.")
-    return b"".join(pieces)
+def _names(listed: Any) -> list[str]:
+    entries = listed.get("data", listed.get("models")) if isinstance(listed, dict) else listed
+    names = (
+        [entry.get("id") or entry.get("name") for entry in entries or () if isinstance(entry, dict)]
+        if isinstance(entries, list)
+        else []
+    )
+    return [name for name in names if isinstance(name, str) and 0 < len(name) <= 256]
 
 
-def _error_text(raw: str) -> str:
+_way: ContextVar[Try | None] = ContextVar("way", default=None)
+"""The way to an endpoint of whoever asks."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells a caller's way when its endpoint is reached. (Traces would tell too, and cost every request.)"""
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Any:
+        connection = await super().connect(*args, **kwargs)
+        if (way := _way.get()) is not None:
+            way.reached()
+        return connection
+
+
+async def _refusal(response: aiohttp.ClientResponse, now: int) -> ModelError:
+    """Return what a status other than 2xx means for the run."""
+    if 300 <= response.status < 400:
+        return ModelError("server_error", _redirected(response))
+    said = await response.content.read(_LONGEST_ERROR)
+    frames = FrameReader()
+    found = [frame for frame in [*frames.feed(said), *frames.end()] if isinstance(frame, Frame)]
+    if frames.page:
+        return page_instead(response.status, frames.words)
+    values = [frame.text if frame.value is None else frame.value for frame in found]
+    problem = problem_of(values or frames.words, response.status)
+    delay = _retry_after(response, values, now)
+    return model_error(problem, f"The model endpoint answered {response.status}", delay=delay)
+
+
+def _redirected(response: aiohttp.ClientResponse) -> str:
     try:
-        body: Any = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        return "" if raw.lstrip().startswith("<") else raw[:300].strip()
-    error = body.get("error", body) if isinstance(body, dict) else body
-    message = error.get("message", "") if isinstance(error, dict) else error
-    return str(message)[:500].strip()
+        target = response.url.join(URL(response.headers.get("location", "")))
+        where = target.path if target.host == response.url.host else f"{target.host}{target.path}"
+    except ValueError:
+        where = "nowhere"
+    return (
+        f"The model endpoint answered {response.status}: it redirects to {where[:200]}, which is not "
+        "followed. Its URL should be the one that answers: see CLEW_MODEL_URL."
+    )
 
 
-_ADDRESS = re.compile(
-    r"""\b[a-z][a-z0-9+.-]*://\S+           # a URL
-    | \b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b # IPv4
-    | \[[0-9a-f:.]*:[0-9a-f:.]*\](?::\d+)?  # IPv6
-    | \b[a-z][a-z0-9.-]*:\d{4,5}\b         # a host's port
-    | \blocalhost\b
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-_KEY = re.compile(r"\b(?:sk|pk|key|clew|api)[-_][A-Za-z0-9_\-*]{8,}", re.I)
-
-
-def _clean(text: str, key: str | None) -> str:
-    """Take keys and addresses out of what a provider said: a run's error is shown to users."""
-    if key:
-        text = text.replace(key, "[key]")
-    return _KEY.sub("[key]", _ADDRESS.sub("[address]", text))
-
-
-def _kind(error: aiohttp.ClientError) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "it could not be reached"
-    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
-        return "it hung up"
-    return "it broke off"
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> int | None:
+def _retry_after(response: aiohttp.ClientResponse, values: list[Any], now: int) -> int | None:
+    """Return in how many milliseconds the endpoint wants to be asked again, if it says."""
     for header, unit in (("retry-after-ms", 1), ("retry-after", 1000)):
+        text = response.headers.get(header, "")
         try:
-            return int(float(response.headers[header]) * unit)
-        except (KeyError, ValueError, OverflowError):
+            return _bounded(float(text) * unit)
+        except ValueError:
+            pass
+        try:
+            return _bounded(parsedate_to_datetime(text).timestamp() * 1000 - now)
+        except (ValueError, OverflowError):
             continue
+    for value in values:
+        seconds = value.get("estimated_time") if isinstance(value, dict) else None
+        if isinstance(seconds, int | float) and math.isfinite(seconds):
+            return _bounded(seconds * 1000)
     return None
+
+
+def _bounded(ms: float) -> int:
+    """Return a time to wait; it may lie in the past.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not math.isfinite(ms):
+        raise ValueError("no time")
+    return int(min(max(0.0, ms), _LONGEST_DELAY))

@@ -8,6 +8,7 @@ from clew.core.errors import NotFound
 from clew.core.options import Json
 from clew.core.records import Agent
 from clew.ids import AGENT
+from clew.service import models
 from clew.service.context import Services
 from clew.service.once import Key, once
 from clew.store import agents
@@ -20,8 +21,10 @@ async def create(services: Services, project: str, fields: Json, key: Key | None
 
     Raises:
         KeyReused: the key was used for another request.
+        ModelNotFound: nobody answers to its model's name.
         ToolNotSwitchedOn, TooManyFunctions: its tools can't be used here.
     """
+    models.check(services, fields.get("model"))
     services.toolbox.check(fields.get("tools", ()))
     agent = Agent(
         id=services.process.ids.new(AGENT), project=project, created_at=services.process.clock.now(), **fields
@@ -48,8 +51,10 @@ async def update(services: Services, project: str, agent_id: str, fields: Json) 
 
     Raises:
         NotFound: there is none.
+        ModelNotFound: nobody answers to its model's name.
         ToolNotSwitchedOn, TooManyFunctions: its tools can't be used here.
     """
+    models.check(services, fields.get("model"))
     services.toolbox.check(fields.get("tools", ()))
     return await services.db.write(_update, project, agent_id, fields)
 

@@ -7,7 +7,9 @@ from msgspec import Struct, field
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.core.records import Run
+from clew.engine.lifecycle import Stopping
 from clew.engine.watching import run_changed
+from clew.model.catalogue import Models
 from clew.net.guard import Guard
 from clew.process import Process
 from clew.store.database import Database
@@ -21,7 +23,7 @@ class Services(Struct, frozen=True, kw_only=True):
     dispatch: Dispatch
     events: Events
     process: Process
-    models: tuple[str, ...]
+    models: Models
     toolbox: Toolbox = field(default_factory=lambda: Toolbox({}))
     """The kinds of tools that this server runs."""
     run_expiry: int
@@ -34,6 +36,9 @@ class Services(Struct, frozen=True, kw_only=True):
     """To be called when the outbox may hold something new."""
     trouble: Callable[[], str | None] = lambda: None
     """Tells why this process should be sent no new requests now, if it should not."""
+
+    stopping: Stopping = field(default_factory=Stopping)
+    """Whether this process is about to stop."""
 
     def tell_of(self, run: Run) -> None:
         """Tell those who watch of a run that a commit has moved to another status."""

@@ -113,15 +113,17 @@ async def change(
 async def read(services: Services, keys: RunKeys, wait: float = 0) -> RunState:
     """Return a run's state; with ``wait``, when it is over or waits for a client, or after so many seconds.
 
+    A process that is about to stop keeps nobody waiting.
+
     Raises:
         NotFound: there is no such run.
     """
     if not wait:
         return await _look(services, keys)
-    news = services.events.subscribe(keys.run_id)
+    news, stopping = services.events.subscribe(keys.run_id), services.stopping
     try:
         async with asyncio.timeout(wait):
-            while (state := await _look(services, keys)).run.status in _MOVING:
+            while (state := await _look(services, keys)).run.status in _MOVING and not stopping.begun:
                 await news.wait_for_commit()
         return state
     except TimeoutError:

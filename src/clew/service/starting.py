@@ -8,13 +8,21 @@ from msgspec.structs import replace
 
 from clew.core.decide import decide
 from clew.core.decisions import RunState
-from clew.core.errors import NotFound, ProjectBudgetSpent, ThreadBudgetSpent, ThreadBusy, UnknownToolChoice
+from clew.core.errors import (
+    ModelNotFound,
+    NotFound,
+    ProjectBudgetSpent,
+    ThreadBudgetSpent,
+    ThreadBusy,
+    UnknownToolChoice,
+)
 from clew.core.events import Started
 from clew.core.journal import journal
 from clew.core.records import Agent, Message, Run, RunConfig, Thread
 from clew.core.states import RunStatus
 from clew.core.tools import ChosenFunction, NamedTool
 from clew.ids import RUN
+from clew.model.catalogue import Models
 from clew.service.commands import StartRun
 from clew.service.context import Services
 from clew.service.messages import draft as draft_message
@@ -48,6 +56,7 @@ class _NewRun(Struct, frozen=True, kw_only=True):
     now: int
     expires_at: int
     toolbox: Toolbox
+    models: Models
     claimant: str | None
     """The worker that can go on with it at once, so that it may be born claimed."""
     daily_budget: int | None
@@ -64,6 +73,7 @@ async def start(services: Services, project: str, command: StartRun, key: Key | 
         ThreadFull: its messages are too many.
         BudgetSpent: the thread or the project may use no more tokens.
         UnknownToolChoice: it is to call a tool that it doesn't have.
+        ModelNotFound: nobody answers to its model's name.
         ToolNotSwitchedOn, TooManyFunctions: its tools can't be used here.
         KeyReused: the key was used for another request.
     """
@@ -96,6 +106,7 @@ def _draft(services: Services, project: str, command: StartRun) -> _NewRun:
         now=now,
         expires_at=now + (command.expires_in or services.run_expiry),
         toolbox=services.toolbox,
+        models=services.models,
         claimant=services.dispatch.claimant,
         daily_budget=services.daily_token_budget,
         thread=thread,
@@ -147,7 +158,7 @@ async def _run(tx: Transaction, new: _NewRun, found: runs.Preconditions) -> Run:
         assistant_id=agent.id,
         created_at=new.now,
         expires_at=new.expires_at,
-        config=_config(new.toolbox, agent, command, allowance),
+        config=_config(new, agent, allowance),
         metadata=command.metadata,
         position=2,  # created and queued
         held=None if place is None else place + 1,
@@ -172,8 +183,9 @@ async def _allowance(tx: Transaction, new: _NewRun, of_thread: int | None) -> in
 _OF_AGENT = tuple(name for name in RunConfig.__struct_fields__ if name in Agent.__struct_fields__)
 
 
-def _config(toolbox: Toolbox, agent: Agent, command: StartRun, allowance: int | None) -> RunConfig:
+def _config(new: _NewRun, agent: Agent, allowance: int | None) -> RunConfig:
     """Return the values in force for a run: its own where given, else its agent's."""
+    toolbox, command = new.toolbox, new.command
     of_agent = {name: getattr(agent, name) for name in _OF_AGENT}
     config = RunConfig(**{**of_agent, **command.options, "token_allowance": allowance})
     if command.additional_instructions:
@@ -183,6 +195,8 @@ def _config(toolbox: Toolbox, agent: Agent, command: StartRun, allowance: int | 
         toolbox.check(config.tools)
         config = replace(config, offers=toolbox.offers(config.tools))
     _check_tool_choice(config)
+    if not new.models.knows(config.model):
+        raise ModelNotFound(config.model, new.models.names)
     return config
 
 

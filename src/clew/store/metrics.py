@@ -30,6 +30,8 @@ COUNT_RUNS = Statement(
         func.sum(runs.c.prompt_tokens),
         func.sum(runs.c.completion_tokens),
         func.sum(runs.c.cached_tokens),
+        func.sum(runs.c.reasoning_tokens),
+        func.sum(runs.c.cost),
     )
     .where(*_RANGE)
     .group_by(runs.c.status, runs.c.code, runs.c.model)
@@ -77,6 +79,8 @@ def of_ended_run(run: Run, now: int) -> dict[str, Any]:
         "prompt_tokens": run.usage.prompt_tokens,
         "completion_tokens": run.usage.completion_tokens,
         "cached_tokens": run.usage.cached_tokens,
+        "reasoning_tokens": run.usage.reasoning_tokens,
+        "cost": run.cost,
     }
 
 
@@ -104,12 +108,14 @@ class Spread(Struct, frozen=True):
 
 
 class ModelCount(Struct, frozen=True):
-    """The runs of one model."""
+    """The runs of one model. ``cost`` is that of those that have one, in millionths; None if none has."""
 
     runs: int
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    reasoning_tokens: int
+    cost: int | None
     tokens_per_run: Spread
 
 
@@ -188,10 +194,14 @@ def _models(groups: Any, tokens: Any) -> dict[str, ModelCount]:
     counted: dict[str, ModelCount] = {}
     for model, pairs in sorted(spreads.items()):
         of_model = [group for group in groups if group[2] == model]
-        runs_, prompt, completion, cached = (sum(group[place] for group in of_model) for place in range(3, 7))
+        costs = [group[8] for group in of_model if group[8] is not None]
         per_run = spread(pairs)
         assert per_run is not None
-        counted[model] = ModelCount(runs_, prompt, completion, cached, per_run)
+        runs_, prompt, completion, cached, reasoning = (
+            int(sum(group[place] for group in of_model)) for place in range(3, 8)
+        )
+        cost = int(sum(costs)) if costs else None
+        counted[model] = ModelCount(runs_, prompt, completion, cached, reasoning, cost, per_run)
     return counted
 
 

@@ -86,6 +86,7 @@ SELECT_UNFINISHED = Statement(
         workers.c.beats,
         runs.c.attempts,
         runs.c.claimed_at,
+        runs.c.waits_for,
     )
     .join_from(runs, workers, workers.c.id == runs.c.worker, isouter=True)
     .where(IS_LIVE, or_(runs.c.waits_for.is_(None), runs.c.due <= param("now")))
@@ -118,6 +119,7 @@ class Unfinished(NamedTuple):
     beats: int | None
     attempts: int
     claimed_at: int | None
+    waits_for: str | None
 
     @property
     def not_before(self) -> int:
@@ -255,7 +257,8 @@ async def claim(tx: Transaction, run_id: str, worker: str, now: int) -> RunState
     broke_off = run.status == RunStatus.IN_PROGRESS and run.worker is not None
     if broke_off and now < min(not_before(run.attempts, run.claimed_at), run.expires_at):
         return None
-    spoken = _may_have_spoken(run)
+    retries = run.waits_for == WaitsFor.RETRY
+    spoken = _may_have_spoken(run) and not retries
     claimed = replace(
         run,
         epoch=run.epoch + 1,
@@ -264,12 +267,12 @@ async def claim(tx: Transaction, run_id: str, worker: str, now: int) -> RunState
         position=run.position + (JUMP if spoken else 0),
         claimed_at=now,
         attempts=run.attempts + broke_off,
-        waits_for=None if run.waits_for == WaitsFor.RETRY else run.waits_for,
+        waits_for=None if retries else run.waits_for,
         due=None,
     )
     new = {f"new_{name}": getattr(claimed, name) for name in _CLAIMED}
     await tx.run(CLAIM_RUN, {"id": run_id, **new})
-    if run.status == RunStatus.IN_PROGRESS or spoken:
+    if (run.status == RunStatus.IN_PROGRESS and not retries) or spoken:
         await _record_takeover(tx, run, claimed, now)
     return await state(tx, claimed)
 

@@ -38,6 +38,8 @@ COUNTED_BY = (
     "prompt_tokens",
     "completion_tokens",
     "cached_tokens",
+    "reasoning_tokens",
+    "cost",
 )
 """The columns by which runs that are over are counted, besides ``ended_at`` and their status."""
 
@@ -218,6 +220,11 @@ runs = Table(
     Column("waits_for", Text),
     Column("due", BigInteger),
     Column("waits", Object, nullable=False),
+    Column("retrying_since", BigInteger),
+    Column("lost_turns", Integer, nullable=False),
+    # What its turns have cost, in millionths.
+    Column("cost", BigInteger),
+    Column("reasoning_tokens", Integer),
     Index("runs_by_thread", "thread_id", "seq"),
     # Lists over a project. No change of status touches the first two, and no run that completes the third.
     Index("runs_by_project", "project", "seq"),

@@ -21,9 +21,10 @@ class WrittenMessage(Struct, frozen=True):
 
 
 class MessageCreationDetails(Struct, frozen=True, tag="message_creation"):
-    """What a step did: it wrote a message."""
+    """What a step did: it wrote a message. ``reasoning`` is there on request only."""
 
     message_creation: WrittenMessage
+    reasoning: str | UnsetType = UNSET
 
 
 class CalledTool(Struct, frozen=True):
@@ -59,9 +60,10 @@ ToolCall: TypeAlias = FunctionCall | ClockCall | CalculatorCall
 
 
 class ToolCallsDetails(Struct, frozen=True, tag="tool_calls"):
-    """What a step did: it called tools."""
+    """What a step did: it called tools. ``reasoning`` is there on request only."""
 
     tool_calls: list[ToolCall]
+    reasoning: str | UnsetType = UNSET
 
 
 StepDetails: TypeAlias = MessageCreationDetails | ToolCallsDetails

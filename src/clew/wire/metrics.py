@@ -19,12 +19,14 @@ class SpreadObject(Struct, frozen=True):
 
 
 class ModelMetrics(Struct, frozen=True):
-    """The runs of one model."""
+    """The runs of one model. ``cost`` is in the units of the prices that the server was given."""
 
     runs: int
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    reasoning_tokens: int
+    cost: float | None
     tokens_per_run: SpreadObject
 
 
@@ -78,6 +80,8 @@ def metrics(counted: Summary, since: int, until: int) -> MetricsObject:
                 model.prompt_tokens,
                 model.completion_tokens,
                 model.cached_tokens,
+                model.reasoning_tokens,
+                None if model.cost is None else model.cost / 1_000_000,
                 _known_spread(model.tokens_per_run, 1),
             )
             for name, model in counted.models.items()

@@ -228,12 +228,16 @@ class Deleted(Struct, frozen=True):
 
 
 class ModelObject(Struct, frozen=True, kw_only=True):
-    """A model that agents can use."""
+    """A model that agents can use. What else is known of it is Clew's own, and left out if it isn't."""
 
     id: str
     object: Literal["model"] = "model"
     created: int = 0
     owned_by: str = "clew"
+    context_tokens: int | UnsetType = UNSET
+    tools: bool | UnsetType = UNSET
+    vision: bool | UnsetType = UNSET
+    reasoning: bool | UnsetType = UNSET
 
 
 class WebhookErrorObject(Struct, frozen=True, kw_only=True):
@@ -374,8 +378,25 @@ def run(record: Run, open_step: Step | None = None) -> RunObject:
     )
 
 
-def step(record: Step) -> StepObject:
-    """Return a run step as clients see it."""
+def reasoned(record: Step) -> str | None:
+    """Return what the model reasoned in the turn that a step ends, where its answer told."""
+    facts = record.facts
+    if facts is None:
+        return None
+    echo = facts.echo or {}
+    told = next((echo[name] for name in _REASONING if isinstance(echo.get(name), str)), None)
+    if told is None and isinstance(details := echo.get("reasoning_details"), list):
+        texts = [each.get("text") or each.get("summary") for each in details if isinstance(each, dict)]
+        told = "".join(text for text in texts if isinstance(text, str))
+    return told or facts.thoughts
+
+
+_REASONING = ("reasoning_content", "reasoning", "reasoning_text")
+"""Fields in which models tell their reasoning."""
+
+
+def step(record: Step, *, reasoning: bool = False) -> StepObject:
+    """Return a run step as clients see it; with ``reasoning``, what the model reasoned in its turn too."""
     expired_at = _seconds(record.expired_at)
     return StepObject(
         id=record.id,
@@ -391,16 +412,17 @@ def step(record: Step) -> StepObject:
         expires_at=expired_at,
         failed_at=_seconds(record.failed_at),
         last_error=_last_error(record.last_error) if record.last_error is not None else None,
-        step_details=_step_details(record),
+        step_details=_step_details(record, reasoning),
         usage=None if record.status == StepStatus.IN_PROGRESS else _usage(record.usage),
         metadata=record.metadata,
     )
 
 
-def _step_details(record: Step) -> StepDetails:
+def _step_details(record: Step, reasoning: bool) -> StepDetails:
+    told = (reasoned(record) or UNSET) if reasoning else UNSET
     if record.type == "message_creation":
-        return MessageCreationDetails(WrittenMessage(record.message_id or ""))
-    return ToolCallsDetails([calls.shown(call) for call in record.calls])
+        return MessageCreationDetails(WrittenMessage(record.message_id or ""), told)
+    return ToolCallsDetails([calls.shown(call) for call in record.calls], told)
 
 
 def _required_action(record: Run, open_step: Step) -> RequiredAction | None:

@@ -68,6 +68,14 @@ def _unknown_tool_choice(error: errors.UnknownToolChoice) -> ApiError:
     )
 
 
+def _model_not_found(error: errors.ModelNotFound) -> ApiError:
+    return invalid(
+        f"The requested model '{error.name}' does not exist. There are: {', '.join(error.known)}.",
+        param="model",
+        code="model_not_found",
+    )
+
+
 def _outputs_not_accepted(error: errors.OutputsNotAccepted) -> ApiError:
     return invalid(f'Runs in status "{error.status}" do not accept tool outputs.')
 
@@ -123,6 +131,7 @@ _WORDS: dict[type[errors.Refused], Callable[[Any], ApiError]] = {
     errors.ThreadBudgetSpent: _thread_budget_spent,
     errors.ProjectBudgetSpent: _project_budget_spent,
     errors.UnknownToolChoice: _unknown_tool_choice,
+    errors.ModelNotFound: _model_not_found,
     errors.OutputsNotAccepted: _outputs_not_accepted,
     errors.OutputsMismatch: _outputs_mismatch,
     errors.ApprovalsMismatch: _approvals_mismatch,

@@ -2,6 +2,7 @@
 
 from clew.http.answers import Json
 from clew.http.call import Call
+from clew.service import models
 from clew.wire import objects
 from clew.wire.errors import ApiError
 from clew.wire.objects import ListObject, ModelObject
@@ -10,11 +11,18 @@ from clew.wire.objects import ListObject, ModelObject
 async def get(call: Call[None]) -> Json[ModelObject]:
     """Read a model."""
     name = call.path["model"]
-    if name not in call.services.models:
+    found = await models.read(call.services, name)
+    if found is None:
         raise ApiError(404, f"The model '{name}' does not exist.", param="model", code="model_not_found")
-    return Json(ModelObject(id=name))
+    return Json(_object(found))
 
 
 async def list_(call: Call[None]) -> Json[ListObject[ModelObject]]:
     """List the models that agents can use."""
-    return Json(objects.listed([ModelObject(id=name) for name in call.services.models], has_more=False))
+    found = await models.every(call.services)
+    return Json(objects.listed([_object(model) for model in found], has_more=False))
+
+
+def _object(model: models.KnownModel) -> ModelObject:
+    known = {name: value for name, value in model._asdict().items() if name != "name" and value is not None}
+    return ModelObject(id=model.name, **known)

@@ -29,12 +29,14 @@ class Spread(Struct, frozen=True, kw_only=True):
 
 
 class ModelReport(Struct, frozen=True, kw_only=True):
-    """The runs of one model."""
+    """The runs of one model. ``cost`` is in the units of the server's prices; None where it has none."""
 
     runs: int
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    reasoning_tokens: int = 0
+    cost: float | None = None
     tokens_per_run: Spread
 
 
@@ -110,11 +112,15 @@ class Report(Struct, frozen=True, kw_only=True):
         return table
 
     def _models(self) -> Table:
-        table = _table("model", "runs", "tokens in", "of it cached", "tokens out", "tokens/run p50", "p99")
+        table = _table(
+            "model", "runs", "tokens in", "of it cached", "tokens out", "tokens/run p50", "p99", "cost"
+        )
         for name, model in self.models.items():
             spread = model.tokens_per_run
             numbers = (model.runs, model.prompt_tokens, model.cached_tokens, model.completion_tokens)
-            table.add_row(Text(clean(name)), *map(str, numbers), f"{spread.p50:.0f}", f"{spread.p99:.0f}")
+            cost = "" if model.cost is None else f"{model.cost:.4f}"
+            per_run = (f"{spread.p50:.0f}", f"{spread.p99:.0f}")
+            table.add_row(Text(clean(name)), *map(str, numbers), *per_run, cost)
         return table
 
     def _tools(self) -> Table:

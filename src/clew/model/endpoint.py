@@ -1,0 +1,161 @@
+"""The description of one endpoint: a table ``[models.NAME]`` of clew.toml, or an entry of CLEW_MODELS.
+
+What an owner may say of an endpoint is declared here once. docs/models.md shows the tables for the endpoints
+that people use.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Meta, Struct
+from yarl import URL
+
+from clew.core.options import Json
+from clew.core.records import Usage
+from clew.model.quirks import LimitField, NoContent, Quirks, SystemRole
+from clew.model.thinking import thinks_aloud
+
+_COMPLETIONS = "/chat/completions"
+_DEPLOYMENT = re.compile(r"/openai/deployments/[^/]+/?$")
+_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_AZURE_VERSION = "2024-10-21"
+"""The version of Azure OpenAI's API that is asked for if none is named: the newest that is stable there."""
+
+_HEADER = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+_UNSENDABLE = re.compile(r"[^\x20-\x7e]")
+
+Seconds = Annotated[float, Meta(gt=0)]
+Price = Annotated[float, Meta(ge=0)]
+
+
+class Prices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Prices for a million tokens, in the owner's currency. ``cached`` defaults to ``prompt``."""
+
+    prompt: Price
+    completion: Price
+    cached: Price | None = None
+
+    def of(self, usage: Usage) -> int:
+        """Return what tokens cost, in millionths."""
+        cached = self.prompt if self.cached is None else self.cached
+        fresh = usage.prompt_tokens - usage.cached_tokens
+        return round(
+            fresh * self.prompt + usage.cached_tokens * cached + usage.completion_tokens * self.completion
+        )
+
+
+class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One endpoint, as its owner describes it.
+
+    ``url`` is its base; ``key``, ``key_file`` and ``key_command`` are where its key comes from, one of them;
+    ``name`` is what it calls the model; ``headers``, ``query`` and ``body`` are sent besides; ``drop``,
+    ``limit_field``, ``system``, ``stream``, ``merge_roles``, ``no_content``, ``fill_empty`` and
+    ``tool_names`` say what it takes (:class:`clew.model.quirks.Quirks`); ``think`` whether reasoning in tags
+    stays in messages; ``context_tokens`` how long prompt and answer may be; ``timeout`` seconds it may stay
+    silent; ``retry_for`` seconds over which it is asked again; ``fallback`` the name of the model that is
+    asked instead of it; ``tools``, ``vision`` and ``reasoning`` what the model can do.
+    """
+
+    url: str
+    key: str | None = None
+    key_file: str | None = None
+    key_command: list[str] | None = None
+    name: str | None = None
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    body: Json = {}
+    drop: list[str] = []
+    limit_field: LimitField = "max_completion_tokens"
+    system: SystemRole = "system"
+    stream: bool = True
+    merge_roles: bool = False
+    no_content: NoContent = "null"
+    fill_empty: bool = False
+    tool_names: bool = False
+    think: Literal["keep", "hide"] | None = None
+    context_tokens: Annotated[int, Meta(ge=16)] | None = None
+    timeout: Seconds | None = None
+    retry_for: Annotated[float, Meta(ge=0)] | None = None
+    fallback: str | None = None
+    prices: Prices | None = None
+    vision: bool | None = None
+    tools: bool | None = None
+    reasoning: bool | None = None
+
+    def __post_init__(self) -> None:
+        if problem := _problem(self):
+            raise ValueError(problem)
+
+    @property
+    def quirks(self) -> Quirks:
+        """What its owner says is done differently for it."""
+        return Quirks(
+            drop=frozenset(self.drop),
+            limit_field=self.limit_field,
+            system=self.system,
+            stream=self.stream,
+            merge_roles=self.merge_roles,
+            no_content=self.no_content,
+            fill_empty=self.fill_empty,
+            tool_names=self.tool_names,
+        )
+
+    @property
+    def is_azure(self) -> bool:
+        """Whether it is Azure OpenAI, which takes a key in a header of its own."""
+        parts = urlsplit(self.url.strip())
+        return bool(_DEPLOYMENT.search(_base(parts.path))) or (parts.hostname or "").endswith(_AZURE_HOSTS)
+
+    def address(self, path: str = _COMPLETIONS) -> URL:
+        """Return the URL of one of its operations: the path goes before the query."""
+        parts = urlsplit(self.url.strip())
+        base = _base(parts.path)
+        address = URL(urlunsplit(parts._replace(path=base + path, fragment="")), encoded=True)
+        query = dict(self.query)
+        if _DEPLOYMENT.search(base) and "api-version" not in {**address.query, **query}:
+            query["api-version"] = _AZURE_VERSION
+        return address.update_query(query) if query else address
+
+    def hides_thoughts(self, model: str) -> bool:
+        """Whether reasoning in tags is kept out of the messages of this model of its."""
+        return thinks_aloud(model) if self.think is None else self.think == "hide"
+
+    def secrets(self) -> list[str]:
+        """Return what may never be shown."""
+        return [*([self.key.strip()] if self.key else []), *self.headers.values(), *self.query.values()]
+
+
+def _base(path: str) -> str:
+    """Return a URL's path without the operation, if somebody has written the whole of it."""
+    return path.rstrip("/").removesuffix(_COMPLETIONS).rstrip("/")
+
+
+def _problem(endpoint: Endpoint) -> str | None:
+    """Return what is wrong with a description; None if nothing is. It shows no secret."""
+    try:
+        parts = urlsplit(endpoint.url.strip())
+        port_is_right = parts.port is None or parts.port > 0
+    except ValueError:
+        return "url must look like http://localhost:11434/v1"
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_right:
+        return "url must look like http://localhost:11434/v1"
+    if parts.username is not None or parts.password is not None:
+        return "url must not hold a user or a password: give the key as `key`, or a header in `headers`"
+    if _UNSENDABLE.search(endpoint.url.strip()):
+        return "url has a character that no URL has"
+    if sum(each is not None for each in (endpoint.key, endpoint.key_file, endpoint.key_command)) > 1:
+        return "only one of key, key_file and key_command can be given"
+    if endpoint.key is not None and _UNSENDABLE.search(endpoint.key.strip()):
+        return "key has a character that can't be sent in a header: only printable ASCII can"
+    if endpoint.key_command is not None and not endpoint.key_command:
+        return "key_command must be a list: the program, then its arguments"
+    for name, value in endpoint.headers.items():
+        if not _HEADER.match(name) or _UNSENDABLE.search(value):
+            return "headers has a name or a value that can't be sent: only printable ASCII can"
+    return None
+
+
+def described(**fields: Any) -> Endpoint:
+    """Return an endpoint of fields of which some may be None."""
+    return Endpoint(**{name: value for name, value in fields.items() if value is not None})

@@ -1,0 +1,130 @@
+"""What was learned of each model of an endpoint, from its refusals and its counts. Kept in memory."""
+
+from clew.model.endpoint import Endpoint
+from clew.model.quirks import Quirks
+
+_LEAST = 64
+"""Tokens of context below which no refusal is believed."""
+
+_MARGIN = 1.1
+"""What a prompt may have more than estimated, if the answer is given the rest of the context."""
+
+_KEPT = 1_000
+"""Models of an endpoint of which something is kept."""
+
+_SURE = 200
+"""Tokens from which on a count is compared with the estimate of it."""
+
+
+class Known:
+    """What is known of one model of an endpoint.
+
+    Attributes:
+        quirks: what is done differently for it.
+        hides_thoughts: whether reasoning in tags is kept out of its messages.
+        context_tokens: the most tokens that prompt and answer may have together, as prompts estimate them;
+            None if unknown.
+    """
+
+    def __init__(self, quirks: Quirks, context_tokens: int | None, *, hides_thoughts: bool = False) -> None:
+        self.quirks, self.hides_thoughts = quirks, hides_thoughts
+        self._limit = context_tokens
+        self._per_estimate = 1.0
+        self._learned_limit: int | None = None
+        self._guessed = False
+        """Whether the limit was not told, but follows from what was refused."""
+
+    @property
+    def context_tokens(self) -> int | None:
+        """The context, in tokens as prompts estimate them."""
+        if self._limit is None and self._learned_limit is None:
+            return None
+        limits = [limit for limit in (self._limit, self._learned_limit) if limit is not None]
+        return int(min(limits) / self._per_estimate) if limits else None
+
+    @property
+    def learned_context(self) -> int | None:
+        """The context that a refusal has told of, in the endpoint's own tokens."""
+        return self._learned_limit
+
+    def counted(self, tokens: int, estimated: int) -> None:
+        """Compare what the endpoint has counted with what was estimated."""
+        if tokens >= _SURE and estimated >= _SURE:
+            self._per_estimate = _ratio(tokens / estimated)
+
+    def fitted(self, answer: int, estimated: int) -> int:
+        """Return the most tokens of an answer, of those it may have, that the context has room for."""
+        limits = [limit for limit in (self._limit, self._learned_limit) if limit is not None]
+        room = [int(limit - _MARGIN * estimated * self._per_estimate) for limit in limits]
+        return max(min(answer, _LEAST), min((answer, *room)))
+
+    def too_many(self, limit: int | None, given: int | None, estimated: int, answer: int | None) -> bool:
+        """Learn from a refusal of a prompt that was estimated at so many tokens.
+
+        Returns:
+            Whether the prompt fits: it is the answer that may be too long.
+        """
+        before = None if answer is None else self.fitted(answer, estimated)
+        if given is not None and estimated > 0:
+            self._per_estimate = _ratio(given / estimated)
+        if limit is not None and limit >= _LEAST:
+            self._learned_limit, self._guessed = limit, False
+        if answer is not None and before is not None and _LEAST < self.fitted(answer, estimated) < before:
+            return True
+        context = self.context_tokens
+        if context is None or (self._guessed and given is None and context >= estimated):
+            self._guessed = True
+            self._learned_limit = max(_LEAST, int(estimated * self._per_estimate) // 2)
+        elif given is None and context >= estimated:  # it counts more, and doesn't say how much
+            self._per_estimate = _ratio(context * self._per_estimate / max(1.0, 0.6 * estimated))
+        return False
+
+    def taught(self, quirks: Quirks) -> None:
+        """Do it so from now on."""
+        self.quirks = quirks
+
+
+class Learned:
+    """What is known of the models of one endpoint, by their names."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint, self._start = endpoint, endpoint.quirks
+        self._models: dict[str, Known] = {}
+
+    def of(self, model: str) -> Known:
+        """Return what is known of a model."""
+        known = self._models.get(model)
+        if known is None:
+            if len(self._models) >= _KEPT:
+                self._models.pop(next(iter(self._models)))
+            known = self._models[model] = Known(
+                self._start,
+                self._endpoint.context_tokens,
+                hides_thoughts=self._endpoint.hides_thoughts(model),
+            )
+        return known
+
+    def lessons(self) -> dict[str, tuple[Quirks, int | None]]:
+        """Return what differs from what the endpoint's owner said, by model."""
+        return {
+            name: (known.quirks, known.learned_context)
+            for name, known in self._models.items()
+            if known.quirks != self._start or known.learned_context is not None
+        }
+
+
+def _ratio(tokens_per_estimate: float) -> float:
+    """Return how many tokens one of an estimate may be; an estimate that is too high is taken as it is."""
+    return min(16.0, max(1.0, tokens_per_estimate))
+
+
+def settings_for(quirks: Quirks, start: Quirks) -> dict[str, object]:
+    """Return the settings that say what was learned, as they stand in an endpoint's table."""
+    found = {
+        name: getattr(quirks, name)
+        for name in Quirks.__struct_fields__
+        if getattr(quirks, name) != getattr(start, name)
+    }
+    if "drop" in found:
+        found["drop"] = sorted(quirks.drop)
+    return found
