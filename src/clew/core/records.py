@@ -253,7 +253,6 @@ class TurnFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     first: str | None = None
     last: str | None = None
     dropped: int = 0
-    left_out: list[str] = []
     request: str = ""
     echo: Json | None = None
     thoughts: str | None = None

@@ -12,7 +12,7 @@ import msgspec
 
 from clew.core.options import Json
 from clew.core.records import Usage
-from clew.model.calls import CallAssembler, pieces_of
+from clew.model.calls import CallAssembler, pieces_of, storable
 from clew.model.chat import (
     CallDelta,
     Chunk,
@@ -304,7 +304,7 @@ class AnswerReader:
         elif content is not None:
             self._read_parts(content)
         if "refusal" in delta and isinstance(refusal := delta["refusal"], str) and refusal:
-            self._hand_on(RefusalDelta(_storable(refusal)))
+            self._hand_on(RefusalDelta(storable(refusal)))
             self._size += len(refusal)
         for name in _CALLS:
             if delta.get(name):
@@ -352,7 +352,7 @@ class AnswerReader:
                 self._blank = text
                 return
             self._speaks, self._blank = True, ""
-        self._hand_on(TextDelta(_storable(text)))
+        self._hand_on(TextDelta(storable(text)))
 
     def _tell_call(self, delta: CallDelta) -> None:
         self._size += len(delta.arguments)
@@ -361,11 +361,6 @@ class AnswerReader:
     def _hand_on(self, chunk: Chunk) -> None:
         self.begun = True
         self._chunks.append(chunk)
-
-
-def _storable(text: str) -> str:
-    """Return text that every database takes."""
-    return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 def _texts(value: Any) -> list[str]:

@@ -164,9 +164,6 @@ class CallAssembler:
         self._opened = 0
         """Calls of which readers know, the first ones."""
 
-    def __len__(self) -> int:
-        return len(self._calls)
-
     def add(self, pieces: Sequence[Piece], tell: Callable[[CallDelta], None]) -> None:
         """Take the pieces of one frame, and tell of what is settled by them."""
         if self._are_said(pieces):
@@ -260,7 +257,7 @@ class CallAssembler:
         return bool(call.names) and bool(call.arguments or call.number < len(self._calls) - 1)
 
     def _open(self, call: _Call, tell: Callable[[CallDelta], None]) -> None:
-        name = _settled(call.names, self._offered)[:LONGEST_NAME].replace("\0", "\ufffd")
+        name = storable(_settled(call.names, self._offered)[:LONGEST_NAME])
         tell(CallDelta(call.number, call.id[:_LONGEST_ID] or None, name))
         self._tell_arguments(call, tell)
 
@@ -315,7 +312,7 @@ def _piece(entry: Json, later: bool) -> Piece | None:
     if not (name.strip() or id or arguments or extras) and index is None:
         return None
     alone = later and index is None and not id and bool(name.strip())
-    return Piece(index, _storable(id), name if name.strip() else "", arguments, extras, alone)
+    return Piece(index, storable(id), name if name.strip() else "", arguments, extras, alone)
 
 
 def _index(value: Any) -> int | None:
@@ -332,10 +329,10 @@ def _arguments(value: Any) -> str:
         case None:
             return ""
         case str():
-            return _storable(value)
+            return storable(value)
     return _encode(value).decode()
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Return text that every database takes."""
     return text.replace("\0", "\ufffd") if "\0" in text else text

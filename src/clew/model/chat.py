@@ -16,7 +16,7 @@ from clew.core.options import Json, Sampling
 from clew.core.records import ErrorCode, Usage
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
-"""Why a model stopped. Back ends map anything else they meet to ``stop``."""
+"""Why a model stopped. Back ends find one of these for whatever word they meet, or fail (``endings``)."""
 
 
 class ChatRequest(Sampling, frozen=True, kw_only=True):

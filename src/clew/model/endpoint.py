@@ -5,7 +5,7 @@ that people use.
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Meta, Struct
@@ -154,8 +154,3 @@ def _problem(endpoint: Endpoint) -> str | None:
         if not _HEADER.match(name) or _UNSENDABLE.search(value):
             return "headers has a name or a value that can't be sent: only printable ASCII can"
     return None
-
-
-def described(**fields: Any) -> Endpoint:
-    """Return an endpoint of fields of which some may be None."""
-    return Endpoint(**{name: value for name, value in fields.items() if value is not None})

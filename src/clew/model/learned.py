@@ -37,9 +37,7 @@ class Known:
     @property
     def context_tokens(self) -> int | None:
         """The context, in tokens as prompts estimate them."""
-        if self._limit is None and self._learned_limit is None:
-            return None
-        limits = [limit for limit in (self._limit, self._learned_limit) if limit is not None]
+        limits = self._limits()
         return int(min(limits) / self._per_estimate) if limits else None
 
     @property
@@ -54,8 +52,7 @@ class Known:
 
     def fitted(self, answer: int, estimated: int) -> int:
         """Return the most tokens of an answer, of those it may have, that the context has room for."""
-        limits = [limit for limit in (self._limit, self._learned_limit) if limit is not None]
-        room = [int(limit - _MARGIN * estimated * self._per_estimate) for limit in limits]
+        room = [int(limit - _MARGIN * estimated * self._per_estimate) for limit in self._limits()]
         return max(min(answer, _LEAST), min((answer, *room)))
 
     def too_many(self, limit: int | None, given: int | None, estimated: int, answer: int | None) -> bool:
@@ -78,6 +75,10 @@ class Known:
         elif given is None and context >= estimated:  # it counts more, and doesn't say how much
             self._per_estimate = _ratio(context * self._per_estimate / max(1.0, 0.6 * estimated))
         return False
+
+    def _limits(self) -> list[int]:
+        """Return what its owner and its refusals say of the context, in the endpoint's own tokens."""
+        return [limit for limit in (self._limit, self._learned_limit) if limit is not None]
 
     def taught(self, quirks: Quirks) -> None:
         """Do it so from now on."""

@@ -215,7 +215,7 @@ class RemoteModel:
         _log.warning(
             "model %s: learned from a refusal: %s (%s)", request.model, differs, self._clean(problem.words)
         )
-        known.taught(replace(quirks))
+        known.taught(quirks)
         return True
 
     def _broken(self, trouble: Exception) -> ModelError:

@@ -62,8 +62,7 @@ def problem_of(said: Any, status: int | None = None) -> Problem:
     words = list(dict.fromkeys(_words(said, 0)))
     marks = tuple(dict.fromkeys(_found(said, _MARKS, 0)))
     if status is None or status < 300:
-        told = next((int(mark) for mark in marks if mark.isdigit() and 300 <= int(mark) < 600), None)
-        status = told if told is not None else status if status is not None and status >= 300 else None
+        status = next((int(mark) for mark in marks if mark.isdigit() and 300 <= int(mark) < 600), None)
     fields = tuple(dict.fromkeys(_found(said, _FIELDS, 0)))
     return Problem(": ".join(words)[: 4 * LONGEST_WORDS] or ", ".join(marks), status, marks, fields)
 
