@@ -114,3 +114,33 @@ def test_what_does_not_work_is_said(tmp_path: Path) -> None:
     }
     assert "takes no pictures" in done.output
     assert "vision = false" in done.output
+
+
+def test_an_endpoint_that_only_streams_is_tried_to_the_end(tmp_path: Path) -> None:
+    def streams(request: Request) -> Reply | str:
+        if not request.stream:
+            return ScriptedModel().fail(400, "This model only supports stream mode.")
+        return _answers(request)
+
+    with ScriptedModel(default=streams) as model:
+        done = _try(tmp_path, "--model-url", model.url)
+    assert done.exit_code == 0, done.output
+    marks = [line.partition("  ")[0] for line in done.output.splitlines()[:5]]
+    assert marks == ["no", "ok", "ok", "ok", "ok"]
+
+
+def test_nothing_that_an_owner_said_is_lost_and_no_secret_is_shown(tmp_path: Path) -> None:
+    with ScriptedModel(default=_answers, api_key="sk-secret-key") as model:
+        written = (
+            f'[models.m]\nurl = "{model.url}"\ntimeout = 30.0\nretry_for = 5.0\nthink = "hide"\n'
+            "reasoning = true\nprices = { prompt = 2.5, completion = 10.0 }\n"
+        )
+        secret = 'key = "sk-secret-key"\nheaders = { X-Gate = "let-me-in" }\n'
+        (tmp_path / "clew.toml").write_text(written + secret)
+        done = _try(tmp_path, "m")
+    kept = done.output.partition("To keep, in clew.toml:")[2]
+    can = {"tools": True, "vision": True}
+    assert tomllib.loads(kept)["models"]["m"] == tomllib.loads(written)["models"]["m"] | can
+    assert "not shown: key, headers" in kept
+    assert "sk-secret-key" not in done.output
+    assert "let-me-in" not in done.output

@@ -4,19 +4,22 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec.structs import asdict
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from clew.clock import SystemClock
 from clew.model.catalogue import DEFAULT
-from clew.model.endpoint import Endpoint
+from clew.model.endpoint import Endpoint, Prices
 from clew.model.endpoints import endpoints_of, network_for
 from clew.model.learned import settings_for
 from clew.model.trial import Trial, Tried
 from clew.settings import Settings
 
 _MARKS = {True: "[green]ok[/]", False: "[red]no[/]", None: "[blue]not asked[/]"}
+_HIDDEN = ("key", "headers")
+"""What may be secret."""
 
 
 def endpoint_named(settings: Settings, name: str) -> tuple[Endpoint, str] | None:
@@ -45,7 +48,7 @@ async def try_out(settings: Settings, name: str, endpoint: Endpoint, model: str)
         _say_what_to_keep(trial, name, endpoint, model, found)
     finally:
         await trial.aclose()
-    return bool(found[0].well)
+    return any(tried.well for tried in found)
 
 
 def _table(found: list[Tried]) -> Table:
@@ -62,21 +65,22 @@ def _say_what_to_keep(trial: Trial, name: str, endpoint: Endpoint, model: str, f
     if lessons is not None:
         quirks, context = lessons
         learned = settings_for(quirks, endpoint.quirks) | ({"context_tokens": context} if context else {})
-    if not found[0].well:
+    if not any(tried.well for tried in found):
         return
     click.echo(f"\nLearned: {', '.join(learned) if learned else 'nothing had to be done differently'}.")
     click.echo("To keep, in clew.toml:\n")
     click.echo(f"[models.{_key(name)}]")
     for field, value in (_given(endpoint) | learned | _can(found)).items():
         click.echo(f"{field} = {_toml(value)}")
+    if hidden := [field for field in _HIDDEN if getattr(endpoint, field)]:
+        click.echo(f"# and what is not shown: {', '.join(hidden)}")
 
 
 def _given(endpoint: Endpoint) -> dict[str, Any]:
-    """Return what the owner has said that is no secret; a key is better in a file or the environment."""
-    shown = ("url", "name", "key_file", "key_command", "query", "body", *endpoint.quirks.__struct_fields__)
+    """Return what the owner has said that is no secret."""
     usual = Endpoint(url=endpoint.url)
-    kept = {name: getattr(endpoint, name) for name in (*shown, "context_tokens", "fallback")}
-    return {name: value for name, value in kept.items() if name == "url" or value != getattr(usual, name)}
+    said = {name: getattr(endpoint, name) for name in Endpoint.__struct_fields__ if name not in _HIDDEN}
+    return {name: value for name, value in said.items() if name == "url" or value != getattr(usual, name)}
 
 
 def _can(found: list[Tried]) -> dict[str, bool]:
@@ -94,6 +98,8 @@ def _toml(value: Any) -> str:
     match value:
         case dict():
             return "{ " + ", ".join(f"{_key(name)} = {_toml(each)}" for name, each in value.items()) + " }"
+        case Prices():
+            return _toml({name: price for name, price in asdict(value).items() if price is not None})
         case list() | tuple():
             return "[" + ", ".join(map(_toml, value)) + "]"
     return msgspec.json.encode(value).decode()

@@ -16,6 +16,9 @@ _WORD = "clew"
 _ROOM = 1_000
 """Tokens that an answer may have: models that reason first need them."""
 
+_ANSWERS = 2
+"""The first questions, of which one must be answered: some endpoints stream only, and some can't."""
+
 _PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGP4z8CAFWEXHbQSACj/P8H"
     "VrTwnAAAAAElFTkSuQmCC"
@@ -79,7 +82,7 @@ class Trial:
         await self._whole.aclose()
 
     async def every(self, tell: Callable[[Tried], None]) -> list[Tried]:
-        """Ask everything; ``tell`` is told of each answer as it comes."""
+        """Ask everything, unless nothing is answered at all; ``tell`` is told of each answer as it comes."""
         questions: list[tuple[str, Callable[[], Awaitable[Tried]]]] = [
             ("a short answer", self._short),
             ("a streamed answer", self._streamed),
@@ -95,7 +98,7 @@ class Trial:
                 tried = Tried(what, False, error.message)
             tell(tried)
             found.append(tried)
-            if len(found) == 1 and not tried.well:
+            if len(found) == _ANSWERS and not any(each.well for each in found):
                 break
         return found
 
