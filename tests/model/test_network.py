@@ -122,6 +122,16 @@ async def test_a_key_that_is_refused_is_got_anew(tmp_path: Path) -> None:
         await back_end.aclose()
 
 
+async def test_a_new_key_that_is_refused_too_is_the_end(tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    path = tmp_path / "key"
+    path.write_text("wrong")
+    with listening(*[answer] * 5) as (url, asked):
+        with pytest.raises(ModelError, match="401"):
+            await ask(Endpoint(url=url, key_file=str(path)))
+        assert len(asked) == 2
+
+
 # --- proxies and authorities -----------------------------------------------------------------------
 
 

@@ -47,6 +47,7 @@ _MOST_LESSONS = 16
 """Times that one turn is asked anew because a refusal has taught something."""
 
 _LONGEST_ERROR = 64 * 1024
+_LONGEST_LIST = 1024 * 1024
 _LONGEST_DELAY = 3_600_000
 
 _log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ class RemoteModel:
         return self.learned.of(model).context_tokens
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        known = self.learned.of(request.model)
+        known, renewed = self.learned.of(request.model), False
         for left in range(_MOST_LESSONS, -1, -1):
             key = await self._keys.key()
             reader = self._reader(request, known)
@@ -106,7 +107,10 @@ class RemoteModel:
                     yield chunk
                 return
             except Reported as reported:
-                if reader.begun or not left or not self._taught(request, known, reported.problem, key):
+                problem, anew = reported.problem, left > 0 and not reader.begun
+                if anew and problem.status == 401 and not renewed and self._keys.refused(key):
+                    renewed = True
+                elif not anew or not self._taught(request, known, problem):
                     raise self._shown(reported, again=reported.again and not reader.begun) from None
             except ContextExceeded:
                 raise
@@ -194,14 +198,12 @@ class RemoteModel:
 
     # --- what was refused --------------------------------------------------------------------------
 
-    def _taught(self, request: ChatRequest, known: Known, problem: Problem, key: str | None) -> bool:
+    def _taught(self, request: ChatRequest, known: Known, problem: Problem) -> bool:
         """Learn from a refusal; return whether to ask anew.
 
         Raises:
             ContextExceeded: the prompt is too long.
         """
-        if problem.status == 401 and self._keys.refused(key):
-            return True
         if (length := too_many(problem)) is not None:
             answer = request.max_completion_tokens
             if known.too_many(length.limit, length.given, estimated_prompt(request), answer):
@@ -276,9 +278,6 @@ class RemoteModel:
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
-
-
-_LONGEST_LIST = 1024 * 1024
 
 
 def _names(listed: Any) -> list[str]:
