@@ -1,5 +1,6 @@
 """Endpoints as their owners describe them: what is sent where, and what is refused at the start."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,10 @@ def test_azure_is_known_by_its_address(url: str, azure: bool) -> None:
         ({"url": "http://h", "key_command": []}, "list"),
         ({"url": "http://h", "colour": "hunter2"}, "colour"),
         ({"url": "http://h", "timeout": 0}, "timeout"),
+        ({"url": "http://h", "timeout": math.inf}, "timeout"),
+        ({"url": "http://h", "retry_for": math.inf}, "retry_for"),
+        ({"url": "http://h", "retry_for": math.nan}, "retry_for"),
+        ({"url": "http://h", "prices": {"prompt": math.inf, "completion": 1}}, "prices.prompt"),
         ({"url": "http://h", "prices": {"prompt": 1}}, "completion"),
         ({"url": "http://h", "fallback": "hunter"}, "fallback names no other model"),
         ({"key": "hunter2"}, "url"),
@@ -106,6 +111,16 @@ def test_tables_are_read_and_the_environment_wins(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("CLEW_MODEL_URL", "http://environment/v1")
     found = endpoints_of(load(data_dir=tmp_path))
     assert (found["default"].url, found["default"].name) == ("http://environment/v1", "m")
+
+
+def test_a_key_in_the_environment_wins_over_a_tables_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clew.toml").write_text('[models.default]\nurl = "http://h/v1"\nkey_file = "/run/key"\n')
+    assert endpoints_of(load(data_dir=tmp_path))["default"].key_file == "/run/key"
+    monkeypatch.setenv("CLEW_MODEL_API_KEY", "sk-one")
+    found = endpoints_of(load(data_dir=tmp_path))["default"]
+    assert (found.key, found.key_file) == ("sk-one", None)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,14 @@ _AZURE_VERSION = "2024-10-21"
 _HEADER = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 _UNSENDABLE = re.compile(r"[^\x20-\x7e]")
 
-Seconds = Annotated[float, Meta(gt=0)]
-Price = Annotated[float, Meta(ge=0)]
+_WEEK = 7 * 86_400
+"""Seconds that the longest run lives."""
+
+_DEAREST = 1_000_000_000
+"""The highest price: a hundred turns of the most tokens at it still fit the column of a run's cost."""
+
+Seconds = Annotated[float, Meta(gt=0, le=_WEEK)]
+Price = Annotated[float, Meta(ge=0, le=_DEAREST)]
 
 
 class Prices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +82,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     think: Literal["keep", "hide"] | None = None
     context_tokens: Annotated[int, Meta(ge=16)] | None = None
     timeout: Seconds | None = None
-    retry_for: Annotated[float, Meta(ge=0)] | None = None
+    retry_for: Annotated[float, Meta(ge=0, le=_WEEK)] | None = None
     fallback: str | None = None
     prices: Prices | None = None
     vision: bool | None = None

@@ -13,6 +13,7 @@ from clew.model.remote import Network, RemoteModel
 from clew.settings import Settings, WrongSettings, authorities, proxy_for
 
 _LONGEST_NAME = 256
+_OTHER_KEYS = ("key_file", "key_command")
 
 
 def endpoints_of(settings: Settings) -> dict[str, Endpoint]:
@@ -23,7 +24,10 @@ def endpoints_of(settings: Settings) -> dict[str, Endpoint]:
     """
     tables: dict[str, Json] = {name: dict(table) for name, table in settings.models.items()}
     if (default := _default(settings)) or DEFAULT in tables:
-        tables[DEFAULT] = tables.get(DEFAULT, {}) | default
+        table = tables.get(DEFAULT, {})
+        if "key" in default:
+            table = {field: value for field, value in table.items() if field not in _OTHER_KEYS}
+        tables[DEFAULT] = table | default
     found, wrong = {}, []
     for name, table in tables.items():
         try:
