@@ -169,6 +169,27 @@ def test_a_run_goes_on_by_itself_if_no_call_can_be_answered(api: Api, model: Scr
     assert api.texts(run.thread) == ["Fly.", "I can't fly."]
 
 
+def test_the_third_turn_in_a_row_that_calls_only_what_was_not_offered_fails_the_run(
+    api: Api, model: ScriptedModel
+) -> None:
+    for _ in range(3):
+        model.call("fly")
+    run = api.run(api.thread("Fly."), api.agent())
+    error = run.wait("failed")["last_error"]
+    assert error["code"] == "server_error"
+    assert "not offered, 3 turns in a row" in error["message"]
+    assert len(model.requests) == 3
+
+
+def test_a_call_that_was_offered_ends_the_row(api: Api, model: ScriptedModel) -> None:
+    for name in ("fly", "fly", "look", "fly", "fly"):
+        model.call(name)
+    model.reply("Left.")
+    run = api.run(api.thread("Go."), api.agent(tools=[LOOK]))
+    run.answer_calls(lambda each: "a wall")
+    run.wait("completed")
+
+
 # --- answering ---------------------------------------------------------------------------------
 
 
