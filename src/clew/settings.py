@@ -132,11 +132,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     model_limit_field: Annotated[
         Literal["max_completion_tokens", "max_tokens"],
-        _about("what the endpoint calls the answer's token limit"),
+        _about("what the endpoint calls the answer's token limit; a refusal teaches it too"),
     ] = "max_completion_tokens"
-    model_timeout: Annotated[float, _about("seconds a model may stay silent", gt=0)] = 120.0
+    model_timeout: Annotated[
+        float, _about("seconds a model may stay silent: more for one that thinks long before it speaks", gt=0)
+    ] = 120.0
     model_retry_for: Annotated[
-        float, _about("seconds over which a model that does not answer is asked again", ge=0)
+        float,
+        _about(
+            "seconds over which a model that does not answer is asked again: more where runs may wait, "
+            "fewer where somebody waits for them",
+            ge=0,
+        ),
     ] = 60.0
     models: Annotated[
         dict[str, dict[str, Any]],

@@ -121,7 +121,7 @@ async def _read_to_the_end(node: Node, keys: RunKeys, chance: random.Random, cut
         follower = Follower(node.services, keys, seen)
         try:
             for _ in range(chance.randint(1, 6) if cuts else 10**9):
-                entries = await (follower.look() if silent else follower.read())
+                entries = await (follower.look() if silent else follower.take(list))
                 silent = False
                 told += entries
                 if follower.over or (entries and entries[-1].kind in ENDINGS):
@@ -224,7 +224,7 @@ async def test_text_is_seen_while_it_is_being_said_though_a_piece_was_lost(
             if number == len(held.gates) - 1:
                 async with asyncio.timeout(10):
                     while said != "one two three four five ":
-                        entries = await follower.read()
+                        entries = await follower.take(list)
                         said += "".join(e.subject.value for e in entries if isinstance(e.subject, TextPiece))
                         if not entries:
                             await follower.wait()

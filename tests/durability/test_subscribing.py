@@ -100,7 +100,7 @@ class Rig:
         held = _HeldReads(self.db)
         follower = Follower(self.services(held), KEYS, 0)
         yield
-        reading = asyncio.ensure_future(follower.read())
+        reading = asyncio.ensure_future(follower.take(list))
         snapshot = asyncio.ensure_future(held.taken.wait())
         await asyncio.wait((reading, snapshot), return_when=asyncio.FIRST_COMPLETED)
         yield
@@ -109,7 +109,7 @@ class Rig:
         snapshot.cancel()
         yield
         while not follower.over:
-            entries = await follower.read() or await follower.look()
+            entries = await follower.take(list) or await follower.look()
             self.told += entries
             if not entries and not follower.over:
                 yield

@@ -20,7 +20,7 @@ from clew.http.app import create_app
 from clew.http.auth import Keyring
 from clew.http.serve import ClewServer
 from clew.ids import Ids
-from clew.model.catalogue import DEFAULT, Entry, Models
+from clew.model.catalogue import DEFAULT, ModelEntry, Models
 from clew.model.endpoint import Endpoint
 from clew.model.remote import RemoteModel
 from clew.net.client import GuardedHttp
@@ -154,7 +154,7 @@ class Server:
         """Return the models: one that takes any name, or those of the endpoints."""
         one = {DEFAULT: Endpoint(url=self._model_url, key=MODEL_KEY)}
         entries = {
-            name: Entry(
+            name: ModelEntry(
                 RemoteModel(endpoint, timeout=self._model_timeout, clock=self._clock),
                 endpoint.name or (None if name == DEFAULT else name),
                 self._model_retry_for,

@@ -13,7 +13,7 @@ from clew.core.decide import decide
 from clew.core.events import CancelRequested, Submitted
 from clew.core.records import Run
 from clew.engine.worker import Worker
-from clew.model.catalogue import Entry, Models
+from clew.model.catalogue import ModelEntry, Models
 from clew.model.endpoint import Endpoint
 from clew.model.remote import RemoteModel
 from clew.process import Process
@@ -31,7 +31,7 @@ from tests.support.store import NOW, PROJECT, opened
 class Site:
     """A database with a run, and a worker."""
 
-    def __init__(self, db: Database, entries: dict[str, Entry], clock: ManualClock) -> None:
+    def __init__(self, db: Database, entries: dict[str, ModelEntry], clock: ManualClock) -> None:
         self.db, self.clock, self.ids = db, clock, CountingIds()
         self.models = Models(entries)
         self.worker = Worker(
@@ -115,7 +115,7 @@ async def site(
         endpoint = Endpoint(**table)
         back_end = RemoteModel(endpoint, timeout=5, clock=clock)
         retry_for = 60_000 if endpoint.retry_for is None else int(1000 * endpoint.retry_for)
-        entries[name] = Entry(back_end, endpoint.name, retry_for, endpoint.fallback, endpoint.prices)
+        entries[name] = ModelEntry(back_end, endpoint.name, retry_for, endpoint.fallback, endpoint.prices)
 
     async def begin(tx: Transaction) -> None:
         await agents.add(tx, store.agent())

@@ -27,7 +27,6 @@ class ModelFailed(Struct, frozen=True):
 class ModelAway(Struct, frozen=True):
     """The model does not answer now: it is to be asked again at ``due``. ``since`` is when that began."""
 
-    turn: Turn
     due: int
     since: int
 

@@ -175,7 +175,7 @@ class _Turn:
             exact = asked_for is not None and not error.unreachable
             parked = wakes if exact else max(wakes, min(ends, now + self._pause(now)))
             _log.info("run %s: parked for %d ms: %s", self._run.id, parked - now, error)
-            return ModelAway(self._recorder.turn(), parked, self._since)
+            return ModelAway(parked, self._since)
         await self._asking.sleep(wakes - now)
         return None
 

@@ -14,7 +14,7 @@ _LONGEST_CHAIN = 8
 _KEPT = 1_000
 
 
-class Entry(NamedTuple):
+class ModelEntry(NamedTuple):
     """One model that a server offers.
 
     ``name`` is what its back end calls it, None for whatever a program calls it; ``retry_for`` are
@@ -32,7 +32,7 @@ class Choice(NamedTuple):
     """A model that may be asked for a turn: its entry's name, the entry, the name that its back end knows."""
 
     endpoint: str
-    entry: Entry
+    entry: ModelEntry
     model: str
 
 
@@ -44,14 +44,14 @@ class Models:
         names: what the default is known to offer, besides.
     """
 
-    def __init__(self, entries: Mapping[str, Entry], names: tuple[str, ...] = ()) -> None:
+    def __init__(self, entries: Mapping[str, ModelEntry], names: tuple[str, ...] = ()) -> None:
         self._entries = dict(entries)
         self.names = tuple(dict.fromkeys([*(name for name in entries if name != DEFAULT), *names]))
         """The names that are known."""
         self._chains: dict[str, list[Choice]] = {}
 
     @property
-    def entries(self) -> Mapping[str, Entry]:
+    def entries(self) -> Mapping[str, ModelEntry]:
         """All entries, by name."""
         return self._entries
 
@@ -92,4 +92,4 @@ class Models:
 
 def one_model(back_end: ChatModel, *, name: str | None = None, offered: tuple[str, ...] = ()) -> Models:
     """Return a catalogue of one back end, which answers to every name."""
-    return Models({DEFAULT: Entry(back_end, name)}, offered)
+    return Models({DEFAULT: ModelEntry(back_end, name)}, offered)

@@ -7,7 +7,7 @@ import msgspec
 
 from clew.clock import Clock
 from clew.core.options import Json
-from clew.model.catalogue import DEFAULT, Entry, Models
+from clew.model.catalogue import DEFAULT, ModelEntry, Models
 from clew.model.endpoint import Endpoint
 from clew.model.remote import Network, RemoteModel
 from clew.settings import Settings, WrongSettings, authorities, proxy_for
@@ -88,7 +88,7 @@ def make_remote_models(settings: Settings, clock: Clock) -> Models | None:
     if not endpoints:
         return None
     entries = {
-        name: Entry(
+        name: ModelEntry(
             RemoteModel(
                 endpoint, timeout=settings.model_timeout, clock=clock, network=network_for(endpoint.url)
             ),

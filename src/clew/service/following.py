@@ -33,13 +33,8 @@ class Follower:
         self.over = False
         """Whether the run was found to be over, with nothing more to come."""
 
-    async def read(self) -> Sequence[Entry]:
-        """Return what has happened since the last read, without waiting for more."""
-        live = self._live.since(self._seen)
-        return await self.look() if live is None else self._see(live)
-
     async def look(self) -> Sequence[Entry]:
-        """Return what the rows say has happened since the last read, whatever the bus has told."""
+        """Return what has happened since, as the rows say, whatever the bus has told."""
         lasting = await self._read_rows()
         return [*lasting, *self._see(self._live.since(self._seen) or ())]
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from clew.core.errors import ModelNotFound
-from clew.model.catalogue import DEFAULT, Entry
+from clew.model.catalogue import DEFAULT, ModelEntry
 from clew.model.remote import RemoteModel
 from clew.service.context import Services
 
@@ -48,7 +48,7 @@ async def read(services: Services, name: str) -> KnownModel | None:
     return next((model for model in await every(services) if model.name == name), None)
 
 
-def _known(entry: Entry | None, name: str) -> KnownModel:
+def _known(entry: ModelEntry | None, name: str) -> KnownModel:
     if entry is None or not isinstance(entry.back_end, RemoteModel):
         return KnownModel(name)
     endpoint = entry.back_end.endpoint
