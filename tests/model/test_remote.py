@@ -245,6 +245,24 @@ async def test_the_limit_has_the_name_that_the_server_knows(model: ScriptedModel
         await gateway.aclose()
 
 
+async def test_what_a_fault_of_the_server_teaches_is_kept_only_if_it_helps(
+    gateway: RemoteModel, model: ScriptedModel
+) -> None:
+    told = ({"role": "system", "content": "Be brief."}, *REQUEST.messages)
+    request = msgspec.structs.replace(REQUEST, messages=told)
+    words = "Internal system error. Error message: out of memory"
+    model.fail(500, words, times=2)
+    with pytest.raises(ModelError, match="out of memory"):
+        await _answer(gateway, request)
+    await _answer(gateway, request)
+    roles = [[each["role"] for each in asked.messages] for asked in model.requests]
+    assert roles == [["system", "user"], ["user"], ["system", "user"]]
+    model.fail(500, words)
+    await _answer(gateway, request)
+    await _answer(gateway, request)
+    assert [each["role"] for each in model.requests[-1].messages] == ["user"]
+
+
 @pytest.mark.parametrize(
     "key", ["tools", "tool_choice", "temperature", "max_completion_tokens", "max_tokens"]
 )

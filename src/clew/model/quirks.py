@@ -183,10 +183,14 @@ def _without_detail(part: Json) -> Json:
 
 
 class _Lesson(NamedTuple):
-    """What a refusal in such words teaches; None where it was known already."""
+    """What a refusal in such words teaches; None where it was known already.
+
+    ``in_fault`` says whether a fault of the server (500) in such words teaches it too.
+    """
 
     words: re.Pattern[str]
     teaches: Callable[[Quirks, Json], Quirks | None]
+    in_fault: bool = True
 
 
 def lesson(problem: Problem, body: Json, quirks: Quirks) -> Quirks | None:
@@ -196,7 +200,9 @@ def lesson(problem: Problem, body: Json, quirks: Quirks) -> Quirks | None:
     if problem.status != 500 and (learned := _field_lesson(problem, body, quirks)) is not None:
         return learned
     words = " ".join((problem.words, *problem.marks, *problem.fields))
-    for each in _LESSONS[:-1] if problem.status == 500 else _LESSONS:
+    for each in _LESSONS:
+        if problem.status == 500 and not each.in_fault:
+            continue
         if each.words.search(words) and (learned := each.teaches(quirks, body)) is not None:
             return learned
     return None
@@ -318,5 +324,5 @@ _LESSONS = (
         _words(r"content.{0,120}(?:null|none|string|required|missing|type)|(?:null|none).{0,80}content"),
         _with_content,
     ),
-    _Lesson(_words(r"\bstream(?:ing|ed)?\b"), _no_stream),
+    _Lesson(_words(r"\bstream(?:ing|ed)?\b"), _no_stream, in_fault=False),
 )  # fmt: skip

@@ -36,7 +36,7 @@ from clew.model.endpoint import Endpoint
 from clew.model.frames import Frame, FrameReader
 from clew.model.keys import KeySource
 from clew.model.learned import Known, Learned, settings_for
-from clew.model.quirks import body_of, lesson
+from clew.model.quirks import Quirks, body_of, lesson
 from clew.model.reach import NOT_REACHED, Reach, Try
 from clew.model.trouble import Problem, Reported, cleaned, model_error, problem_of, too_many
 
@@ -99,6 +99,7 @@ class RemoteModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         known, renewed = self.learned.of(request.model), False
+        doubted: Quirks | None = None
         for left in range(_MOST_LESSONS, -1, -1):
             key = await self._keys.key()
             reader = self._reader(request, known)
@@ -107,10 +108,15 @@ class RemoteModel:
                     yield chunk
                 return
             except Reported as reported:
-                problem, anew = reported.problem, left > 0 and not reader.begun
+                problem, anew, before = reported.problem, left > 0 and not reader.begun, known.quirks
                 if anew and problem.status == 401 and not renewed and self._keys.refused(key):
                     renewed = True
-                elif not anew or not self._taught(request, known, problem):
+                elif anew and self._taught(request, known, problem):
+                    if problem.status == 500:
+                        doubted = doubted or before
+                else:
+                    if doubted is not None:  # a server that is at fault may say anything
+                        known.taught(doubted)
                     raise self._shown(reported, again=reported.again and not reader.begun) from None
             except ContextExceeded:
                 raise
