@@ -10,7 +10,7 @@ _MARGIN = 1.1
 """What a prompt may have more than estimated, if the answer is given the rest of the context."""
 
 _KEPT = 1_000
-"""Models of an endpoint of which something is kept."""
+"""Models of an endpoint of which something is kept; what was longest not asked for goes first."""
 
 _SURE = 200
 """Tokens from which on a count is compared with the estimate of it."""
@@ -94,16 +94,22 @@ class Learned:
 
     def of(self, model: str) -> Known:
         """Return what is known of a model."""
-        known = self._models.get(model)
+        known = self._models.pop(model, None)
         if known is None:
             if len(self._models) >= _KEPT:
                 self._models.pop(next(iter(self._models)))
-            known = self._models[model] = Known(
+            known = Known(
                 self._start,
                 self._endpoint.context_tokens,
                 hides_thoughts=self._endpoint.hides_thoughts(model),
             )
+        self._models[model] = known
         return known
+
+    def context_of(self, model: str) -> int | None:
+        """Return the context that a refusal has told of, in the endpoint's own tokens, if one has."""
+        known = self._models.get(model)
+        return None if known is None else known.learned_context
 
     def lessons(self) -> dict[str, tuple[Quirks, int | None]]:
         """Return what differs from what the endpoint's owner said, by model."""

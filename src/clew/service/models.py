@@ -52,6 +52,5 @@ def _known(entry: ModelEntry | None, name: str) -> KnownModel:
     if entry is None or not isinstance(entry.back_end, RemoteModel):
         return KnownModel(name)
     endpoint = entry.back_end.endpoint
-    learned = entry.back_end.learned.of(entry.name or name)
-    context = endpoint.context_tokens or learned.learned_context
+    context = endpoint.context_tokens or entry.back_end.learned.context_of(entry.name or name)
     return KnownModel(name, context, endpoint.tools, endpoint.vision, endpoint.reasoning)
