@@ -35,15 +35,15 @@ async def test_who_comes_to_a_full_turnstile_waits_in_order() -> None:
         await asyncio.sleep(0)
     assert [number for number, _ in went] == list(range(7))
     assert max(Counter(step for _, step in went).values()) == 2
-    await asyncio.wait_for(turnstile.turn(), 5)
+    await asyncio.wait_for(turnstile.through(), 5)
 
 
-async def test_a_turn_that_is_given_up_holds_up_nobody() -> None:
+async def test_a_place_that_is_given_up_holds_up_nobody() -> None:
     turnstile = Turnstile(width=1)
 
     async def wait() -> None:
         turnstile.enter(lambda: None)
-        await turnstile.turn()
+        await turnstile.through()
 
     given_up, kept = asyncio.ensure_future(wait()), asyncio.ensure_future(wait())
     await asyncio.sleep(0)

@@ -31,7 +31,7 @@ class Turnstile:
         return self._left <= 0
 
     def enter(self, go: Callable[[], None]) -> None:
-        """Call ``go`` now, or when it is its turn."""
+        """Call ``go`` now, or when it is let through."""
         if self._left <= 0:
             self._waiting.append(go)
             return
@@ -45,13 +45,13 @@ class Turnstile:
             self._armed = True
             asyncio.get_running_loop().call_soon(self._step)
 
-    async def turn(self) -> None:
-        """Wait for one's turn, if there is a need."""
+    async def through(self) -> None:
+        """Return when one is let through: at once, unless it is full."""
         if not self.full:
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(partial(_end, turn))
-        await turn
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(partial(_let_through, place))
+        await place
 
     def _step(self) -> None:
         self._armed, self._left = False, self._width
@@ -67,6 +67,6 @@ class Turnstile:
                 loop.call_soon(self._step)
 
 
-def _end(turn: "asyncio.Future[None]") -> None:
-    if not turn.done():
-        turn.set_result(None)
+def _let_through(place: "asyncio.Future[None]") -> None:
+    if not place.done():
+        place.set_result(None)

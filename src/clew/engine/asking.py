@@ -139,7 +139,7 @@ class _Turn:
                         return ModelStopped(recorder.turn())
                     recorder.add(chunk)
                     if recorder.must_wait:
-                        await recorder.turn_to_tell()
+                        await recorder.let_through()
                 return ModelReplied(recorder.turn())
             except ContextExceeded as exceeded:
                 if not left or not asked.shown:

@@ -111,9 +111,9 @@ class TurnRecorder:
         """Whether the process is behind: what the model says meanwhile becomes one piece."""
         return self._events.turnstile.full
 
-    async def turn_to_tell(self) -> None:
-        """Wait until it is this turn's turn to tell more."""
-        await self._events.turnstile.turn()
+    async def let_through(self) -> None:
+        """Wait until more may be told."""
+        await self._events.turnstile.through()
 
     def turn(self) -> Turn:
         """Return what has been recorded so far."""
