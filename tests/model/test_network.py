@@ -1,5 +1,6 @@
 """How endpoints are reached: proxies, authorities, keys in their headers, redirects, silence."""
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -130,6 +131,20 @@ async def test_a_new_key_that_is_refused_too_is_the_end(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match="401"):
             await ask(Endpoint(url=url, key_file=str(path)))
         assert len(asked) == 2
+
+
+async def test_what_an_endpoint_lists_is_asked_once_in_a_minute_whoever_asks() -> None:
+    said = b'{"data": [{"id": "a"}, {"id": 3}, null]}'
+    answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(said), said)
+    clock = ManualClock()
+    with listening(*[answer] * 5) as (url, asked):
+        back_end = RemoteModel(Endpoint(url=url), timeout=5, clock=clock)
+        assert await asyncio.gather(*[back_end.models() for _ in range(5)]) == [["a"]] * 5
+        assert len(asked) == 1
+        clock.advance(60_000)
+        assert await back_end.models() == ["a"]
+        assert len(asked) == 2
+        await back_end.aclose()
 
 
 # --- proxies and authorities -----------------------------------------------------------------------

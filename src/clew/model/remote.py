@@ -5,6 +5,7 @@ taught how to ask. Whether there is another attempt is the engine's to say. Why 
 cancelling and time-outs bite at once.
 """
 
+import asyncio
 import logging
 import math
 import ssl
@@ -48,6 +49,9 @@ _MOST_LESSONS = 16
 
 _LONGEST_ERROR = 64 * 1024
 _LONGEST_LIST = 1024 * 1024
+_LIST_KEPT, _NO_LIST_KEPT = 60_000, 5_000
+"""Milliseconds for which an endpoint is not asked again what it lists, however many clients ask."""
+
 _LONGEST_DELAY = 3_600_000
 
 _log = logging.getLogger(__name__)
@@ -92,6 +96,7 @@ class RemoteModel:
         self._keys = KeySource(endpoint, clock)
         self._session: aiohttp.ClientSession | None = None
         self._standing: tuple[str | None, dict[str, str]] | None = None
+        self._listing, self._listed, self._listed_until = asyncio.Lock(), list[str](), 0
 
     def context_tokens(self, model: str) -> int | None:
         """Return the most tokens that prompt and answer may have together, as far as that is known."""
@@ -266,7 +271,15 @@ class RemoteModel:
         return cleaned(text, [*self.endpoint.secrets(), self._keys.known or ""])
 
     async def models(self) -> list[str]:
-        """Return the names that the endpoint itself lists; none if it does not."""
+        """Return the names that the endpoint itself lists, as of the last minute; none if it does not."""
+        async with self._listing:
+            if self._clock.now() >= self._listed_until:
+                self._listed = await self._list()
+                kept = _LIST_KEPT if self._listed else _NO_LIST_KEPT
+                self._listed_until = self._clock.now() + kept
+            return self._listed
+
+    async def _list(self) -> list[str]:
         try:
             async with self._open().get(
                 self.endpoint.address("/models"),
