@@ -76,7 +76,9 @@ def test_words_that_came_together_stay_together() -> None:
     body = b"".join(_event({"content": word}) for word in ("Go ", "left, ", "", "then right."))
     found = FrameReader().feed(body)
     assert found == [Words(["Go ", "left, ", "", "then right."])]
-    assert AnswerReader().read_all(found) == [TextDelta("Go left, then right.")]
+    apart = [TextDelta("Go "), TextDelta("left, "), TextDelta("then right.")]
+    assert AnswerReader().read_all(found) == apart
+    assert AnswerReader().read_all(found, merge=True) == [TextDelta("Go left, then right.")]
 
 
 @pytest.mark.parametrize(

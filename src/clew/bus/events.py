@@ -33,8 +33,9 @@ class Subscription(Protocol):
         ...
 
     def made(self, position: int, make: Make[T]) -> Made[T] | None:
-        """Return what ``make`` makes of all events after ``position``, pieces that follow each other joined.
+        """Return what ``make`` makes of all events after ``position``.
 
+        Pieces that follow each other are joined where the process, or this reader, is behind.
         It is made once for all readers of the run who stand there and want the same: ``make`` is to be one
         function for all of them. None means what it means in :meth:`since`.
         """

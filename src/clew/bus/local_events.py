@@ -14,6 +14,9 @@ from clew.bus.feed import Feed
 from clew.bus.turnstile import Turnstile
 from clew.core.entries import ENDINGS, Entry, joined, trimmed
 
+_APART = 64
+"""Events that a reader gets one by one, if it lacks no more."""
+
 _MERGE_AT = 4096
 """Pieces of text in a window, beyond which those of one text become one."""
 
@@ -45,8 +48,11 @@ class Window:
             return None
         return self.entries[bisect_left(self._ends, position + 1) :]
 
-    def made(self, position: int, make: Make[Any]) -> Made[Any] | None:
-        """Return what is made of the events after a position, made once for all who stand there."""
+    def made(self, position: int, make: Make[Any], *, merge: bool) -> Made[Any] | None:
+        """Return what is made of the events after a position, made once for all who stand there.
+
+        Pieces that follow each other become one with ``merge``, or if they are many.
+        """
         if (known := self._made.get((position, make))) is not None:
             return known
         if position == self._before:  # where nearly all readers stand
@@ -56,7 +62,9 @@ class Window:
         if left is None:
             return None
         end = self._ends[-1] if left else position
-        known = self._made[position, make] = Made(end, make(joined(left)))
+        if merge or len(left) > _APART:
+            left = joined(left)
+        known = self._made[position, make] = Made(end, make(left))
         return known
 
     def begin_anew(self, entries: Sequence[Entry]) -> None:
@@ -118,7 +126,7 @@ class LocalSubscription:
         self, window: Window, turnstile: Turnstile, forget: Callable[["LocalSubscription"], None]
     ) -> None:
         self._window, self._turnstile, self._forget = window, turnstile, forget
-        self._called = False
+        self._called = self._late = False
         self._waiter: asyncio.Future[None] | None = None
         self._commits = asyncio.Event()
 
@@ -128,6 +136,7 @@ class LocalSubscription:
             return
         self._called = True
         if self._waiter is not None:
+            self._late = self._turnstile.full
             self._turnstile.enter(self._go)
 
     def _go(self) -> None:
@@ -147,9 +156,10 @@ class LocalSubscription:
         return self._window.since(position)
 
     def made(self, position: int, make: Make[Any]) -> Made[Any] | None:
-        return self._window.made(position, make)
+        return self._window.made(position, make, merge=self._late)
 
     async def wait(self) -> None:
+        self._late = False
         if not self._called:
             self._waiter = asyncio.get_running_loop().create_future()
             try:

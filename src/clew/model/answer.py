@@ -87,8 +87,8 @@ class AnswerReader:
         """Whether the answer came to an end: what breaks now is no harm any more."""
         return bool(self._word) or (self.over and self._choice is not None)
 
-    def read_all(self, frames: Iterable[AnyFrame]) -> list[Chunk]:
-        """Return the chunks that are settled by frames that came together: they stay together.
+    def read_all(self, frames: Iterable[AnyFrame], *, merge: bool = False) -> list[Chunk]:
+        """Return the chunks that are settled by frames that came together; ``merge`` joins their words.
 
         Trouble behind chunks is kept for :meth:`end`, so that they are heard.
 
@@ -108,7 +108,7 @@ class AnswerReader:
             self._chunks.clear()
             if self.over:
                 break
-        return joined(chunks)
+        return joined(chunks) if merge else chunks
 
     def read(self, frame: AnyFrame) -> list[Chunk]:
         """Return the chunks that are settled by one frame.
@@ -125,7 +125,8 @@ class AnswerReader:
             if self._choice is None:
                 self._choice = 0
             if self._choice == 0:
-                self._read_texts([text for text in frame.texts if text])
+                for text in frame.texts:
+                    self._read_text(text)
         elif isinstance(frame, Done):
             self.over = True
         else:
@@ -332,13 +333,10 @@ class AnswerReader:
                     self._size += len(self._thoughts[-1]) if self._thoughts else 0
 
     def _read_text(self, text: str) -> None:
-        if text:
-            self._read_texts([text])
-
-    def _read_texts(self, texts: list[str]) -> None:
-        text = texts[0] if len(texts) == 1 else "".join(texts)
+        if not text:
+            return
         self._size += len(text)
-        self._text += texts
+        self._text.append(text)
         self._text_size += len(text)
         self._say(text if self._think is None else self._think.add(text))
 

@@ -14,6 +14,9 @@ from clew.model.trouble import Problem, model_error
 _AT_ONCE = 0.001
 """Seconds in which frames are read by somebody who has nothing else to do first."""
 
+_LATE = 0.01
+"""Seconds after which whoever reads frames is behind."""
+
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,400})</title", re.IGNORECASE)
 _GRACE = 1.0
 """Seconds for which the usage of a finished answer is waited for."""
@@ -39,7 +42,7 @@ class Body:
         self._ended_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._handed_at = self._heard_at
-        self._hurried = self._held = False
+        self._hurried = self._held = self.late = False
         protocol = self._protocol()
         if protocol is not None:
             _resume_if_paused(protocol)
@@ -91,6 +94,7 @@ class Body:
         """Note whether the reader of the frames had to wait; read on."""
         now = self._loop.time()
         self._hurried = now - self._handed_at > _AT_ONCE
+        self.late = now - self._handed_at > _LATE
         if self._held:
             self._held, self._heard_at = False, now
             protocol = self._protocol()

@@ -152,7 +152,7 @@ class RemoteModel:
                     raise await _refusal(response, self._clock.now())
                 with closing(Body(response)) as answer:
                     while not reader.over and (frames := await answer.frames(reader)):
-                        for chunk in reader.read_all(frames):
+                        for chunk in reader.read_all(frames, merge=answer.late):
                             yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
             if not reader.ended:
