@@ -277,7 +277,7 @@ def run() -> dict[str, Outcome]:
 
     with (
         ScriptedModel(default=answer) as model,
-        RunningServer(model) as server,
+        RunningServer(model, settings={"model_retry_for": 1}) as server,
         connect(server.openai_base_url, server.api_key) as service,
     ):
         lab = Lab(server, model, service, service.create_agent("scripted").id)

@@ -250,3 +250,14 @@ async def test_without_prices_a_run_costs_nobody_knows_what(place: Place, model:
     model.reply(call("look"))
     async with site(place, default={"url": model.url}) as here:
         assert (await here.advance()).cost is None
+
+
+async def test_a_character_that_a_database_does_not_keep_ends_no_run(
+    place: Place, model: ScriptedModel
+) -> None:
+    model.reply("Go\0left.", call("look", '{"at": "\\u0000 \0"}'))
+    config = replace(store.run().config, tools=[LOOK])
+    async with site(place, run={"config": config}, default={"url": model.url}) as here:
+        assert (await here.advance()).waits_for == WaitsFor.CLIENT
+        (said,) = await here.db.read(messages.of_run, "run_1")
+        assert said.content[0].text.value in ("Go\0left.", "Go\ufffdleft.")  # type: ignore[union-attr]

@@ -171,13 +171,13 @@ _STEPS_A_ROW = 24
 
 _COLUMNS = (
     "id, project, created_at, thread_id, assistant_id, expires_at, config, status, usage, turns, "
-    "metadata, epoch, version, position, attempts, waits, ended_at, code"
+    "metadata, epoch, version, position, attempts, lost_turns, waits, ended_at, code"
 )
 _IS_FAILED = "i % 50000 = 0"
 _ENDED = (
     f"'run_' || i, '{PROJECT}', {NOW} + i * 1000, 'thread_1', 'asst_' || (i % 1000), 0, "
     '\'{"model":"m"}\', '
-    f"CASE WHEN {_IS_FAILED} THEN 'failed' ELSE 'completed' END, '{{}}', 1, '{{}}', 1, 1, 1, 0, '[]', "
+    f"CASE WHEN {_IS_FAILED} THEN 'failed' ELSE 'completed' END, '{{}}', 1, '{{}}', 1, 1, 1, 0, 0, '[]', "
     f"{NOW} + i * 1000, CASE WHEN {_IS_FAILED} THEN 'server_error' END"
 )
 

@@ -30,6 +30,23 @@ def counted(run: Run, turn: Turn) -> Run:
     return replace(run, usage=run.usage + turn.usage, turns=run.turns + 1, spoke_at=spoke_at, cost=cost)
 
 
+def without_nul(turn: Turn) -> Turn:
+    """Return a turn that every database takes: with U+FFFD for the character NUL, at the same positions."""
+    return replace(turn, items=tuple(map(_without_nul, turn.items)))
+
+
+def _without_nul(item: Item) -> Item:
+    def kept(text: str | None) -> str | None:
+        return None if text is None else text.replace("\0", "\ufffd")
+
+    if isinstance(item, TextItem):
+        return replace(item, text=kept(item.text), refusal=kept(item.refusal))
+    return replace(
+        item,
+        calls=tuple(replace(call, arguments=call.arguments.replace("\0", "\ufffd")) for call in item.calls),
+    )
+
+
 def calls_nothing_known(turn: Turn, config: RunConfig) -> bool:
     """Whether a turn consists of nothing but calls of functions that were not offered."""
     called = turn.called

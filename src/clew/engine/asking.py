@@ -28,6 +28,9 @@ IN_PLACE = 5_000
 """Milliseconds for which a turn is asked again by a worker that waits; then the run is parked."""
 
 _UNREACHED_IN_PLACE = 500
+_LEAST_PARKED = 1_000
+"""Milliseconds for which it is worth to park a run."""
+
 _FIRST_DELAY = 250
 _LONGEST_DELAY = 30_000
 _MOST_CUTS = 3
@@ -172,7 +175,7 @@ class _Turn:
         wakes = min(now + delay, ends)
         in_place = _UNREACHED_IN_PLACE if error.unreachable else IN_PLACE
         if wakes - self._began > in_place or self._run.retrying_since is not None:
-            exact = asked_for is not None and not error.unreachable
+            exact = asked_for is not None and asked_for >= _LEAST_PARKED and not error.unreachable
             parked = wakes if exact else max(wakes, min(ends, now + self._pause(now)))
             _log.info("run %s: parked for %d ms: %s", self._run.id, parked - now, error)
             return ModelAway(parked, self._since)

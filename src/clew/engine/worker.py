@@ -4,9 +4,11 @@ import logging
 from collections.abc import Callable
 
 import anyio
+from msgspec.structs import replace
 
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
+from clew.core import turns
 from clew.core.decide import decide
 from clew.core.decisions import CallModel, Decision, RunCall, RunState, effects_of
 from clew.core.entries import trimmed
@@ -29,6 +31,7 @@ from clew.model.catalogue import Models
 from clew.process import Process
 from clew.store import runs, steps
 from clew.store.database import CommitUnknown, Database, is_passing
+from clew.store.database import Unstorable as NotKept
 from clew.store.statement import Transaction
 from clew.tools.toolbox import Toolbox
 
@@ -172,7 +175,7 @@ class Worker:
                 if is_passing(error):
                     newest = await self._reloaded(state)
                 else:
-                    event = self._unstorable(state.run)
+                    event = _without_nul(event, error) or self._unstorable(state.run)
                     newest = await self._db.read(runs.reload, state.run.id, state.run.epoch)
             else:
                 self._applied(applied)
@@ -269,6 +272,14 @@ async def _take(tx: Transaction, run_id: str, worker: str, now: int) -> tuple[De
     if not decision.writes and decision.state.run == claimed.run:
         return decision, runs.Applied(claimed, None, told_webhooks=False)
     return decision, await runs.apply(tx, claimed, decision, now)
+
+
+def _without_nul(event: Event, error: Exception) -> Event | None:
+    """Return what a model has said without the NUL that a database doesn't keep; None if that is not why."""
+    if not isinstance(error, NotKept) or not isinstance(event, ModelReplied | ModelFailed):
+        return None
+    cleaned = turns.without_nul(event.turn)
+    return None if cleaned == event.turn else replace(event, turn=cleaned)
 
 
 def _unavailable(run: Run) -> Failure | None:

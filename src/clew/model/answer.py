@@ -12,7 +12,7 @@ import msgspec
 
 from clew.core.options import Json
 from clew.core.records import Usage
-from clew.model.calls import CallAssembler, pieces_of, storable
+from clew.model.calls import CallAssembler, pieces_of
 from clew.model.chat import (
     CallDelta,
     Chunk,
@@ -305,7 +305,7 @@ class AnswerReader:
         elif content is not None:
             self._read_parts(content)
         if "refusal" in delta and isinstance(refusal := delta["refusal"], str) and refusal:
-            self._hand_on(RefusalDelta(storable(refusal)))
+            self._hand_on(RefusalDelta(refusal))
             self._size += len(refusal)
         for name in _CALLS:
             if delta.get(name):
@@ -350,7 +350,7 @@ class AnswerReader:
                 self._blank = text
                 return
             self._speaks, self._blank = True, ""
-        self._hand_on(TextDelta(storable(text)))
+        self._hand_on(TextDelta(text))
 
     def _tell_call(self, delta: CallDelta) -> None:
         self._size += len(delta.arguments)

@@ -329,7 +329,7 @@ def _arguments(value: Any) -> str:
         case None:
             return ""
         case str():
-            return storable(value)
+            return value
     return _encode(value).decode()
 
 
