@@ -11,7 +11,7 @@ from clew.core.states import WaitsFor
 from clew.core.tools import FunctionDefinition, FunctionTool
 from clew.model.endpoint import Prices
 from clew.model.remote import RemoteModel
-from clew.store import steps
+from clew.store import messages, steps
 from clew.testing.replies import Reply, Request
 from clew.testing.scripted_model import Raw, ScriptedModel, Usage, call
 from tests.support import store
@@ -260,4 +260,4 @@ async def test_a_character_that_a_database_does_not_keep_ends_no_run(
     async with site(place, run={"config": config}, default={"url": model.url}) as here:
         assert (await here.advance()).waits_for == WaitsFor.CLIENT
         (said,) = await here.db.read(messages.of_run, "run_1")
-        assert said.content[0].text.value in ("Go\0left.", "Go\ufffdleft.")  # type: ignore[union-attr]
+        assert said.content[0].text.value in ("Go\0left.", "Go\ufffdleft.")
