@@ -268,6 +268,12 @@ def test_tokens_are_found_where_some_put_them() -> None:
     )
 
 
+@pytest.mark.parametrize("beside", [{"id": "req_1"}, {"id": "req_1", "usage": None}, {}, None, [], "req_1"])
+def test_where_usage_may_be_there_may_be_something_else(beside: Any) -> None:
+    first = choice(content="Left.") | {"x_groq": beside, "usageMetadata": beside}
+    assert end(read(first, choice("stop") | {"x_groq": beside})).usage == GUESS
+
+
 # --- what is no answer -------------------------------------------------------------------------------
 
 

@@ -247,9 +247,9 @@ class AnswerReader:
 
     def _look_for_usage(self, value: Json) -> None:
         usage = value.get("usage")
-        if usage is None and "x_groq" in value:
-            usage = value["x_groq"]["usage"] if isinstance(value["x_groq"], dict) else None
-        elif usage is None and "usageMetadata" in value:
+        if usage is None and isinstance(groq := value.get("x_groq"), dict):
+            usage = groq.get("usage")
+        if usage is None and "usageMetadata" in value:
             usage = value["usageMetadata"]
         if usage and (found := counted(usage)) is not None:
             self._counted = found
