@@ -34,7 +34,7 @@ from clew.model.chat import (
     estimated_prompt,
 )
 from clew.model.endpoint import Endpoint
-from clew.model.frames import Frame, FrameReader
+from clew.model.frames import Frame, FrameReader, decoded
 from clew.model.keys import KeySource
 from clew.model.learned import Known, Learned, settings_for
 from clew.model.quirks import Quirks, body_of, lesson
@@ -48,7 +48,8 @@ _MOST_LESSONS = 16
 """Times that one turn is asked anew because a refusal has taught something."""
 
 _LONGEST_ERROR = 64 * 1024
-_LONGEST_LIST = 1024 * 1024
+_LONGEST_LIST = 8 * 1024 * 1024
+"""Bytes of an endpoint's list of models: what hundreds of them are described with is long."""
 _LIST_KEPT, _NO_LIST_KEPT = 60_000, 5_000
 """Milliseconds for which an endpoint is not asked again what it lists, however many clients ask."""
 
@@ -288,9 +289,9 @@ class RemoteModel:
                 proxy=self._network.proxy,
                 timeout=aiohttp.ClientTimeout(total=CONNECT_TIMEOUT),
             ) as response:
-                said = await response.content.read(_LONGEST_LIST)
-                listed = msgspec.json.decode(said) if response.status == 200 else {}
-        except (aiohttp.ClientError, TimeoutError, OSError, ModelError, msgspec.DecodeError):
+                said = await _read(response, _LONGEST_LIST)
+                listed = decoded(said) if response.status == 200 else {}
+        except (aiohttp.ClientError, TimeoutError, OSError, ModelError, ValueError):
             return []
         return _names(listed)
 
@@ -327,7 +328,7 @@ async def _refusal(response: aiohttp.ClientResponse, now: int) -> ModelError:
     """Return what a status other than 2xx means for the run."""
     if 300 <= response.status < 400:
         return ModelError("server_error", _redirected(response))
-    said = await response.content.read(_LONGEST_ERROR)
+    said = await _read(response, _LONGEST_ERROR)
     frames = FrameReader()
     found = [frame for frame in [*frames.feed(said), *frames.end()] if isinstance(frame, Frame)]
     if frames.page:
@@ -336,6 +337,18 @@ async def _refusal(response: aiohttp.ClientResponse, now: int) -> ModelError:
     problem = problem_of(values or frames.words, response.status)
     delay = _retry_after(response, values, now)
     return model_error(problem, f"The model endpoint answered {response.status}", delay=delay)
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return a body up to so many bytes, or what has come of one that breaks off or takes too long."""
+    said = b""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            while len(said) < most and (piece := await response.content.read(most - len(said))):
+                said += piece
+    except (aiohttp.ClientError, OSError):  # a time-out is an OSError, too
+        response.close()
+    return said
 
 
 def _redirected(response: aiohttp.ClientResponse) -> str:
@@ -364,8 +377,8 @@ def _retry_after(response: aiohttp.ClientResponse, values: list[Any], now: int) 
             continue
     for value in values:
         seconds = value.get("estimated_time") if isinstance(value, dict) else None
-        if isinstance(seconds, int | float) and math.isfinite(seconds):
-            return _bounded(seconds * 1000)
+        if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < math.inf:
+            return _bounded(1000 * min(seconds, _LONGEST_DELAY))
     return None
 
 
