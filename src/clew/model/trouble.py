@@ -1,12 +1,12 @@
 """What an endpoint says when it does not answer, in whatever shape, as ``last_error`` says it. Pure."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from clew.core.records import ErrorCode
 from clew.model.chat import ModelError
+from clew.model.frames import decoded
 
 LONGEST_WORDS = 500
 """Characters of a provider's words that are shown."""
@@ -62,7 +62,7 @@ def problem_of(said: Any, status: int | None = None) -> Problem:
     words = list(dict.fromkeys(_words(said, 0)))
     marks = tuple(dict.fromkeys(_found(said, _MARKS, 0)))
     if status is None or status < 300:
-        status = next((int(mark) for mark in marks if mark.isdigit() and 300 <= int(mark) < 600), None)
+        status = next((int(mark) for mark in marks if mark.isdecimal() and 300 <= int(mark) < 600), None)
     fields = tuple(dict.fromkeys(_found(said, _FIELDS, 0)))
     return Problem(": ".join(words)[: 4 * LONGEST_WORDS] or ", ".join(marks), status, marks, fields)
 
@@ -87,9 +87,9 @@ def _of_text(text: str, depth: int) -> Iterator[str]:
     """Yield words of text, which may be JSON in a string."""
     if text.startswith(("{", "[")):
         try:
-            yield from _words(json.loads(text), depth + 1)
+            yield from _words(decoded(text.encode()), depth + 1)
             return
-        except (ValueError, RecursionError):
+        except ValueError:
             pass
     yield " ".join(text[: 4 * LONGEST_WORDS].split())
 
@@ -105,8 +105,8 @@ def _found(said: Any, names: Iterable[str], depth: int) -> Iterator[str]:
         return
     if isinstance(said, str) and said.lstrip().startswith("{"):
         try:
-            said = json.loads(said)
-        except (ValueError, RecursionError):
+            said = decoded(said.encode())
+        except ValueError:
             return
     if isinstance(said, list):
         for each in said[:16]:
