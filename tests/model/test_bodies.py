@@ -1,8 +1,11 @@
 """Bodies that are no answers: what an endpoint refuses with, and its list of models, over real sockets."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,9 @@ REQUEST = ChatRequest(model="m", messages=({"role": "user", "content": "Which wa
 
 
 @asynccontextmanager
-async def answering(status: int, *pieces: bytes, missing: int = 0) -> AsyncIterator[RemoteModel]:
+async def answering(
+    status: int, *pieces: bytes, missing: int = 0, after: str = "", **described: Any
+) -> AsyncIterator[RemoteModel]:
     """Yield a gateway to an endpoint that answers in pieces, and leaves out the last bytes."""
 
     answers: list[asyncio.Task[None] | None] = []
@@ -26,7 +31,7 @@ async def answering(status: int, *pieces: bytes, missing: int = 0) -> AsyncItera
         answers.append(asyncio.current_task())
         await reader.readuntil(b"\r\n\r\n")
         size = sum(map(len, pieces)) + missing
-        writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n" % (status, size))
+        writer.write(b"HTTP/1.1 %d Said\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (status, size))
         with suppress(ConnectionError):
             for piece in pieces:
                 writer.write(piece)
@@ -37,7 +42,8 @@ async def answering(status: int, *pieces: bytes, missing: int = 0) -> AsyncItera
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        gateway = RemoteModel(Endpoint(url=f"http://127.0.0.1:{port}/v1"), timeout=5, clock=ManualClock())
+        endpoint = Endpoint(url=f"http://127.0.0.1:{port}/v1{after}", **described)
+        gateway = RemoteModel(endpoint, timeout=5, clock=ManualClock())
         yield gateway
         await gateway.aclose()
         await asyncio.gather(*filter(None, answers))
@@ -92,3 +98,35 @@ async def test_what_is_no_list_of_models_has_none(said: bytes) -> None:
 async def test_half_a_character_in_a_list_of_models_harms_nobody() -> None:
     async with answering(200, b'{"data": [{"id": "a", "owner": "\xff"}]}') as gateway:
         assert await gateway.models() == ["a"]
+
+
+# --- secrets ------------------------------------------------------------------------------------------
+
+KEY = "hYq27mPzUw93kLsTbVr4"
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"key": KEY},
+        {"key_command": [sys.executable, "-c", f"print('{KEY}')"]},
+        {"headers": {"Authorization": f"Bearer {KEY}"}},
+        {"query": {"code": KEY}},
+        {"after": f"?code={KEY}"},
+    ],
+)
+@pytest.mark.parametrize("before", [0, 480, 490, 580])
+async def test_a_key_is_never_repeated_wherever_it_stands(described: dict[str, Any], before: int) -> None:
+    said = b"x" * before + f" {KEY} is wrong".encode()
+    async with answering(403, said, **described) as gateway:
+        message = (await refusal(gateway)).message
+        assert KEY[:8] not in message
+        assert len(message) <= 600
+
+
+async def test_a_key_that_is_refused_is_asked_for_once_more(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    program = f"open({str(asked)!r}, 'a').write('x'); print({KEY!r})"
+    async with answering(401, b"No.", key_command=[sys.executable, "-c", program]) as gateway:
+        assert "401: No." in (await refusal(gateway)).message
+    assert asked.read_text() == "xx"

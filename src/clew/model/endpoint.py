@@ -128,8 +128,9 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return thinks_aloud(model) if self.think is None else self.think == "hide"
 
     def secrets(self) -> list[str]:
-        """Return what may never be shown."""
-        return [*([self.key.strip()] if self.key else []), *self.headers.values(), *self.query.values()]
+        """Return what may never be shown; of a header also each word: its scheme is not repeated with it."""
+        words = [word for value in self.headers.values() for word in (value, *value.split())]
+        return [*([self.key.strip()] if self.key else []), *words, *self.address().query.values()]
 
 
 def _base(path: str) -> str:

@@ -30,11 +30,6 @@ class KeySource:
         self._lock = asyncio.Lock()
         self._changes = endpoint.key_file is not None or endpoint.key_command is not None
 
-    @property
-    def known(self) -> str | None:
-        """The key as far as it is known."""
-        return self._key or None
-
     async def key(self) -> str | None:
         """Return the key; None if the endpoint takes none.
 

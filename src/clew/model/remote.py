@@ -52,6 +52,8 @@ _LONGEST_LIST = 8 * 1024 * 1024
 """Bytes of an endpoint's list of models: what hundreds of them are described with is long."""
 _LIST_KEPT, _NO_LIST_KEPT = 60_000, 5_000
 """Milliseconds for which an endpoint is not asked again what it lists, however many clients ask."""
+_LONGEST_MESSAGE = 600
+"""Characters of what a run's error says."""
 
 _LONGEST_DELAY = 3_600_000
 
@@ -117,17 +119,17 @@ class RemoteModel:
                 problem, anew, before = reported.problem, left > 0 and not reader.begun, known.quirks
                 if anew and problem.status == 401 and not renewed and self._keys.refused(key):
                     renewed = True
-                elif anew and self._taught(request, known, problem):
+                elif anew and self._taught(request, known, problem, key):
                     if problem.status == 500:
                         doubted = doubted or before
                 else:
                     if doubted is not None:  # a server that is at fault may say anything
                         known.taught(doubted)
-                    raise self._shown(reported, again=reported.again and not reader.begun) from None
+                    raise self._shown(reported, key, again=reported.again and not reader.begun) from None
             except ContextExceeded:
                 raise
             except ModelError as error:
-                raise self._shown(error, again=error.again and not reader.begun) from None
+                raise self._shown(error, key, again=error.again and not reader.begun) from None
 
     def _reader(self, request: ChatRequest, known: Known) -> AnswerReader:
         names = [tool["function"]["name"] for tool in request.tools] if request.tools else None
@@ -220,14 +222,17 @@ class RemoteModel:
             answer = request.max_completion_tokens
             if known.too_many(length.limit, length.given, estimated_prompt(request), answer):
                 return True
-            message = self._clean(model_error(problem, "The prompt is too long for the model").message)
+            message = self._clean(model_error(problem, "The prompt is too long for the model").message, key)
             raise ContextExceeded(message, length.limit, length.given)
         quirks = lesson(problem, self._body(request, known), known.quirks)
         if quirks is None:
             return False
         differs = settings_for(quirks, known.quirks)
         _log.warning(
-            "model %s: learned from a refusal: %s (%s)", request.model, differs, self._clean(problem.words)
+            "model %s: learned from a refusal: %s (%s)",
+            request.model,
+            differs,
+            self._clean(problem.words, key),
         )
         known.taught(quirks)
         return True
@@ -257,19 +262,20 @@ class RemoteModel:
                 how = "it broke off"
         return ModelError("server_error", f"The connection to the model broke: {how}.", again=True)
 
-    def _shown(self, error: ModelError, *, again: bool) -> ModelError:
+    def _shown(self, error: ModelError, key: str | None, *, again: bool) -> ModelError:
         """Return an error as users may see it."""
         return ModelError(
             error.code,
-            self._clean(error.message),
+            self._clean(error.message, key),
             again=again,
             delay=error.delay,
             unreachable=error.unreachable,
             asked=error.asked,
         )
 
-    def _clean(self, text: str) -> str:
-        return cleaned(text, [*self.endpoint.secrets(), self._keys.known or ""])
+    def _clean(self, text: str, key: str | None) -> str:
+        """Return words without secrets; they are cut last, so that no secret is cut and passed over."""
+        return cleaned(text, [*self.endpoint.secrets(), key or ""])[:_LONGEST_MESSAGE]
 
     async def models(self) -> list[str]:
         """Return the names that the endpoint itself lists, as of the last minute; none if it does not."""

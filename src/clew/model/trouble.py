@@ -8,8 +8,8 @@ from clew.core.records import ErrorCode
 from clew.model.chat import ModelError
 from clew.model.frames import decoded
 
-LONGEST_WORDS = 500
-"""Characters of a provider's words that are shown."""
+LONGEST_WORDS = 2_000
+"""Characters of a provider's words that are looked at."""
 
 _DEEPEST = 8
 _SAYS = (
@@ -64,7 +64,7 @@ def problem_of(said: Any, status: int | None = None) -> Problem:
     if status is None or status < 300:
         status = next((int(mark) for mark in marks if mark.isdecimal() and 300 <= int(mark) < 600), None)
     fields = tuple(dict.fromkeys(_found(said, _FIELDS, 0)))
-    return Problem(": ".join(words)[: 4 * LONGEST_WORDS] or ", ".join(marks), status, marks, fields)
+    return Problem(": ".join(words)[:LONGEST_WORDS] or ", ".join(marks), status, marks, fields)
 
 
 def _words(said: Any, depth: int) -> Iterator[str]:
@@ -91,7 +91,7 @@ def _of_text(text: str, depth: int) -> Iterator[str]:
             return
         except ValueError:
             pass
-    yield " ".join(text[: 4 * LONGEST_WORDS].split())
+    yield " ".join(text[:LONGEST_WORDS].split())
 
 
 def _place(said: dict[str, Any]) -> str:
@@ -137,8 +137,7 @@ def model_error(problem: Problem, message: str, *, delay: int | None = None) -> 
         code = "rate_limit_exceeded"
     elif problem.status in (400, 413, 422):
         code = "invalid_prompt"
-    words = problem.words[:LONGEST_WORDS]
-    said = f"{message}: {words}" if words else f"{message}."
+    said = f"{message}: {problem.words}" if problem.words else f"{message}."
     return Reported(code, said, problem, delay)
 
 
