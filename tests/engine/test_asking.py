@@ -117,6 +117,27 @@ async def test_a_fallback_answers_for_a_model_that_does_not(place: Place, model:
         assert (step.facts.endpoint, step.facts.model) == ("other", "second")
 
 
+@pytest.mark.parametrize("fallback", [{"url": None}, {"url": UNREACHABLE, "context_tokens": 16}])
+async def test_a_fallback_that_can_not_answer_does_no_harm(
+    place: Place, model: ScriptedModel, fallback: dict[str, Any]
+) -> None:
+    model.fail(503, "It is being updated.")
+    model.reply("Left.")
+    with ScriptedModel() as refuses:
+        refuses.when(lambda _: True).fail(401, "Who are you?")
+        other = fallback | {"url": fallback["url"] or refuses.url}
+        async with site(place, default={"url": model.url, "fallback": "other"}, other=other) as here:
+            assert (await here.advance()).status == "completed"
+        assert len(model.requests) == 2
+
+
+async def test_a_fallback_answers_where_the_first_has_no_room(place: Place, model: ScriptedModel) -> None:
+    model.reply("Left.")
+    first = {"url": UNREACHABLE, "context_tokens": 16, "fallback": "other"}
+    async with site(place, default=first, other={"url": model.url}) as here:
+        assert (await here.advance()).status == "completed"
+
+
 async def test_there_is_no_fallback_once_something_was_said(place: Place, model: ScriptedModel) -> None:
     model.cut(after="Go ")
     with ScriptedModel() as second:

@@ -110,22 +110,30 @@ class _Turn:
     async def ask(self, choices: list[Choice]) -> Event:
         """Ask the first choice; the others as long as it does not answer.
 
+        As long as one of them may answer later, all are asked again: one that never will harms no other.
+
         Raises:
             DoesNotFit, ModelError: nobody answers.
         """
         span = choices[0].entry.retry_for
         while True:
-            delays = []
+            troubles: list[ModelError] = []
             for choice in choices:
                 try:
                     return await self._attempt(choice)
                 except ModelError as error:
-                    if self._recorder.begun or not (error.again or choice is not choices[-1]):
+                    if self._recorder.begun:
                         raise
-                    trouble = error
+                    troubles.append(error)
                     self._note(choice, error)
-                delays.append(trouble.delay)
-            event = await self._wait(trouble, min((d for d in delays if d is not None), default=None), span)
+                except prompt.DoesNotFit:
+                    if choice is choices[-1] and not troubles:
+                        raise
+            passing = [each for each in troubles if each.again]
+            if not passing:
+                raise troubles[-1]
+            asked_for = min((each.delay for each in passing if each.delay is not None), default=None)
+            event = await self._wait(passing[-1], asked_for, span)
             if event is not None:
                 return event
 
