@@ -149,7 +149,7 @@ def _problem(endpoint: Endpoint) -> str | None:
         return "url must look like http://localhost:11434/v1"
     if parts.username is not None or parts.password is not None:
         return "url must not hold a user or a password: give the key as `key`, or a header in `headers`"
-    if _UNSENDABLE.search(endpoint.url.strip()):
+    if _UNSENDABLE.search(endpoint.url.strip()) or " " in endpoint.url.strip():
         return "url has a character that no URL has"
     if sum(each is not None for each in (endpoint.key, endpoint.key_file, endpoint.key_command)) > 1:
         return "only one of key, key_file and key_command can be given"
@@ -157,6 +157,8 @@ def _problem(endpoint: Endpoint) -> str | None:
         return "key has a character that can't be sent in a header: only printable ASCII can"
     if endpoint.key_command is not None and not endpoint.key_command:
         return "key_command must be a list: the program, then its arguments"
+    if any("\0" in word for word in (endpoint.key_file or "", *(endpoint.key_command or ()))):
+        return "key_file and key_command can't have a character of value 0"
     for name, value in endpoint.headers.items():
         if not _HEADER.match(name) or _UNSENDABLE.search(value):
             return "headers has a name or a value that can't be sent: only printable ASCII can"

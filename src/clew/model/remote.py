@@ -212,7 +212,9 @@ class RemoteModel:
 
     # --- what was refused --------------------------------------------------------------------------
 
-    def _taught(self, request: ChatRequest, known: Known, problem: Problem) -> bool:
+    def _taught(
+        self, request: ChatRequest, known: Known, problem: Problem, key: str | None
+    ) -> bool:
         """Learn from a refusal; return whether to ask anew.
 
         Raises:
