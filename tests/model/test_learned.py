@@ -1,9 +1,11 @@
 """What is kept of each model of an endpoint, and for how long."""
 
+import pytest
+
 from clew.model import learned
 from clew.model.endpoint import Endpoint
-from clew.model.learned import Learned
-from clew.model.quirks import Quirks
+from clew.model.learned import Known, Learned
+from clew.model.quirks import USUAL, Quirks
 
 FOLDED = Quirks(system="fold")
 
@@ -23,3 +25,20 @@ def test_who_only_looks_has_nothing_forgotten() -> None:
     for number in range(2 * learned._KEPT):
         assert kept.context_of(f"other-{number}") is None
     assert kept.context_of("used") == 4096
+
+
+@pytest.mark.parametrize(
+    ("counted", "context"),
+    [
+        (300, 20_000),
+        (600, 10_000),
+        (150, 20_000),
+        (19_000, 5_000),
+        (20_001, 20_000),
+        (10_000_000, 20_000),
+    ],
+)
+def test_a_count_that_can_not_be_takes_no_context_away(counted: int, context: int) -> None:
+    known = Known(USUAL, 20_000)
+    known.counted(counted, 300)
+    assert known.context_tokens == context

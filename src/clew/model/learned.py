@@ -15,6 +15,9 @@ _KEPT = 1_000
 _SURE = 200
 """Tokens from which on a count is compared with the estimate of it."""
 
+_MOST_PER_ESTIMATE = 4.0
+"""Tokens that are counted for one of an estimate, which is four bytes: a token for every byte."""
+
 
 class Known:
     """What is known of one model of an endpoint.
@@ -46,9 +49,10 @@ class Known:
         return self._learned_limit
 
     def counted(self, tokens: int, estimated: int) -> None:
-        """Compare what the endpoint has counted with what was estimated."""
-        if tokens >= _SURE and estimated >= _SURE:
-            self._per_estimate = _ratio(tokens / estimated)
+        """Compare what the endpoint has counted with what was estimated; what can't be is not believed."""
+        context = min(self._limits(), default=tokens)
+        if _SURE <= tokens <= context and estimated >= _SURE:
+            self._per_estimate = _ratio(min(tokens / estimated, _MOST_PER_ESTIMATE))
 
     def fitted(self, answer: int, estimated: int) -> int:
         """Return the most tokens of an answer, of those it may have, that the context has room for."""
