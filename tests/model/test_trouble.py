@@ -115,6 +115,33 @@ def test_secrets_and_addresses_are_taken_out_and_dummies_are_left() -> None:
             "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
             TooMany(1048576, 1200000),
         ),
+        (
+            "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+            TooMany(131072, 537812),
+        ),
+        (
+            "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]",
+            TooMany(30720, None),
+        ),
+        (
+            "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097. "
+            "Given: 5000 `inputs` tokens and 100 `max_new_tokens`",
+            TooMany(4097, 5000),
+        ),
+        ("`inputs` must have less than 1000 tokens. Given: 1500", TooMany(1000, 1500)),
+        ("Current length is 9000 while limit is 8192", TooMany(8192, 9000)),
+        ("The provided prompt is 9000 tokens long, only 8192 are supported", TooMany(8192, 9000)),
+        ("This model supports at most 8192 tokens, but 9001 were given", TooMany(8192, 9001)),
+        ("You sent 9001 tokens, which is more than the 8192 this model can take", TooMany(8192, 9001)),
+        (
+            "Token indices sequence length is longer than the specified maximum sequence length "
+            "for this model (9001 > 8192)",
+            TooMany(8192, 9001),
+        ),
+        ("Your input exceeded: 9001/8192 tokens", TooMany(8192, 9001)),
+        ("Please shorten your prompt: 9,001 tokens, 8,192 allowed", TooMany(8192, 9001)),
+        ("输入长度超过模型最大上下文长度 8192", TooMany(8192, None)),
+        ("prompt 超长", TooMany(None, None)),
     ],
 )
 def test_a_refusal_for_length_is_read(words: str, expected: TooMany) -> None:
@@ -123,7 +150,15 @@ def test_a_refusal_for_length_is_read(words: str, expected: TooMany) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["Unrecognized request argument supplied: stream_options", "Invalid image", "No such model 4096", ""],
+    [
+        "Unrecognized request argument supplied: stream_options",
+        "Invalid image",
+        "No such model 4096",
+        "max_tokens is too large: 100000. This model supports at most 16384 completion tokens",
+        "max_tokens must be at least 1, got -900",
+        "invalid temperature: maximum is 2",
+        "",
+    ],
 )
 def test_other_refusals_are_none_for_length(words: str) -> None:
     assert too_many(Problem(words, 400)) is None

@@ -174,18 +174,25 @@ _TOO_LONG = re.compile(
     r"""context.{0,20}(?:length|window|size|limit) | maximum\ context | context_length
     | (?:prompt|input)\ (?:is\ )?too\ long | too\ many\ (?:input\ |prompt\ )?tokens
     | (?:prompt|input|request|messages?|conversation)\b
-      .{0,60}\b(?:exceeds?|longer\ than|too\ (?:long|large))\b
+      .{0,60}\b(?:exceed(?:s|ed|ing)?|longer\ than|too\ (?:long|large))\b
       .{0,60}\b(?:tokens?|context|limit|maximum|length|size)
     | reduce\ (?:the|your)\ (?:length|prompt|input) | exceed_context | n_ctx | num_ctx | max_model_len
     | model_max_length | tokens?\b.{0,40}\b(?:exceeds?|limit|maximum)
-    | larger\ than\ the\ (?:maximum|context)
+    | larger\ than\ the\ (?:maximum|context) | maximum\ (?:prompt|input|sequence)\ length
+    | (?:prompt|inputs?|sequence|current)\W{0,2}\ (?:token\ )?(?:length|size)\b
+      .{0,60}\b(?:should|must|limit|exceed\w*|too|longer|only|maximum)\b
+    | inputs?\W{0,2}\ (?:tokens?\b.{0,40}\bmust\b | must\b.{0,30}\btokens?\b)
+    | (?<!max_)\b\d[\d,_]*\ tokens?\b[^.]{0,40}
+      \b(?:only|more\ than|allowed|too\ (?:many|long|large|big)|capacity)\b
+    | at\ most\ [\d,_]+\ (?:input\ |prompt\ )?tokens?\b | shorten\ (?:the|your)\b
+    | 上下文.{0,8}(?:长度|窗口|限制|超) | (?:输入|提示词?|prompt|tokens?|请求).{0,12}(?:过长|超长|超过|超出)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,_]{2,11}(?![\w.]\d)")
 _LIMIT = re.compile(
     r"""(?: context(?:[ _][a-z]+){0,3} | maximum(?:\ [a-z]+){0,5} | max[a-z_]* | limit(?:ed)?(?:\ [a-z]+){0,4}
-    | at\ most | up\ to | >=? | n_ctx | allowed | supports?(?:\ [a-z]+){0,4} | no\ more\ than | less\ than )
+    | at\ most | up\ to | [<>]=? | n_ctx | allowed | supports?(?:\ [a-z]+){0,4} | (?:no\ more|less)\ than )
     [^0-9]{0,12}? (?<![0-9]) ([0-9][0-9,_]{2,11})""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -194,6 +201,7 @@ _GIVEN = re.compile(
     | \b(\d[\d,_]{0,11})\ (?:input|prompt)\ tokens?\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+_ABOVE = re.compile(r"\d\s*>\s*([0-9][0-9,_]{2,11})")
 _LIMIT_BEHIND = re.compile(r"(\d[\d,_]{2,11})(?: tokens?)?[ -](?:maximum|max\b|limit|context)", re.IGNORECASE)
 
 
@@ -214,9 +222,10 @@ def too_many(problem: Problem) -> TooMany | None:
     said = " ".join((problem.words, *problem.marks))
     if not _TOO_LONG.search(said):
         return None
-    prompt = [_int(found) for both in _GIVEN.findall(problem.words) for found in both if found]
-    numbers = [_int(found) for found in _NUMBER.findall(problem.words)]
-    named = [_int(found) for each in (_LIMIT, _LIMIT_BEHIND) for found in each.findall(problem.words)]
+    words = problem.words.replace(f"<{problem.status}>", "")
+    prompt = [_int(found) for both in _GIVEN.findall(words) for found in both if found]
+    numbers = [_int(found) for found in _NUMBER.findall(words)]
+    named = [_int(found) for each in (_ABOVE, _LIMIT, _LIMIT_BEHIND) for found in each.findall(words)]
     if not named and not numbers:
         return TooMany(None, None)
     limit = named[0] if named else min(numbers)
