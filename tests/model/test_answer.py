@@ -51,6 +51,14 @@ CALL = {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "look", "arg
 # --- endings ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("word", "reason"), [("length", "length"), ("SAFETY", "content_filter")])
+@pytest.mark.parametrize("later", ["stop", "tool_calls", "of_course"])
+def test_an_end_that_was_told_is_not_taken_back(word: str, reason: str, later: str) -> None:
+    assert end(read(choice(word, content="Le"), choice(later))).reason == reason
+    assert end(read(choice("stop", content="Le"), choice(word))).reason == reason
+    assert failure(choice("abort", content="Le"), choice(later), done=True).code == "server_error"
+
+
 @pytest.mark.parametrize(
     ("word", "ending"),
     [

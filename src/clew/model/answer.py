@@ -280,7 +280,7 @@ class AnswerReader:
             self._read_text(text)
         if "usage" in choice:
             self._look_for_usage({"usage": choice["usage"]})
-        if word:
+        if word and not (self._word and _is_whole(word) and not _is_whole(self._word)):
             self._word = word
 
     def _is_said(self, delta: Json) -> bool:
@@ -359,6 +359,11 @@ class AnswerReader:
     def _hand_on(self, chunk: Chunk) -> None:
         self.begun = True
         self._chunks.append(chunk)
+
+
+def _is_whole(word: str) -> bool:
+    """Whether a word for the end says nothing against the answer: what another has said stands."""
+    return ending_of(word) in (Ending.WHOLE, Ending.UNKNOWN)
 
 
 def _texts(value: Any) -> list[str]:
