@@ -97,6 +97,12 @@ LESSONS: list[tuple[Any, Quirks]] = [
     ("tools[0].function.strict: not permitted", Quirks(drop=frozenset(["strict"]))),
     ("Streaming is not supported for this model.", Quirks(stream=False)),
     ("System role not supported", Quirks(system="fold")),
+    ("Only user and assistant roles are supported!", Quirks(system="fold")),
+    ("messages.0.role: Input should be 'user' or 'assistant'", Quirks(system="fold")),
+    (
+        "Expected last role User or Tool (or Assistant with prefix True) for serving but got assistant",
+        Quirks(merge_roles=True),
+    ),
     ("Developer instruction is not enabled for this model: system messages", Quirks(system="fold")),
     ("Conversation roles must alternate user/assistant/user/assistant/...", Quirks(merge_roles=True)),
     ("First message must be from the user", Quirks(merge_roles=True)),

@@ -306,14 +306,18 @@ _LESSONS = (
     _Lesson(_words(r"empty|blank|white ?space|at least (?:1|one)|min_?length|too.?short"), _without_empty),
     _Lesson(
         _words(
-            r"alternat|consecutive|same role|roles? must|(?:first|last|final) (?:\w+ ){0,3}message"
+            r"alternat|consecutive|same role|roles? must|(?:first|last|final) (?:\w+ ){0,3}(?:message|role)"
             r"|(?:start|begin|end)s? with (?:an? |the )?.{0,12}(?:user|assistant)|role order|order of roles"
             r"|after (?:an? |the )?.{0,12}(?:user|assistant)|prefill"
         ),
         _taking_turns,
     ),
     _Lesson(
-        _words(r"(?:system|developer).{0,40}(?:role|message|prompt|instruction)|role.{0,40}(?:system|developer)"),
+        _words(
+            r"(?:system|developer).{0,40}(?:role|message|prompt|instruction)|role.{0,40}(?:system|developer)"
+            r"|only\b.{0,12}\buser\b.{0,30}\brole|roles?\b.{0,30}\bonly\b.{0,12}\buser\b"
+            r"|role\b.{0,60}\b(?:one of|expected|must be|should be|supported|allowed)\b.{0,12}\buser\b"
+        ),
         _other_system,
     ),
     _Lesson(
