@@ -141,6 +141,24 @@ def test_nothing_that_an_owner_said_is_lost_and_no_secret_is_shown(tmp_path: Pat
     kept = done.output.partition("To keep, in clew.toml:")[2]
     can = {"tools": True, "vision": True}
     assert tomllib.loads(kept)["models"]["m"] == tomllib.loads(written)["models"]["m"] | can
-    assert "not shown: key, headers" in kept
+    assert "# not shown, as they may hold a key: X-Gate, key" in kept
     assert "sk-secret-key" not in done.output
     assert "let-me-in" not in done.output
+
+
+def test_no_key_is_shown_wherever_it_stands(tmp_path: Path) -> None:
+    with ScriptedModel(default=_answers) as model:
+        (tmp_path / "clew.toml").write_text(
+            f'[models.m]\nurl = "{model.url}?sig=hunter2"\n'
+            'query = { code = "hunter2", api-version = "1" }\n'
+            'headers = { X-Token = "hunter2" }\n'
+        )
+        done = _try(tmp_path, "m")
+        found = CliRunner().invoke(cli, ["doctor", "--data-dir", str(tmp_path)], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert f"m at {model.url} answers" in found.output
+    assert "hunter2" not in done.output + found.output
+    assert "# not shown, as they may hold a key: X-Token, code, sig" in done.output
+    table = done.output[done.output.index("[models.m]") :]
+    kept = tomllib.loads(table)["models"]["m"]
+    assert (kept["url"], kept["query"]) == (model.url, {"api-version": "1"})

@@ -22,7 +22,7 @@ from clew.cli.serve import without_password
 from clew.clock import Clock
 from clew.core.states import RunStatus
 from clew.model.catalogue import DEFAULT
-from clew.model.endpoint import Endpoint
+from clew.model.endpoint import Endpoint, shown_address
 from clew.settings import Settings
 from clew.store import census, workers
 from clew.store.backup import check as check_file
@@ -271,7 +271,7 @@ async def _remote(settings: Settings, clock: Clock, name: str, endpoint: Endpoin
     from clew.model.learned import settings_for
     from clew.model.trial import Trial
 
-    label = f"{name} at {without_password(endpoint.url)}"
+    label = f"{name} at {shown_address(endpoint.url)}"
     trial = Trial(
         endpoint,
         endpoint.name or name,

@@ -137,8 +137,10 @@ def _data_dir_flag(settings: Settings) -> str:
 
 def _model(settings: Settings) -> str:
     if settings.model_url is not None:
+        from clew.model.endpoint import shown_address
+
         name = f"{settings.model_name} at " if settings.model_name else ""
-        return f"{name}{without_password(settings.model_url)}"
+        return f"{name}{shown_address(settings.model_url)}"
     if settings.model_file is not None:
         return f"embedded, from {settings.model_file}"
     return f"embedded {settings.embedded_model}, good enough to try things: --model-url names a real one"

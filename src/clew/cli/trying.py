@@ -11,11 +11,14 @@ from rich.table import Table
 
 from clew.clock import SystemClock
 from clew.model.catalogue import DEFAULT
-from clew.model.endpoint import Endpoint, Prices
+from clew.model.endpoint import Endpoint, Prices, shown_address
 from clew.model.endpoints import endpoints_of, network_for
 from clew.model.learned import settings_for
 from clew.model.trial import Trial, Tried
 from clew.settings import Settings
+
+_VERSION = "api-version"
+"""The one field of a query that is known to be no secret."""
 
 _MARKS = {True: "[green]ok[/]", False: "[red]no[/]", None: "[blue]not asked[/]"}
 _HIDDEN = ("key", "headers")
@@ -72,14 +75,18 @@ def _say_what_to_keep(trial: Trial, name: str, endpoint: Endpoint, model: str, f
     click.echo(f"[models.{_key(name)}]")
     for field, value in (_given(endpoint) | learned | _can(found)).items():
         click.echo(f"{field} = {_toml(value)}")
-    if hidden := [field for field in _HIDDEN if getattr(endpoint, field)]:
-        click.echo(f"# and what is not shown: {', '.join(hidden)}")
+    hidden = [*(["key"] if endpoint.key else []), *endpoint.headers]
+    hidden += endpoint.address().query.keys() - {_VERSION}
+    if hidden:
+        click.echo(f"# not shown, as they may hold a key: {', '.join(sorted(hidden))}")
 
 
 def _given(endpoint: Endpoint) -> dict[str, Any]:
     """Return what the owner has said that is no secret."""
     usual = Endpoint(url=endpoint.url)
     said = {name: getattr(endpoint, name) for name in Endpoint.__struct_fields__ if name not in _HIDDEN}
+    version = endpoint.address().query.get(_VERSION)
+    said |= {"url": shown_address(endpoint.url), "query": {} if version is None else {_VERSION: version}}
     return {name: value for name, value in said.items() if name == "url" or value != getattr(usual, name)}
 
 

@@ -133,6 +133,12 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return [*([self.key.strip()] if self.key else []), *words, *self.address().query.values()]
 
 
+def shown_address(url: str) -> str:
+    """Return an endpoint's URL as it may be shown: its query may hold a key, and a user a password."""
+    parts = urlsplit(url.strip())
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
 def _base(path: str) -> str:
     """Return a URL's path without the operation, if somebody has written the whole of it."""
     return path.rstrip("/").removesuffix(_COMPLETIONS).rstrip("/")
