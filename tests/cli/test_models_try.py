@@ -162,3 +162,26 @@ def test_no_key_is_shown_wherever_it_stands(tmp_path: Path) -> None:
     table = done.output[done.output.index("[models.m]") :]
     kept = tomllib.loads(table)["models"]["m"]
     assert (kept["url"], kept["query"]) == (model.url, {"api-version": "1"})
+
+
+def test_an_endpoint_that_goes_away_is_not_said_to_be_without(tmp_path: Path) -> None:
+    def leaves(request: Request) -> Reply | str:
+        return ScriptedModel().fail(503, "Later.") if request.tools else _answers(request)
+
+    with ScriptedModel(default=leaves) as model:
+        done = _try(tmp_path, "--model-url", model.url)
+    assert "unknown" in done.output.splitlines()[2]
+    assert "tools = " not in done.output
+    assert "vision = true" in done.output
+
+
+def test_what_a_model_calls_does_nothing_to_the_terminal(tmp_path: Path) -> None:
+    def odd(request: Request) -> Reply | str:
+        if request.tools and not request.tool_outputs:
+            return Reply((call(request.tools[0], {"room": "\x1b]0;\x07" + "x" * 500}),))
+        return _answers(request)
+
+    with ScriptedModel(default=odd) as model:
+        done = _try(tmp_path, "--model-url", model.url)
+    assert "\x1b" not in done.output
+    assert "x" * 100 not in done.output

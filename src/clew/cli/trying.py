@@ -20,9 +20,9 @@ from clew.settings import Settings
 _VERSION = "api-version"
 """The one field of a query that is known to be no secret."""
 
-_MARKS = {True: "[green]ok[/]", False: "[red]no[/]", None: "[blue]not asked[/]"}
 _HIDDEN = ("key", "headers")
 """What may be secret."""
+_MARKS = {True: "[green]ok[/]", False: "[red]no[/]", None: "[blue]unknown[/]"}
 
 
 def endpoint_named(settings: Settings, name: str) -> tuple[Endpoint, str] | None:

@@ -49,7 +49,7 @@ _SCHEMA = JsonSchema(
 
 
 class Tried(NamedTuple):
-    """What came of one question: whether it went well, None if it was not asked, and what is to be said."""
+    """What came of one question: whether it went well, None if that is unknown, and what is to be said."""
 
     what: str
     well: bool | None
@@ -90,12 +90,12 @@ class Trial:
             ("JSON of a schema", self._schema),
             ("a picture", self._picture),
         ]
-        found = []
+        found: list[Tried] = []
         for what, ask in questions:
             try:
                 tried = await ask()
             except ModelError as error:
-                tried = Tried(what, False, error.message)
+                tried = Tried(what, None if error.again and found else False, error.message)
             tell(tried)
             found.append(tried)
             if len(found) == _ANSWERS and not any(each.well for each in found):
@@ -140,7 +140,7 @@ class Trial:
         )
         name, arguments = heard.calls[0]
         well = "ariadne" in second.text.lower()
-        return Tried(what, well, f"{name}({arguments}), then {_quoted(second.text)}")
+        return Tried(what, well, f"{_quoted(f'{name}({arguments})')}, then {_quoted(second.text)}")
 
     async def _schema(self) -> Tried:
         request = replace(
