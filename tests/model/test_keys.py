@@ -1,5 +1,6 @@
 """Keys from files and programs, kept for as long as they are good."""
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -90,3 +91,28 @@ async def test_a_program_that_gives_no_key_is_told_of(
 async def test_a_file_or_a_program_that_is_not_there_is_told_of(endpoint: Endpoint) -> None:
     with pytest.raises(ModelError, match="key_file and key_command"):
         await KeySource(endpoint, ManualClock()).key()
+
+
+@pytest.mark.parametrize(
+    "command", [["sh", "-c", "sleep 30; true"], ["yes"], ["sh", "-c", "trap '' TERM; sleep 30 & wait"]]
+)
+async def test_a_program_that_does_not_end_is_ended_with_all_that_it_began(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "_TIMEOUT", 0.3)
+    source = KeySource(Endpoint(url=URL, key_command=command), ManualClock())
+    async with asyncio.timeout(5):
+        with pytest.raises(ModelError, match="longer than"):
+            await source.key()
+
+
+async def test_a_program_may_leave_something_running() -> None:
+    source = KeySource(Endpoint(url=URL, key_command=["sh", "-c", "sleep 2 & echo t-1"]), ManualClock())
+    async with asyncio.timeout(1):
+        assert await source.key() == "t-1"
+
+
+@pytest.mark.parametrize("said", ['{"token": "t-1", "expires_on": 1' + "0" * 400 + "}", "[" * 60_000])
+async def test_what_a_program_says_never_breaks(said: str) -> None:
+    source = _source(ManualClock(), f"print({said!r})" if len(said) < 1_000 else "print('[' * 60_000)")
+    assert await source.key() in ("t-1", said)

@@ -1,6 +1,9 @@
 """Where an endpoint's key comes from: the settings, a file, or a program such as Azure's command line."""
 
 import asyncio
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ from clew.model.endpoint import Endpoint
 
 _TIMEOUT = 10.0
 _LONGEST = 64 * 1024
+"""Bytes that a program prints at most: what a pipe holds. One that prints more never ends, and is ended."""
+
 _EARLY = 60_000
 """Milliseconds before its end at which a token is asked for anew."""
 
@@ -61,42 +66,55 @@ class KeySource:
 
     async def _ask(self) -> str:
         program, *arguments = self._endpoint.key_command or [""]
+        heard, said = os.pipe()
         try:
-            process = await asyncio.create_subprocess_exec(
-                program,
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-        except OSError as error:
-            raise _unavailable(f"The program for the model's key can't be run: {error.strerror}") from None
-        assert process.stdout is not None
-        try:
-            async with asyncio.timeout(_TIMEOUT):
-                said = await _output(process.stdout)
-                code = await process.wait()
-        except TimeoutError:
-            raise _unavailable(f"The program for the model's key took longer than {_TIMEOUT:g} s") from None
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    program,
+                    *arguments,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=asyncio.subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                reason = error.strerror
+                raise _unavailable(f"The program for the model's key can't be run: {reason}") from None
+            finally:
+                os.close(said)
+            code = await _ended(process)
+            if code:
+                raise _unavailable(f"The program for the model's key ended with code {code}")
+            return _waiting(heard).decode("utf-8", "replace").strip()
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if code:
-            raise _unavailable(f"The program for the model's key ended with code {code}")
-        return said.decode("utf-8", "replace").strip()
+            os.close(heard)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> int:
+    """Return the code with which a program ended; one that takes too long is ended with all that it began."""
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            return await process.wait()
+    except TimeoutError:
+        raise _unavailable(f"The program for the model's key took longer than {_TIMEOUT:g} s") from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+def _waiting(pipe: int) -> bytes:
+    """Return what a program that has ended left in a pipe, whoever else may still write to it."""
+    os.set_blocking(pipe, False)
+    try:
+        return os.read(pipe, _LONGEST)
+    except BlockingIOError:
+        return b""
 
 
 def _read(path: str) -> str:
     return Path(path).expanduser().read_text(encoding="utf-8").strip()
-
-
-async def _output(stream: asyncio.StreamReader) -> bytes:
-    """Return what a program prints, as far as a token could be that long."""
-    said = b""
-    while len(said) < _LONGEST and (piece := await stream.read(_LONGEST)):
-        said += piece
-    return said
 
 
 def _unavailable(message: str) -> ModelError:
@@ -107,7 +125,7 @@ def _token(said: str) -> tuple[str, int]:
     """Return the token that was given, and until when it is good (milliseconds since the epoch)."""
     try:
         value: Any = msgspec.json.decode(said)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         value = None
     if not isinstance(value, dict):
         return _sendable(said), _UNTIL_REFUSED
@@ -120,7 +138,7 @@ def _seconds(value: Any) -> float | None:
     """Return a time given in seconds since the epoch; other forms are passed over."""
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return seconds if 0 < seconds < 2**40 else None
 
