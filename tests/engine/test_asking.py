@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from clew.core.content import TextContent
 from clew.core.states import WaitsFor
 from clew.core.tools import FunctionDefinition, FunctionTool
 from clew.model.endpoint import Prices
@@ -281,4 +282,6 @@ async def test_a_character_that_a_database_does_not_keep_ends_no_run(
     async with site(place, run={"config": config}, default={"url": model.url}) as here:
         assert (await here.advance()).waits_for == WaitsFor.CLIENT
         (said,) = await here.db.read(messages.of_run, "run_1")
-        assert said.content[0].text.value in ("Go\0left.", "Go\ufffdleft.")
+        (part,) = said.content
+        assert isinstance(part, TextContent)
+        assert part.text.value in ("Go\0left.", "Go\ufffdleft.")

@@ -212,9 +212,7 @@ class RemoteModel:
 
     # --- what was refused --------------------------------------------------------------------------
 
-    def _taught(
-        self, request: ChatRequest, known: Known, problem: Problem, key: str | None
-    ) -> bool:
+    def _taught(self, request: ChatRequest, known: Known, problem: Problem, key: str | None) -> bool:
         """Learn from a refusal; return whether to ask anew.
 
         Raises:
