@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 KILLS ?= 500
 COVERED := $(addprefix tests/,core store wire service http postgres rules engine histories openapi telemetry webhooks \
-	cli/test_backup.py cli/test_doctor.py cli/test_migrate.py)
+	bus/test_made.py bus/test_local_events.py cli/test_backup.py cli/test_doctor.py cli/test_migrate.py)
 
 .PHONY: demo test test-pythons coverage chaos check bench bench-quick bench-check bench-cluster bench-peers setup lock \
 	build clean
