@@ -1,5 +1,7 @@
 """What readers are told at once: made once for all who lack the same, exact from any position."""
 
+import gc
+import weakref
 from collections.abc import Sequence
 
 from hypothesis import given
@@ -130,3 +132,21 @@ def test_what_was_made_is_not_told_again_when_more_has_come() -> None:
     events.committed(RUN, [Entry(2, EventKind.RUN_COMPLETED, store.run())])
     assert reader.made(1, len) == (2, 1)
     assert reader.made(0, len) == (2, 2)
+
+
+def test_what_was_made_for_positions_where_few_stand_is_not_kept() -> None:
+    class Frames:
+        """What was made of some events."""
+
+    events = LocalEvents()
+    pieces = [Entry(1 + at, EventKind.MESSAGE_DELTA, TextPiece("msg_1", "x")) for at in range(1_000)]
+    events.publish(RUN, pieces)
+    reader = events.subscribe(RUN)
+    kept = []
+    for position in range(1_000):
+        made = reader.made(position, lambda entries: Frames())
+        assert made is not None
+        kept.append(weakref.ref(made[1]))
+    del made
+    gc.collect()
+    assert sum(each() is not None for each in kept) <= 8

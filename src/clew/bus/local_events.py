@@ -17,6 +17,9 @@ from clew.core.entries import ENDINGS, Entry, joined, trimmed
 _APART = 64
 """Events that a reader gets one by one, if it lacks no more."""
 
+_MADE_KEPT = 8
+"""Positions for which what was made is kept: nearly all readers stand at one, and others as they join."""
+
 _MERGE_AT = 4096
 """Pieces of text in a window, beyond which those of one text become one."""
 
@@ -64,6 +67,8 @@ class Window:
         end = self._ends[-1] if left else position
         if merge or len(left) > _APART:
             left = joined(left)
+        if len(self._made) >= _MADE_KEPT:
+            self._made.clear()
         known = self._made[position, make] = Made(end, make(left))
         return known
 

@@ -14,7 +14,7 @@ from clew.core.options import Json
 from clew.core.records import Usage
 from clew.model.calls import CallAssembler, pieces_of
 from clew.model.chat import (
-    CallDelta,
+    CallFacts,
     Chunk,
     Finished,
     FinishReason,
@@ -37,7 +37,9 @@ _SURELY_REPEATED = 8
 """Characters of an answer's only piece from which on the same again is a repetition."""
 
 _LONGEST_ECHO = 1_000_000
-"""Bytes of what came with an answer that are kept to go back to the model."""
+"""Bytes of what came with an answer, or with its calls, that are kept to go back to the model."""
+
+_DEEPEST = 32
 
 _KNOWN = frozenset(("role", "content", "refusal", "tool_calls", "function_call", "audio", "text", "index"))
 _CALLS = ("tool_calls", "function_call")
@@ -75,7 +77,7 @@ class AnswerReader:
         self._thoughts: list[str] = []
         self._text: list[str] = []
         self._text_size = 0
-        self._blank = ""
+        self._blank: list[str] = []
         """White space that becomes text only if text follows."""
         self._speaks = False
         self._size = 0
@@ -121,6 +123,14 @@ class AnswerReader:
         return chunks
 
     def _take(self, frame: AnyFrame) -> None:
+        try:
+            self._read_any(frame)
+        except RecursionError:
+            raise self._unreadable() from None
+        if self._size > LONGEST_ANSWER:
+            raise ModelError("server_error", "The model's answer is too long to keep.")
+
+    def _read_any(self, frame: AnyFrame) -> None:
         if isinstance(frame, Words):
             if self._choice is None:
                 self._choice = 0
@@ -131,8 +141,6 @@ class AnswerReader:
             self.over = True
         else:
             self._read_frame(frame)
-        if self._size > LONGEST_ANSWER:
-            raise ModelError("server_error", "The model's answer is too long to keep.")
 
     def _read_frame(self, frame: Frame) -> None:
         value = frame.value
@@ -163,19 +171,28 @@ class AnswerReader:
             raise ModelError("server_error", "The model broke off in the middle of its answer.")
         if self._think is not None:
             self._say(self._think.end())
-        facts = self._calls.end(self._tell_call) if self._calls is not None else []
+        facts = self._facts() if self._calls is not None else []
         reason = self._reason(bool(facts))
         usage = self._usage(estimate)
         finished = Finished(reason, usage, tuple(facts), self._echo(), self._reasoned())
         chunks, self._chunks = [*self._chunks, finished], []
         return chunks
 
+    def _facts(self) -> list[CallFacts]:
+        """Return what goes back with each call, as far as it is not too long for that."""
+        assert self._calls is not None
+        facts = self._calls.end(self._hand_on)
+        if sum(len(_encode(fact.extras)) for fact in facts if fact.extras) > _LONGEST_ECHO:
+            _log.warning("what came with a model's calls is too long to be sent back to it")
+            return [CallFacts(fact.id, None) for fact in facts]
+        return facts
+
     def _reasoned(self) -> str | None:
         """Return what the text began with in tags, or what came as parts of its own."""
         if self._think is None and not self._thoughts:
             return None
         tagged = self._think.thoughts if self._think is not None else []
-        return "".join([*self._thoughts, *tagged]).strip() or None
+        return "".join([*self._thoughts, *tagged]).strip()[:_LONGEST_ECHO] or None
 
     def _usage(self, estimate: Callable[[int], Usage]) -> Usage:
         """Return what the endpoint counted, with what it did not estimated."""
@@ -215,15 +232,18 @@ class AnswerReader:
         if frame.event == "error":
             raise self._error(problem_of(frame.text or frame.value))
         if frame.text.lstrip().startswith(("{", "[")):
-            raise ModelError(
-                "server_error", "The model sent an answer that cannot be read.", again=not self.begun
-            )
+            raise self._unreadable()
         if isinstance(frame.value, list):
             for value in frame.value[:16]:
                 self._look_for_error(frame.event, value if isinstance(value, dict) else {})
 
+    def _unreadable(self) -> ModelError:
+        return ModelError(
+            "server_error", "The model sent an answer that cannot be read.", again=not self.begun
+        )
+
     def _look_for_error(self, event: str, value: Json) -> None:
-        if event == "error" or (value.get("error")) or (value.get("errors")):
+        if event == "error" or value.get("error") or value.get("errors"):
             raise self._error(problem_of(value))
         if "choices" in value or event == "ping" or value.get("type") == "ping":
             return
@@ -295,7 +315,7 @@ class AnswerReader:
     def _read_delta(self, delta: Json) -> None:
         for key, value in delta.items():
             if key not in _KNOWN and not is_empty(value):
-                self._size += len(value) if isinstance(value, str) else len(_encode(value))
+                self._size += len(key) + (len(value) if isinstance(value, str) else len(_encode(value)))
                 self._extras.add({key: value})
         content = delta.get("content")
         if content is None and "text" in delta:
@@ -313,12 +333,15 @@ class AnswerReader:
                 break
 
     def _read_calls(self, calls: Any) -> None:
-        self._speaks, self._blank = False, ""
+        self._speaks, self._blank = False, []
         if pieces := pieces_of(calls):
             self.begun = True
             if self._calls is None:
                 self._calls = CallAssembler(self._offered)
-            self._calls.add(pieces, self._tell_call)
+            self._size += sum(
+                len(piece.arguments) + (len(_encode(piece.extras)) if piece.extras else 0) for piece in pieces
+            )
+            self._calls.add(pieces, self._hand_on)
 
     def _read_parts(self, content: Any) -> None:
         """Read content that comes in parts: texts, and reasoning that is not part of the message."""
@@ -329,8 +352,9 @@ class AnswerReader:
                 if isinstance(text := part.get("text"), str):
                     self._read_text(text)
                 elif thinking := part.get("thinking"):
-                    self._thoughts += _texts(thinking)
-                    self._size += len(self._thoughts[-1]) if self._thoughts else 0
+                    said = _texts(thinking, 0)
+                    self._thoughts += said
+                    self._size += sum(map(len, said))
 
     def _read_text(self, text: str) -> None:
         if not text:
@@ -345,16 +369,12 @@ class AnswerReader:
         if not text:
             return
         if not self._speaks:
-            text = self._blank + text
+            self._blank.append(text)
             if text.isspace():
-                self._blank = text
                 return
-            self._speaks, self._blank = True, ""
+            text = "".join(self._blank)
+            self._speaks, self._blank = True, []
         self._hand_on(TextDelta(text))
-
-    def _tell_call(self, delta: CallDelta) -> None:
-        self._size += len(delta.arguments)
-        self._hand_on(delta)
 
     def _hand_on(self, chunk: Chunk) -> None:
         self.begun = True
@@ -366,13 +386,13 @@ def _is_whole(word: str) -> bool:
     return ending_of(word) in (Ending.WHOLE, Ending.UNKNOWN)
 
 
-def _texts(value: Any) -> list[str]:
-    """Return the strings in parts of reasoning."""
+def _texts(value: Any, depth: int) -> list[str]:
+    """Return the strings in parts of reasoning; those nested deeper than anybody nests are left out."""
     match value:
         case str():
             return [value]
-        case list():
-            return [text for each in value[:1_000] for text in _texts(each)]
+        case list() if depth < _DEEPEST:
+            return [text for each in value[:1_000] for text in _texts(each, depth + 1)]
         case dict() if isinstance(text := value.get("text"), str):
             return [text]
     return []

@@ -40,6 +40,9 @@ _MOST_BLANKS = 64
 """Characters of white space around arguments that are looked behind."""
 
 _LONGEST_ID = 512
+_LONGEST_NAME_PIECE = 256
+"""Characters of a piece of a name that are looked at: more than any offered name has."""
+
 _KNOWN = frozenset(("index", "id", "type", "function", "name", "arguments"))
 _KNOWN_OF_FUNCTION = frozenset(("name", "arguments"))
 _OUTSIDE = re.compile(r'[{}\[\]"]')
@@ -135,9 +138,8 @@ class _Call:
 
     def add(self, piece: Piece) -> None:
         self.id = self.id or piece.id
-        if (piece.name and not self.arguments and len(self.names) < _MOST_NAME_PIECES) or (
-            piece.name and not self.names
-        ):
+        may_grow = not self.arguments and len(self.names) < _MOST_NAME_PIECES
+        if piece.name and (may_grow or not self.names):
             self.names.append(piece.name)
         if self.arguments:
             self._append(piece.arguments)
@@ -190,7 +192,7 @@ class CallAssembler:
         for call in self._calls:
             call.arguments = call.arguments or ["{}"]
             self._tell_arguments(call, tell)
-        return [CallFacts(call.id[:_LONGEST_ID] or None, call.extras.plain()) for call in self._calls]
+        return [CallFacts(call.id or None, call.extras.plain()) for call in self._calls]
 
     def _are_said(self, pieces: Sequence[Piece]) -> bool:
         """Whether a frame repeats all calls, as some servers' last one does."""
@@ -258,7 +260,7 @@ class CallAssembler:
 
     def _open(self, call: _Call, tell: Callable[[CallDelta], None]) -> None:
         name = storable(_settled(call.names, self._offered)[:LONGEST_NAME])
-        tell(CallDelta(call.number, call.id[:_LONGEST_ID] or None, name))
+        tell(CallDelta(call.number, call.id or None, name))
         self._tell_arguments(call, tell)
 
     def _tell_arguments(self, call: _Call, tell: Callable[[CallDelta], None]) -> None:
@@ -312,7 +314,8 @@ def _piece(entry: Json, later: bool) -> Piece | None:
     if not (name.strip() or id or arguments or extras) and index is None:
         return None
     alone = later and index is None and not id and bool(name.strip())
-    return Piece(index, storable(id), name if name.strip() else "", arguments, extras, alone)
+    name = name[:_LONGEST_NAME_PIECE] if name.strip() else ""
+    return Piece(index, storable(id[:_LONGEST_ID]), name, arguments, extras, alone)
 
 
 def _index(value: Any) -> int | None:

@@ -38,7 +38,7 @@ class _Text:
         self.pieces, self.size = [piece], len(piece)
 
     def add(self, piece: str, *, grows: bool) -> None:
-        if not grows and (self.size > _LONGEST_OTHER or self.plain() == piece):
+        if not grows and (self.size > _LONGEST_OTHER or (len(piece) == self.size and self.plain() == piece)):
             return
         self.pieces.append(piece)
         self.size += len(piece)

@@ -23,6 +23,8 @@ _KEPT_WORDS = 2_000
 _MOST_TRIES = 64
 """Lines of data of one event, up to which each is tried for whether it is the event's last."""
 
+_MOST_DIGITS = 400
+
 _BOM = b"\xef\xbb\xbf"
 _DONE: Final = b"[DONE]"
 _ENDS = re.compile(rb"\r\n|\n|\r")
@@ -66,9 +68,14 @@ def decoded(data: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        return _without_halves(json.loads(data.decode("utf-8", "replace")))
+        return _without_halves(json.loads(data.decode("utf-8", "replace"), parse_int=_whole_number))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _whole_number(digits: str) -> int | float:
+    """Return a number; one that is longer than any count is as good as infinite."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def _without_halves(value: Any) -> Any:
@@ -102,14 +109,15 @@ class FrameReader:
         self._words: list[bytes] = []
         self._words_size = 0
         self._begun = self._seen = False
-        self._line: list[bytes] = []
-        """The line that is under way, in pieces."""
-        self._body: list[bytes] | None = None
+        self._line = bytearray()
+        """The line that is under way."""
+        self._body: bytearray | None = None
         """All that has come, if it is one JSON value over several lines."""
         self._event = ""
-        self._data: list[bytes] = []
-        """The data lines of the event that is under way."""
-        self._tried = 0
+        self._data = bytearray()
+        """The data of the event that is under way, each line with its end."""
+        self._lines = self._tried = 0
+        """How many lines that is, and how many of them are known not to be all."""
         self._size = 0
         """Bytes of all that is under way."""
 
@@ -135,10 +143,10 @@ class FrameReader:
         if self._size > LONGEST_LINE:
             raise TooLong
         if self._body is not None:
-            self._body.append(piece)
+            self._body += piece
             return []
         if b"\n" not in piece and b"\r" not in piece and not self._half_ended():
-            self._line.append(piece)
+            self._line += piece
             return []
         if self._data or self._event:
             return self._read_lines(piece)
@@ -147,20 +155,19 @@ class FrameReader:
     def end(self) -> list[AnyFrame]:
         """Return the frames that are whole with the end of the body."""
         frames: list[AnyFrame] = []
-        rest, self._line = b"".join(self._line).removesuffix(b"\r"), []
+        rest = self._taken().removesuffix(b"\r")
         if rest:
             self._read(rest, frames)
         if self._body is not None:
-            self._add(b"".join(self._body), frames)
+            self._add(bytes(self._body), frames)
         self._dispatch(frames)
         return frames
 
     def _first(self, piece: bytes) -> bytes:
         """Look at how the body begins; nothing is decided until something has come."""
-        piece = b"".join([*self._line, piece])
-        self._line = []
+        piece = self._taken() + piece
         if len(piece) < len(_BOM) and _BOM.startswith(piece):
-            self._line = [piece]
+            self._line += piece
             return b""
         start = piece.removeprefix(_BOM).lstrip()
         self._begun = bool(start)
@@ -168,12 +175,17 @@ class FrameReader:
         return start
 
     def _half_ended(self) -> bool:
-        return bool(self._line) and self._line[-1].endswith(b"\r")
+        return self._line.endswith(b"\r")
+
+    def _taken(self) -> bytes:
+        """Take the line that is under way."""
+        line = bytes(self._line)
+        self._line.clear()
+        return line
 
     def _read_words(self, piece: bytes) -> list[AnyFrame]:
         """Read plain words from where no event is under way; from what is none of them on, line by line."""
-        whole = b"".join([*self._line, piece]) if self._line else piece
-        self._line = []
+        whole = self._taken() + piece if self._line else piece
         end = b"\r\n\r\n" if whole.endswith(b"\r\n\r\n") else b"\n\n"
         *events, rest = whole.split(end)
         texts = plain_words(events)
@@ -199,25 +211,24 @@ class FrameReader:
 
     def _read_lines(self, piece: bytes) -> list[AnyFrame]:
         """Read the lines that are whole; a CR at the end may be the half of a line's end."""
-        lines = _ENDS.split(b"".join([*self._line, piece]))
+        lines = _ENDS.split(self._taken() + piece)
         rest = lines.pop()
         if not rest and piece.endswith(b"\r"):
             rest = lines.pop() + b"\r"
-        self._line = [rest] if rest else []
         frames: list[AnyFrame] = []
         for line in lines:
             self._read(line, frames)
         self._hand_on_early(frames)
         if self._body is None:
-            self._size = len(rest) + sum(map(len, self._data))
+            self._line += rest
+            self._size = len(rest) + len(self._data)
         else:
-            self._body += self._line
-            self._line = []
+            self._body += rest
         return frames
 
     def _read(self, line: bytes, frames: list[AnyFrame]) -> None:
         if self._body is not None:
-            self._body.append(line + b"\n")
+            self._body += line + b"\n"
         elif not line:
             self._dispatch(frames)
         elif line.startswith(b"data:"):
@@ -238,7 +249,8 @@ class FrameReader:
     def _read_data(self, data: bytes, frames: list[AnyFrame]) -> None:
         self._hand_on_early(frames)  # an event has several lines of data, or this server sends no blank line
         if data:
-            self._data.append(data)
+            self._data += data + b"\n"
+            self._lines += 1
 
     def _read_bare(self, line: bytes, frames: list[AnyFrame]) -> None:
         self._dispatch(frames)
@@ -248,26 +260,30 @@ class FrameReader:
             if self._seen:
                 self._keep(line + b"\n")
             else:
-                self._body = [line + b"\n"]
+                self._body = bytearray(line + b"\n")
 
     def _hand_on_early(self, frames: list[AnyFrame]) -> None:
         """Hand on an event whose data is whole, without waiting for its blank line."""
-        if not self._tried < len(self._data) < _MOST_TRIES:
+        if not self._tried < self._lines < _MOST_TRIES:
             return
-        data = b"\n".join(self._data)
+        data = bytes(self._data[:-1])
         try:
             frame = Done() if data == _DONE else Frame(self._event, decoded(data))
         except ValueError:
-            self._tried = len(self._data)
+            self._tried = self._lines
         else:
             self._hand_on(frame, frames)
-            self._event, self._data, self._tried = "", [], 0
+            self._forget_event()
 
     def _dispatch(self, frames: list[AnyFrame]) -> None:
         """Hand on the event that is under way: it is over."""
         if self._data:
-            self._add(b"\n".join(self._data), frames, self._event)
-        self._event, self._data, self._tried = "", [], 0
+            self._add(bytes(self._data[:-1]), frames, self._event)
+        self._forget_event()
+
+    def _forget_event(self) -> None:
+        self._event, self._lines, self._tried = "", 0, 0
+        self._data.clear()
 
     def _add(self, data: bytes, frames: list[AnyFrame], event: str = "") -> None:
         if data == _DONE:

@@ -2,6 +2,9 @@
 
 _TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
 
+_MOST_HELD = 256
+"""Characters that are held back because a tag may still come."""
+
 _KNOWN = ("deepseek-r1", "r1-distill", "qwq", "qwen3", "magistral", "-thinking", "-reasoning", "marco-o1")
 """What the names of models contain that begin their answers so."""
 
@@ -60,7 +63,8 @@ class ThinkFilter:
             if begins.startswith(opening):
                 self._held, self._closing = begins[len(opening) :], closing
                 return
-        self._settled = not any(opening.startswith(begins) for opening, _ in _TAGS)
+        may_come = len(self._held) <= _MOST_HELD and any(opening.startswith(begins) for opening, _ in _TAGS)
+        self._settled = not may_come
 
     def _close(self) -> None:
         assert self._closing is not None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from clew.core.records import ErrorCode
@@ -12,6 +13,13 @@ LONGEST_WORDS = 2_000
 """Characters of a provider's words that are looked at."""
 
 _DEEPEST = 8
+_MOST_SAID = 32
+"""Words, codes and fields of one problem that are looked at, of each so many."""
+
+_MOST_FIELDS = 64
+_LONGEST_NESTED = 64 * 1024
+"""Characters of a text that is looked at for being JSON itself."""
+
 _SAYS = (
     "message", "Message", "error", "errors", "detail", "details", "msg", "error_description", "description",
     "error_message", "errorMessage", "reason", "title", "raw", "metadata", "cause",
@@ -59,11 +67,11 @@ class Problem(NamedTuple):
 
 def problem_of(said: Any, status: int | None = None) -> Problem:
     """Return what an error object, a string, a list or a whole body says."""
-    words = list(dict.fromkeys(_words(said, 0)))
-    marks = tuple(dict.fromkeys(_found(said, _MARKS, 0)))
+    words = list(dict.fromkeys(islice(_words(said, 0), _MOST_SAID)))
+    marks = tuple(dict.fromkeys(islice(_found(said, _MARKS, 0), _MOST_SAID)))
     if status is None or status < 300:
         status = next((int(mark) for mark in marks if mark.isdecimal() and 300 <= int(mark) < 600), None)
-    fields = tuple(dict.fromkeys(_found(said, _FIELDS, 0)))
+    fields = tuple(dict.fromkeys(islice(_found(said, _FIELDS, 0), _MOST_SAID)))
     return Problem(": ".join(words)[:LONGEST_WORDS] or ", ".join(marks), status, marks, fields)
 
 
@@ -71,8 +79,8 @@ def _words(said: Any, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
         return
     match said:
-        case str() if said.strip():
-            yield from _of_text(said.strip(), depth)
+        case str() if said[:_LONGEST_NESTED].strip():
+            yield from _of_text(said[:_LONGEST_NESTED].strip(), depth)
         case list():
             for each in said[:16]:
                 yield from _words(each, depth + 1)
@@ -96,14 +104,16 @@ def _of_text(text: str, depth: int) -> Iterator[str]:
 
 def _place(said: dict[str, Any]) -> str:
     place = said.get("loc")
-    return ".".join(str(each) for each in place[:8]) if isinstance(place, list) else ""
+    if not isinstance(place, list):
+        return ""
+    return ".".join(str(each)[:100] for each in place[:8] if isinstance(each, str | int))
 
 
 def _found(said: Any, names: Iterable[str], depth: int) -> Iterator[str]:
     """Yield what stands in fields of these names, at any depth."""
     if depth > _DEEPEST:
         return
-    if isinstance(said, str) and said.lstrip().startswith("{"):
+    if isinstance(said, str) and len(said) <= _LONGEST_NESTED and said.lstrip().startswith("{"):
         try:
             said = decoded(said.encode())
         except ValueError:
@@ -117,7 +127,7 @@ def _found(said: Any, names: Iterable[str], depth: int) -> Iterator[str]:
             for each in value[:8] if isinstance(value, list) else [value]:
                 if isinstance(each, str | int) and not isinstance(each, bool):
                     yield str(each)[:100]
-        for value in said.values():
+        for value in islice(said.values(), _MOST_FIELDS):
             if isinstance(value, dict | list | str):
                 yield from _found(value, names, depth + 1)
 
