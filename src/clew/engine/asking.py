@@ -182,7 +182,8 @@ class _Turn:
             raise error
         wakes = min(now + delay, ends)
         in_place = _UNREACHED_IN_PLACE if error.unreachable else IN_PLACE
-        if wakes - self._began > in_place or self._run.retrying_since is not None:
+        too_late = wakes >= self._run.expires_at
+        if too_late or wakes - self._began > in_place or self._run.retrying_since is not None:
             exact = asked_for is not None and asked_for >= _LEAST_PARKED and not error.unreachable
             parked = wakes if exact else max(wakes, min(ends, now + self._pause(now)))
             _log.info("run %s: parked for %d ms: %s", self._run.id, parked - now, error)
