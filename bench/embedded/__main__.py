@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from bench.embedded import memory
 from bench.embedded.trials import ANSWERS, KITS, TUNING, UNSEEN, AnswerTrial, Trial
-from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, TextDelta
+from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, TextDelta, one_by_one
 from clew.model.embedded.catalog import DEFAULT, catalogue
 from clew.model.embedded.engine import EmbeddedModel
 
@@ -57,7 +57,7 @@ async def chosen(model: EmbeddedModel, trial: Trial) -> list[CallDelta]:
         model="", messages=tuple(messages), tools=KITS[trial.kit], max_completion_tokens=512
     )
     calls = []
-    async with aclosing(model.stream(request)) as chunks:
+    async with aclosing(one_by_one(model.stream(request))) as chunks:
         async for chunk in chunks:
             if isinstance(chunk, TextDelta):  # it chose to answer; what, doesn't matter here
                 break
@@ -69,7 +69,7 @@ async def chosen(model: EmbeddedModel, trial: Trial) -> list[CallDelta]:
 async def answered(model: EmbeddedModel, trial: AnswerTrial) -> str:
     """The model's answer from a trial's tool outputs."""
     request = ChatRequest(model="", messages=tuple(trial.messages()), max_completion_tokens=200)
-    async with aclosing(model.stream(request)) as chunks:
+    async with aclosing(one_by_one(model.stream(request))) as chunks:
         return "".join([chunk.text async for chunk in chunks if isinstance(chunk, TextDelta)])
 
 
@@ -92,7 +92,7 @@ async def _timed(model: EmbeddedModel, text: str, tokens: int) -> tuple[float, f
     request = ChatRequest(model="", messages=(message,), max_completion_tokens=tokens)
     before, first = time.perf_counter(), 0.0
     last: Chunk | None = None
-    async with aclosing(model.stream(request)) as chunks:
+    async with aclosing(one_by_one(model.stream(request))) as chunks:
         async for chunk in chunks:
             first, last = first or time.perf_counter() - before, chunk
     assert isinstance(last, Finished)

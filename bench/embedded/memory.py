@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from clew.core.options import Json
-from clew.model.chat import ChatRequest, TextDelta
+from clew.model.chat import ChatRequest, TextDelta, one_by_one
 from clew.model.embedded.engine import EmbeddedModel
 
 Kind: TypeAlias = Literal["told", "recalled", "changed", "untold", "aside", "follow-up"]
@@ -78,7 +78,7 @@ async def hold(model: EmbeddedModel, talk: Talk, most_tokens: int = 60) -> list[
         request = ChatRequest(
             model="", messages=tuple(messages), max_completion_tokens=most_tokens, temperature=0
         )
-        async with aclosing(model.stream(request)) as chunks:
+        async with aclosing(one_by_one(model.stream(request))) as chunks:
             answer = "".join([chunk.text async for chunk in chunks if isinstance(chunk, TextDelta)])
         messages.append({"role": "assistant", "content": answer})
         heard.append(Heard(turn, answer))

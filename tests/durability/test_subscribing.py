@@ -74,11 +74,11 @@ class Rig:
     async def worker(self, owned: RunState) -> Steps:
         """Say something, commit it, tell of it."""
         recorder = TurnRecorder(owned.run, ids=self.ids, clock=self.clock, events=self.events)
-        recorder.add(TextDelta("Go le"))
+        recorder.add([TextDelta("Go le")])
         yield
-        recorder.add(TextDelta("ft."))
+        recorder.add([TextDelta("ft.")])
         yield
-        recorder.add(Finished("stop", Usage(prompt_tokens=1, completion_tokens=1)))
+        recorder.add([Finished("stop", Usage(prompt_tokens=1, completion_tokens=1))])
         decision = decide(owned, ModelReplied(recorder.turn()), NOW)
         await self.db.write(runs.apply, owned, decision, NOW)
         yield
@@ -88,7 +88,7 @@ class Rig:
     async def worker_taken_over(self, owned: RunState) -> Steps:
         """Say something and die; another worker makes the turn again."""
         recorder = TurnRecorder(owned.run, ids=self.ids, clock=self.clock, events=self.events)
-        recorder.add(TextDelta("Go ri"))
+        recorder.add([TextDelta("Go ri")])
         yield
         taken = await self.claim("worker_2")
         yield

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from clew.model.endpoint import Endpoint, Prices
-from clew.model.endpoints import endpoints_of, make_remote_models
+from clew.model.endpoints import endpoints_of
+from clew.model.remote_models import make_remote_models
 from clew.model.thinking import thinks_aloud
 from clew.settings import WrongSettings, load
 from tests.support.clock import ManualClock

@@ -13,11 +13,11 @@ import pytest
 
 from clew.cli import certificates
 from clew.model import body
-from clew.model.chat import ChatRequest, Chunk, Finished, ModelError, TextDelta
+from clew.model.chat import ChatRequest, Chunk, Finished, ModelError, TextDelta, one_by_one
 from clew.model.endpoint import Endpoint
-from clew.model.endpoints import network_for
+from clew.model.network import DIRECT, Network, network_for
 from clew.model.reach import Reach
-from clew.model.remote import DIRECT, Network, RemoteModel
+from clew.model.remote import RemoteModel
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.clock import ManualClock
 
@@ -45,7 +45,7 @@ async def ask(
 ) -> list[Chunk]:
     back_end = RemoteModel(endpoint, timeout=timeout, clock=clock or ManualClock(), network=network)
     try:
-        return [chunk async for chunk in back_end.stream(REQUEST)]
+        return [chunk async for chunk in one_by_one(back_end.stream(REQUEST))]
     finally:
         await back_end.aclose()
 
@@ -117,9 +117,9 @@ async def test_a_key_that_is_refused_is_got_anew(tmp_path: Path) -> None:
     with ScriptedModel(api_key="new") as model:
         back_end = RemoteModel(Endpoint(url=model.url, key_file=str(path)), timeout=5, clock=ManualClock())
         with pytest.raises(ModelError, match="401"):
-            _ = [chunk async for chunk in back_end.stream(REQUEST)]
+            _ = [chunk async for chunk in one_by_one(back_end.stream(REQUEST))]
         path.write_text("new")
-        assert text([chunk async for chunk in back_end.stream(REQUEST)]) == "You said: Which way?"
+        assert text([chunk async for chunk in one_by_one(back_end.stream(REQUEST))]) == "You said: Which way?"
         await back_end.aclose()
 
 

@@ -19,7 +19,7 @@ from clew.core.content import text_content
 from clew.core.records import Call, Run
 from clew.core.states import WaitsFor
 from clew.core.tools import FunctionDefinition, FunctionTool
-from clew.model.chat import ChatRequest, Finished, ModelError, TextDelta
+from clew.model.chat import ChatRequest, Finished, ModelError, TextDelta, one_by_one
 from clew.model.endpoint import Endpoint
 from clew.model.remote import RemoteModel
 from clew.store import messages, steps
@@ -286,7 +286,7 @@ async def test_every_demand_is_understood_in_every_shape(model: ScriptedModel, s
             remote = RemoteModel(endpoint, timeout=5, clock=SystemClock())
             model.oddities = (name,)
             try:
-                chunks = [chunk async for chunk in remote.stream(FULL)]
+                chunks = [chunk async for chunk in one_by_one(remote.stream(FULL))]
             except ModelError as error:
                 raise AssertionError(f"{name}: {error}") from error
             finally:
@@ -305,7 +305,7 @@ async def test_nobody_waits_for_the_end_of_a_connection(model: ScriptedModel, na
     model.reply("Left.", oddities=(name,))
     remote = RemoteModel(Endpoint(url=model.url), timeout=30, clock=SystemClock())
     began = time.monotonic()
-    chunks = [chunk async for chunk in remote.stream(replace(FULL, messages=FULL.messages[:1]))]
+    chunks = [chunk async for chunk in one_by_one(remote.stream(replace(FULL, messages=FULL.messages[:1])))]
     assert time.monotonic() - began < 0.5
     assert isinstance(chunks[-1], Finished)
     assert remote.learned.of("m").context_tokens is None

@@ -12,7 +12,16 @@ import pytest
 
 from clew.core.records import Usage
 from clew.model.answer import AnswerReader
-from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, RefusalDelta, TextDelta
+from clew.model.chat import (
+    CallDelta,
+    ChatRequest,
+    Chunk,
+    Finished,
+    ModelError,
+    RefusalDelta,
+    TextDelta,
+    one_by_one,
+)
 from clew.model.endpoint import Endpoint
 from clew.model.frames import Done, Frame
 from clew.model.quirks import LimitField
@@ -40,7 +49,7 @@ async def gateway(model: ScriptedModel) -> AsyncIterator[RemoteModel]:
 
 
 async def _answer(gateway: RemoteModel, request: ChatRequest = REQUEST) -> list[Chunk]:
-    return [chunk async for chunk in gateway.stream(request)]
+    return [chunk async for chunk in one_by_one(gateway.stream(request))]
 
 
 def _text(chunks: list[Chunk]) -> str:
@@ -226,7 +235,7 @@ async def test_a_plain_answer_to_a_streaming_request_is_read_too(
 
 async def test_leaving_early_hangs_up_on_the_model(gateway: RemoteModel, model: ScriptedModel) -> None:
     held = model.hold("Go ", "left")
-    stream = gateway.stream(REQUEST)
+    stream = one_by_one(gateway.stream(REQUEST))
     await anext(stream)
     await stream.aclose()
     await held.ended.wait_async()
@@ -313,7 +322,7 @@ async def test_what_comes_while_nobody_has_time_is_one_piece(
     words = [f"word{number} " for number in range(60)]
     model.reply(*words, pace=0.005)
     chunks = []
-    async for chunk in gateway.stream(REQUEST):
+    async for chunk in one_by_one(gateway.stream(REQUEST)):
         chunks.append(chunk)
         await asyncio.sleep(0.05)
     assert _text(chunks) == "".join(words)
@@ -327,7 +336,7 @@ async def test_a_connection_that_was_held_back_is_used_again(
     for _ in range(3):
         model.reply(*[f"word{number} " for number in range(10)], pace=0.005)
         said = []
-        async for chunk in gateway.stream(REQUEST):
+        async for chunk in one_by_one(gateway.stream(REQUEST)):
             said.append(chunk)
             await asyncio.sleep(0.02)
         assert _text(said) == "".join(f"word{number} " for number in range(10))
@@ -337,7 +346,7 @@ async def test_the_time_that_a_reader_takes_is_no_silence(model: ScriptedModel) 
     gateway = RemoteModel(Endpoint(url=model.url), timeout=0.2, clock=ManualClock())
     model.reply("Go ", "left ", "and ", "right.", pace=0.05)
     said = []
-    async for chunk in gateway.stream(REQUEST):
+    async for chunk in one_by_one(gateway.stream(REQUEST)):
         said.append(chunk)
         await asyncio.sleep(0.15)
     assert _text(said) == "Go left and right."
@@ -347,7 +356,7 @@ async def test_the_time_that_a_reader_takes_is_no_silence(model: ScriptedModel) 
 async def test_silence_in_the_middle_is_noticed(model: ScriptedModel) -> None:
     gateway = RemoteModel(Endpoint(url=model.url), timeout=0.2, clock=ManualClock())
     model.hold("Go ", "left.")
-    said = gateway.stream(REQUEST)
+    said = one_by_one(gateway.stream(REQUEST))
     assert _text([await anext(said)]) == "Go "
     with pytest.raises(ModelError, match=r"said nothing for 0\.2 seconds"):
         await anext(said)

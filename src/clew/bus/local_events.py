@@ -101,7 +101,7 @@ class Window:
     def commit(self, entries: Sequence[Entry]) -> None:
         """Keep what came since the commit before: that much even a quick reader may still lack."""
         self._close_gap(entries)
-        self._hold(self.entries[self._last_commit :])
+        self._begin_with(self.entries[self._last_commit :], self._ends[self._last_commit :])
         self._last_commit = len(self.entries)
         self.at_work = entries[-1].kind not in ENDINGS
         self.add(entries)
@@ -109,8 +109,10 @@ class Window:
             reader.wake_for_commit()
 
     def _hold(self, entries: Sequence[Entry]) -> None:
-        self.entries = list(entries)
-        self._ends = [entry.end for entry in entries]
+        self._begin_with(list(entries), [entry.end for entry in entries])
+
+    def _begin_with(self, entries: list[Entry], ends: list[int]) -> None:
+        self.entries, self._ends = entries, ends
         self._before = None
         self._made.clear()
 

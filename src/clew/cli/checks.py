@@ -267,8 +267,8 @@ async def model(settings: Settings, clock: Clock) -> list[Finding]:
 async def _remote(settings: Settings, clock: Clock, name: str, endpoint: Endpoint) -> Finding:
     """Ask an endpoint for one tiny answer, exactly as the server does."""
     from clew.model.chat import ModelError
-    from clew.model.endpoints import network_for
     from clew.model.learned import settings_for
+    from clew.model.network import network_for
     from clew.model.trial import Trial
 
     label = f"{name} at {shown_address(endpoint.url)}"

@@ -12,8 +12,9 @@ from rich.table import Table
 from clew.clock import SystemClock
 from clew.model.catalogue import DEFAULT
 from clew.model.endpoint import Endpoint, Prices, shown_address
-from clew.model.endpoints import endpoints_of, network_for
+from clew.model.endpoints import endpoints_of
 from clew.model.learned import settings_for
+from clew.model.network import network_for
 from clew.model.trial import Trial, Tried
 from clew.settings import Settings
 

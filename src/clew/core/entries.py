@@ -109,17 +109,17 @@ class Entry(Struct, frozen=True):
     @property
     def size(self) -> int:
         """How many positions the event takes."""
-        subject = self.subject
-        if isinstance(subject, TextPiece):
-            return len(subject.value)
-        if isinstance(subject, CallPiece) and subject.id is None:
-            return len(subject.arguments)
-        return 1
+        return self.end - self.position + 1
 
     @property
     def end(self) -> int:
         """The last position that the event takes."""
-        return self.position + self.size - 1
+        subject = self.subject
+        if type(subject) is TextPiece:
+            return self.position + len(subject.value) - 1
+        if type(subject) is CallPiece and subject.id is None:
+            return self.position + len(subject.arguments) - 1
+        return self.position
 
 
 class Publish(Struct, frozen=True):

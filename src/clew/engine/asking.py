@@ -145,10 +145,10 @@ class _Turn:
             recorder.asked(asked, choice.entry.prices)
             stream = choice.entry.back_end.stream(asked.request)
             try:
-                async for chunk in stream:
+                async for chunks in stream:
                     if work.interrupted:
                         return ModelStopped(recorder.turn())
-                    recorder.add(chunk)
+                    recorder.add(chunks)
                     if recorder.must_wait:
                         await recorder.let_through()
                 return ModelReplied(recorder.turn())

@@ -10,7 +10,7 @@ from clew.engine.engine import Engine
 from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
 from clew.ids import WORKER
 from clew.model.catalogue import Models, one_model
-from clew.model.endpoints import make_remote_models
+from clew.model.remote_models import make_remote_models
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.process import Process

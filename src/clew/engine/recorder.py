@@ -83,6 +83,7 @@ class TurnRecorder:
         self._request: ChatRequest | None = None
         self._facts: TurnFacts | None = None
         self._prices: Prices | None = None
+        self._untold: list[Entry] = []
         self.position = run.position
         """Where the run's journal ends for its readers."""
 
@@ -95,16 +96,25 @@ class TurnRecorder:
         """Remember what the model was asked, also to tell what an answer that is broken off has cost."""
         self._request, self._facts, self._prices = prompt.request, prompt.facts, prices
 
-    def add(self, chunk: Chunk) -> None:
-        """Record a chunk."""
+    def add(self, chunks: list[Chunk]) -> None:
+        """Record chunks that came together, and tell of them at once."""
         if self._first_token_at is None:
             self._first_token_at = self._clock.now()
-        if isinstance(chunk, TextDelta | RefusalDelta):
-            self._add_text(chunk.text, refusal=isinstance(chunk, RefusalDelta))
-        elif isinstance(chunk, CallDelta):
-            self._add_call(chunk)
-        else:
-            self._finished = chunk
+        try:
+            for chunk in chunks:
+                match chunk:
+                    case TextDelta(text):
+                        self._add_text(text, refusal=False)
+                    case RefusalDelta(text):
+                        self._add_text(text, refusal=True)
+                    case CallDelta():
+                        self._add_call(chunk)
+                    case Finished():
+                        self._finished = chunk
+        finally:
+            if self._untold:
+                entries, self._untold = self._untold, []
+                self._events.publish(self._run.id, entries)
 
     @property
     def must_wait(self) -> bool:
@@ -213,7 +223,7 @@ class TurnRecorder:
         said = turn.said[0]
         step = opened_step(turns.message_step(self._run, turn, said, 0))
         message = opened_message(turns.message(self._run, turn, said, 0))
-        self._publish(message_opening(self.position + 1, step, message))
+        self._open(message_opening(self.position + 1, step, message))
 
     # --- calls -----------------------------------------------------------------------------------
 
@@ -254,13 +264,13 @@ class TurnRecorder:
         called = turn.called
         assert called is not None
         step = replace(turns.tools_step(self._run, turn, called, []), usage=Usage(), facts=None)
-        self._publish(tools_opening(self.position + 1, step))
+        self._open(tools_opening(self.position + 1, step))
 
     def _tell(self, kind: EventKind, piece: Subject) -> None:
         entry = Entry(self.position + 1, kind, piece)
-        self.position += entry.size
-        self._events.publish(self._run.id, [entry])
+        self.position = entry.end
+        self._untold.append(entry)
 
-    def _publish(self, entries: list[Entry]) -> None:
+    def _open(self, entries: list[Entry]) -> None:
         self.position = entries[-1].end
-        self._events.publish(self._run.id, entries)
+        self._untold += entries

@@ -4,7 +4,7 @@ Authentication is always on. A key belongs to a project. Keys are kept as SHA-25
 256 random bits, so a plain hash is enough (OWASP ASVS 5.0, 6.5.2).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 
 import msgspec
@@ -43,14 +43,14 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            headers = scope["clew.headers"] = _by_name(scope["headers"])
+            headers = scope["clew.headers"] = dict(reversed(scope["headers"]))
             scope["clew.project"] = self._authenticate(headers)
         await self._app(scope, receive, send)
 
-    def _authenticate(self, headers: Mapping[str, str]) -> str:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
+    def _authenticate(self, headers: Mapping[bytes, bytes]) -> str:
+        scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not key:
-            key = headers.get("api-key", "")
+            key = headers.get(b"api-key", b"").decode("latin-1")
         if not key:
             raise unauthorized(
                 "You didn't provide an API key. Send it as a header: "
@@ -60,14 +60,6 @@ class Authentication:
         if project is None:
             raise unauthorized(f"Incorrect API key provided: {_masked(key.strip())}.")
         return project
-
-
-def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return headers by their lower-case names; of one that came several times, the first."""
-    decoded: dict[str, str] = {}
-    for name, value in headers:
-        decoded.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-    return decoded
 
 
 def _masked(key: str) -> str:

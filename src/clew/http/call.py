@@ -31,8 +31,14 @@ class Call(Struct, Generic[B], kw_only=True):
     project: str
     path: Mapping[str, str]
     query: QueryParams
-    headers: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    """By their lower-case names; of one that came several times, the first."""
     body: B
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header's value."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     @property
     def run_keys(self) -> RunKeys:
@@ -94,9 +100,9 @@ def wait_seconds(call: Call[None]) -> float:
     """
     given = call.query.get("wait")
     if not given:
-        if call.headers.get("x-stainless-poll-helper") != "true":
+        if call.headers.get(b"x-stainless-poll-helper") != b"true":
             return 0
-        announced = call.headers.get("x-stainless-read-timeout") or call.headers.get("x-stainless-timeout")
+        announced = call.header(b"x-stainless-read-timeout") or call.header(b"x-stainless-timeout")
         readable = announced is not None and _NUMBER.fullmatch(announced) is not None
         return min(_HELPERS_WAIT, float(announced or 0) / 2) if readable else _HELPERS_WAIT
     seconds = _number(given, "wait")
@@ -118,7 +124,7 @@ def waits_in_line(call: Call[Any]) -> bool:
     Raises:
         ApiError: the header says something else.
     """
-    wish = call.headers.get("clew-when-busy", "fail")
+    wish = call.header(b"clew-when-busy") or "fail"
     if wish not in ("fail", "queue"):
         raise bad_choice("Clew-When-Busy", wish, ["fail", "queue"])
     return wish == "queue"

@@ -28,8 +28,10 @@ def key_of(call: Call[Any]) -> Key | None:
     Raises:
         ApiError: it is too long.
     """
-    given = call.headers.get("idempotency-key")
-    retried = call.headers.get("x-ms-client-request-id")
+    if not (b"idempotency-key" in call.headers or b"x-ms-client-request-id" in call.headers):
+        return None
+    given = call.header(b"idempotency-key")
+    retried = call.header(b"x-ms-client-request-id")
     if not given and not retried:
         return None
     if any(key is not None and len(key) > LONGEST_KEY for key in (given, retried)):

@@ -5,7 +5,7 @@ that does not need it. Strict in what it concludes: an answer is whole only if i
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -123,24 +123,20 @@ class AnswerReader:
         return chunks
 
     def _take(self, frame: AnyFrame) -> None:
-        try:
-            self._read_any(frame)
-        except RecursionError:
-            raise self._unreadable() from None
-        if self._size > LONGEST_ANSWER:
-            raise ModelError("server_error", "The model's answer is too long to keep.")
-
-    def _read_any(self, frame: AnyFrame) -> None:
         if isinstance(frame, Words):
             if self._choice is None:
                 self._choice = 0
             if self._choice == 0:
-                for text in frame.texts:
-                    self._read_text(text)
+                self._read_words(frame.texts)
         elif isinstance(frame, Done):
             self.over = True
         else:
-            self._read_frame(frame)
+            try:
+                self._read_frame(frame)
+            except RecursionError:
+                raise self._unreadable() from None
+        if self._size > LONGEST_ANSWER:
+            raise ModelError("server_error", "The model's answer is too long to keep.")
 
     def _read_frame(self, frame: Frame) -> None:
         value = frame.value
@@ -355,6 +351,18 @@ class AnswerReader:
                     said = _texts(thinking, 0)
                     self._thoughts += said
                     self._size += sum(map(len, said))
+
+    def _read_words(self, texts: Sequence[str]) -> None:
+        if not self._speaks or self._think is not None:
+            for text in texts:
+                self._read_text(text)
+            return
+        said = [text for text in texts if text]
+        size = len("".join(said))
+        self._size += size
+        self._text_size += size
+        self._text += said
+        self._chunks += map(TextDelta, said)
 
     def _read_text(self, text: str) -> None:
         if not text:

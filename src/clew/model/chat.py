@@ -1,10 +1,11 @@
 """The seam to a language model: what the engine asks, and what a model answers.
 
 One request is one call of the chat-completions protocol (OpenAI API reference, "Create chat
-completion"). Every back end, remote or embedded, answers it as a stream of :class:`Chunk`.
+completion"). Every back end, remote or embedded, answers it as a stream of lists of chunks.
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from itertools import groupby
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -149,8 +150,8 @@ class ChatModel(Protocol):
         """
         ...
 
-    def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        """Answer as chunks; closing the generator stops the model.
+    def stream(self, request: ChatRequest) -> AsyncGenerator[list[Chunk], None]:
+        """Answer as chunks, those in one list that came together; closing the generator stops the model.
 
         Raises:
             ModelError: the model failed, refused the request or fell silent.
@@ -160,6 +161,14 @@ class ChatModel(Protocol):
     async def aclose(self) -> None:
         """Release connections, threads and memory."""
         ...
+
+
+async def one_by_one(answer: AsyncGenerator[list[Chunk], None]) -> AsyncGenerator[Chunk, None]:
+    """Give an answer's chunks each by itself; closing the generator stops the model."""
+    async with aclosing(answer):
+        async for together in answer:
+            for chunk in together:
+                yield chunk
 
 
 def estimate(request: ChatRequest, characters: int) -> Usage:

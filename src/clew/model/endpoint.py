@@ -13,7 +13,7 @@ from yarl import URL
 
 from clew.core.options import Json
 from clew.core.records import Usage
-from clew.model.quirks import LimitField, NoContent, Quirks, SystemRole
+from clew.model.quirks import Quirks
 from clew.model.thinking import thinks_aloud
 
 _COMPLETIONS = "/chat/completions"
@@ -51,16 +51,15 @@ class Prices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
 
-class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One endpoint, as its owner describes it.
+class Endpoint(Quirks, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One endpoint, as its owner describes it; what it takes, as :class:`clew.model.quirks.Quirks`.
 
     ``url`` is its base; ``key``, ``key_file`` and ``key_command`` are where its key comes from, one of them;
-    ``name`` is what it calls the model; ``headers``, ``query`` and ``body`` are sent besides; ``drop``,
-    ``limit_field``, ``system``, ``stream``, ``merge_roles``, ``no_content``, ``fill_empty`` and
-    ``tool_names`` say what it takes (:class:`clew.model.quirks.Quirks`); ``think`` whether reasoning in tags
-    stays in messages; ``context_tokens`` how long prompt and answer may be; ``timeout`` seconds it may stay
-    silent; ``retry_for`` seconds over which it is asked again; ``fallback`` the name of the model that is
-    asked instead of it; ``tools``, ``vision`` and ``reasoning`` what the model can do.
+    ``name`` is what it calls the model; ``headers``, ``query`` and ``body`` are sent besides; ``think`` says
+    whether reasoning in tags stays in messages; ``context_tokens`` how long prompt and answer may be;
+    ``timeout`` seconds it may stay silent; ``retry_for`` seconds over which it is asked again; ``fallback``
+    the name of the model that is asked instead of it; ``tools``, ``vision`` and ``reasoning`` what the model
+    can do.
     """
 
     url: str
@@ -71,14 +70,6 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     headers: dict[str, str] = {}
     query: dict[str, str] = {}
     body: Json = {}
-    drop: list[str] = []
-    limit_field: LimitField = "max_completion_tokens"
-    system: SystemRole = "system"
-    stream: bool = True
-    merge_roles: bool = False
-    no_content: NoContent = "null"
-    fill_empty: bool = False
-    tool_names: bool = False
     think: Literal["keep", "hide"] | None = None
     context_tokens: Annotated[int, Meta(ge=16)] | None = None
     timeout: Seconds | None = None
@@ -96,16 +87,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def quirks(self) -> Quirks:
         """What its owner says is done differently for it."""
-        return Quirks(
-            drop=frozenset(self.drop),
-            limit_field=self.limit_field,
-            system=self.system,
-            stream=self.stream,
-            merge_roles=self.merge_roles,
-            no_content=self.no_content,
-            fill_empty=self.fill_empty,
-            tool_names=self.tool_names,
-        )
+        return Quirks(**{name: getattr(self, name) for name in Quirks.__struct_fields__})
 
     @property
     def is_azure(self) -> bool:

@@ -1,16 +1,11 @@
 """The endpoints that the settings describe."""
 
-import ssl
-from urllib.parse import urlsplit
-
 import msgspec
 
-from clew.clock import Clock
 from clew.core.options import Json
-from clew.model.catalogue import DEFAULT, ModelEntry, Models
+from clew.model.catalogue import DEFAULT
 from clew.model.endpoint import Endpoint
-from clew.model.remote import Network, RemoteModel
-from clew.settings import Settings, WrongSettings, authorities, proxy_for
+from clew.settings import Settings, WrongSettings
 
 _LONGEST_NAME = 256
 _OTHER_KEYS = ("key_file", "key_command")
@@ -76,48 +71,3 @@ def _endpoint(name: str, table: Json) -> Endpoint:
         return msgspec.convert(table, Endpoint)
     except msgspec.ValidationError as error:
         raise ValueError(str(error).replace(" - at `$`", "").replace("`$.", "`")) from None
-
-
-def make_remote_models(settings: Settings, clock: Clock) -> Models | None:
-    """Return the models behind the endpoints that the settings name; None if they name none.
-
-    Raises:
-        WrongSettings: one of them can't be.
-    """
-    endpoints = endpoints_of(settings)
-    if not endpoints:
-        return None
-    entries = {
-        name: ModelEntry(
-            RemoteModel(
-                endpoint, timeout=settings.model_timeout, clock=clock, network=network_for(endpoint.url)
-            ),
-            endpoint.name if name == DEFAULT else endpoint.name or name,
-            int(1000 * (settings.model_retry_for if endpoint.retry_for is None else endpoint.retry_for)),
-            endpoint.fallback,
-            endpoint.prices,
-        )
-        for name, endpoint in endpoints.items()
-    }
-    default = endpoints.get(DEFAULT)
-    names = (default.name,) if default is not None and default.name else ()
-    return Models(entries, names)
-
-
-def network_for(url: str) -> Network:
-    """Return how an endpoint that the operator names is reached: as the environment says."""
-    secure = urlsplit(url).scheme == "https"
-    return Network(proxy_for(url), _trusted() if secure else None)
-
-
-def _trusted() -> ssl.SSLContext:
-    context = ssl.create_default_context()  # knows SSL_CERT_FILE and SSL_CERT_DIR by itself
-    if (path := authorities()) is not None:
-        try:
-            if path.is_dir():
-                context.load_verify_locations(capath=path)
-            else:
-                context.load_verify_locations(cafile=path)
-        except OSError as error:
-            raise WrongSettings(f"REQUESTS_CA_BUNDLE: cannot be read: {error.strerror}") from None
-    return context

@@ -32,6 +32,8 @@ class Known:
     def __init__(self, quirks: Quirks, context_tokens: int | None, *, hides_thoughts: bool = False) -> None:
         self.quirks, self.hides_thoughts = quirks, hides_thoughts
         self._limit = context_tokens
+        self._limits = [] if context_tokens is None else [context_tokens]
+        """What its owner and its refusals say of the context, in the endpoint's own tokens."""
         self._per_estimate = 1.0
         self._learned_limit: int | None = None
         self._guessed = False
@@ -40,8 +42,7 @@ class Known:
     @property
     def context_tokens(self) -> int | None:
         """The context, in tokens as prompts estimate them."""
-        limits = self._limits()
-        return int(min(limits) / self._per_estimate) if limits else None
+        return int(min(self._limits) / self._per_estimate) if self._limits else None
 
     @property
     def learned_context(self) -> int | None:
@@ -50,13 +51,13 @@ class Known:
 
     def counted(self, tokens: int, estimated: int) -> None:
         """Compare what the endpoint has counted with what was estimated; what can't be is not believed."""
-        context = min(self._limits(), default=tokens)
+        context = min(self._limits, default=tokens)
         if _SURE <= tokens <= context and estimated >= _SURE:
             self._per_estimate = _ratio(min(tokens / estimated, _MOST_PER_ESTIMATE))
 
     def fitted(self, answer: int, estimated: int) -> int:
         """Return the most tokens of an answer, of those it may have, that the context has room for."""
-        room = [int(limit - _MARGIN * estimated * self._per_estimate) for limit in self._limits()]
+        room = [int(limit - _MARGIN * estimated * self._per_estimate) for limit in self._limits]
         return max(min(answer, _LEAST), min((answer, *room)))
 
     def too_many(self, limit: int | None, given: int | None, estimated: int, answer: int | None) -> bool:
@@ -69,20 +70,21 @@ class Known:
         if given is not None and estimated > 0:
             self._per_estimate = _ratio(given / estimated)
         if limit is not None and limit >= _LEAST:
-            self._learned_limit, self._guessed = limit, False
+            self._guessed = False
+            self._learn(limit)
         if answer is not None and before is not None and _LEAST < self.fitted(answer, estimated) < before:
             return True
         context = self.context_tokens
         if context is None or (self._guessed and given is None and context >= estimated):
             self._guessed = True
-            self._learned_limit = max(_LEAST, int(estimated * self._per_estimate) // 2)
+            self._learn(max(_LEAST, int(estimated * self._per_estimate) // 2))
         elif given is None and context >= estimated:  # it counts more, and doesn't say how much
             self._per_estimate = _ratio(context * self._per_estimate / max(1.0, 0.6 * estimated))
         return False
 
-    def _limits(self) -> list[int]:
-        """Return what its owner and its refusals say of the context, in the endpoint's own tokens."""
-        return [limit for limit in (self._limit, self._learned_limit) if limit is not None]
+    def _learn(self, limit: int) -> None:
+        self._learned_limit = limit
+        self._limits = [limit] if self._limit is None else [self._limit, limit]
 
     def taught(self, quirks: Quirks) -> None:
         """Do it so from now on."""

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import closing
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -37,6 +37,7 @@ from clew.model.endpoint import Endpoint
 from clew.model.frames import Frame, FrameReader, decoded
 from clew.model.keys import KeySource
 from clew.model.learned import Known, Learned, settings_for
+from clew.model.network import DIRECT, Network
 from clew.model.quirks import Quirks, body_of, lesson
 from clew.model.reach import NOT_REACHED, Reach, Try
 from clew.model.trouble import Problem, Reported, cleaned, model_error, problem_of, too_many
@@ -59,17 +60,6 @@ _LONGEST_DELAY = 3_600_000
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
-
-
-class Network(NamedTuple):
-    """How an endpoint is reached: through a proxy, and whom its certificate must come from."""
-
-    proxy: str | None = None
-    tls: ssl.SSLContext | None = None
-
-
-DIRECT = Network()
-"""Without a proxy, trusting what the system trusts."""
 
 
 class RemoteModel:
@@ -105,15 +95,15 @@ class RemoteModel:
         """Return the most tokens that prompt and answer may have together, as far as that is known."""
         return self.learned.of(model).context_tokens
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[list[Chunk], None]:
         known, renewed = self.learned.of(request.model), False
         doubted: Quirks | None = None
         for left in range(_MOST_LESSONS, -1, -1):
             key = await self._keys.key()
             reader = self._reader(request, known)
             try:
-                async for chunk in self._attempt(request, known, reader, key):
-                    yield chunk
+                async for chunks in self._attempt(request, known, reader, key):
+                    yield chunks
                 return
             except Reported as reported:
                 problem, anew, before = reported.problem, left > 0 and not reader.begun, known.quirks
@@ -139,7 +129,7 @@ class RemoteModel:
 
     async def _attempt(
         self, request: ChatRequest, known: Known, reader: AnswerReader, key: str | None
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> AsyncGenerator[list[Chunk], None]:
         body = _encode(self._body(request, known))
         way = self.reach.admit()
         _way.set(way)
@@ -155,18 +145,19 @@ class RemoteModel:
                     raise await _refusal(response, self._clock.now())
                 with closing(Body(response)) as answer:
                     while not reader.over and (frames := await answer.frames(reader)):
-                        for chunk in reader.read_all(frames, merge=answer.late):
-                            yield chunk
+                        if chunks := reader.read_all(frames, merge=answer.late):
+                            yield chunks
         except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
             if not reader.ended:
                 raise self._broken(trouble) from None
             _log.info("model call %s: the connection broke after the answer", request.idempotency_key)
         finally:
             way.leave()
-        for chunk in reader.end(lambda said: estimate(request, said)):
-            if isinstance(chunk, Finished) and reader.usage_reported and known.context_tokens is not None:
-                known.counted(chunk.usage.prompt_tokens, estimated_prompt(request))
-            yield chunk
+        last = reader.end(lambda said: estimate(request, said))
+        if reader.usage_reported and known.context_tokens is not None:
+            assert isinstance(last[-1], Finished)
+            known.counted(last[-1].usage.prompt_tokens, estimated_prompt(request))
+        yield last
         if not reader.usage_reported:
             _log.warning("model call %s: no usage reported, tokens are estimated", request.idempotency_key)
 

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from clew.clock import Clock
 from clew.core.options import Json, JsonSchema, JsonSchemaFormat
-from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta
+from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta, one_by_one
 from clew.model.endpoint import Endpoint
-from clew.model.remote import Network, RemoteModel
+from clew.model.network import Network
+from clew.model.remote import RemoteModel
 
 _WORD = "clew"
 _ROOM = 1_000
@@ -174,7 +175,7 @@ class Trial:
 
     @staticmethod
     async def _hear(model: RemoteModel, request: ChatRequest) -> _Heard:
-        chunks: list[Chunk] = [chunk async for chunk in model.stream(request)]
+        chunks: list[Chunk] = [chunk async for chunk in one_by_one(model.stream(request))]
         calls: list[list[str]] = []
         for chunk in chunks:
             if isinstance(chunk, CallDelta):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from clew.core.options import JsonObjectFormat, JsonSchema, JsonSchemaFormat, ResponseFormat
-from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta
+from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta, one_by_one
 from clew.model.embedded import EmbeddedModel, machine, process
 from clew.model.embedded.machine import threads
 from clew.model.embedded.process import LlamaProcess, Setup
@@ -42,7 +42,7 @@ def ask(*messages: Json, **options: Any) -> ChatRequest:
 
 
 async def collect(model: EmbeddedModel, request: ChatRequest) -> list[Chunk]:
-    async with aclosing(model.stream(request)) as chunks:
+    async with aclosing(one_by_one(model.stream(request))) as chunks:
         return [chunk async for chunk in chunks]
 
 
@@ -186,7 +186,7 @@ class TestLife:
         async def interrupt() -> tuple[float, float]:
             loop = asyncio.get_running_loop()
             began = loop.time()
-            async with aclosing(single.stream(ask(STORY))) as chunks:
+            async with aclosing(one_by_one(single.stream(ask(STORY)))) as chunks:
                 for _ in range(50):
                     await anext(chunks)
             before = loop.time()
@@ -202,7 +202,7 @@ class TestLife:
 
     def test_a_process_that_dies_fails_the_request_and_is_replaced(self, model: EmbeddedModel) -> None:
         async def murder() -> None:
-            async with aclosing(model.stream(ask(STORY))) as chunks:
+            async with aclosing(one_by_one(model.stream(ask(STORY)))) as chunks:
                 async for _ in chunks:
                     os.kill(model.pid or 0, signal.SIGKILL)
 
@@ -213,7 +213,7 @@ class TestLife:
 
     def test_closing_the_model_ends_requests_and_refuses_more(self, smol: Path) -> None:
         async def close() -> None:
-            async with aclosing(closing.stream(ask(STORY))) as chunks:
+            async with aclosing(one_by_one(closing.stream(ask(STORY)))) as chunks:
                 async for _ in chunks:
                     await closing.aclose()
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.embedded.__main__ import chosen, judge
 from bench.embedded.trials import ANSWERS, KITS, UNSEEN
-from clew.model.chat import CallDelta, ChatRequest, Finished, TextDelta
+from clew.model.chat import CallDelta, ChatRequest, Finished, TextDelta, one_by_one
 from clew.model.embedded import EmbeddedModel
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ def model(coder: Path) -> Iterator[EmbeddedModel]:
 def say(model: EmbeddedModel, *messages: Json, **options: Any) -> tuple[str, list[CallDelta], Finished]:
     async def collect() -> tuple[str, list[CallDelta], Finished]:
         text, calls = "", []
-        async for chunk in model.stream(ChatRequest(model="m", messages=messages, **options)):
+        async for chunk in one_by_one(model.stream(ChatRequest(model="m", messages=messages, **options))):
             if isinstance(chunk, TextDelta):
                 text += chunk.text
             elif isinstance(chunk, CallDelta):

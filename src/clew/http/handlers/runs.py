@@ -79,7 +79,7 @@ def _after(call: Call[None]) -> int:
 
     An EventSource that connects again repeats its URL, with the ``after`` that it once began with.
     """
-    asked, seen = call.query.get("after") or "0", call.headers.get("last-event-id", "0")
+    asked, seen = call.query.get("after") or "0", call.header(b"last-event-id") or "0"
     return max(
         whole_number(asked, "after", least=0, most=LAST_POSITION),
         whole_number(seen, "Last-Event-ID", least=0, most=LAST_POSITION),

@@ -80,7 +80,7 @@ class EmbeddedModel:
         if self._opened is not None:
             self._opened[0].kill()
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[list[Chunk], None]:
         """See :meth:`clew.model.chat.ChatModel.stream`."""
         process, profile = await self._open()
         dialogue = Dialogue(process, request, min(_MOST_TOKENS, self._context_tokens))
@@ -90,8 +90,8 @@ class EmbeddedModel:
             parts = self._answer(dialogue, request, profile or UNMEASURED)
         async with aclosing(parts):
             async for chunk in parts:
-                yield chunk
-        yield Finished(dialogue.finish, dialogue.usage)
+                yield [chunk]
+        yield [Finished(dialogue.finish, dialogue.usage)]
 
     async def _answer(
         self, dialogue: Dialogue, request: ChatRequest, profile: Profile
