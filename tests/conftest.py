@@ -1,14 +1,18 @@
 """Fixtures for tests of the server: one of each a module, so that the suite stays quick."""
 
 import itertools
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
 import hypothesis
 import pytest
 
+from clew.model.embedded.files import locked
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api
 from tests.support.clock import ManualClock
@@ -18,6 +22,7 @@ from tests.support.nats import NatsServer, running_nats
 from tests.support.postgres import PostgresServer, running_postgres
 from tests.support.server import KEYS, MODEL_KEY, Server
 from tests.support.servers import Servers
+from tests.support.weights import weights_cache
 
 _NUMBERS = itertools.count(1)
 
@@ -149,6 +154,32 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("counted and measured")
         for line in lines:
             terminalreporter.write_line(line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the real models the time and the room that they need."""
+    for item in items:
+        if item.get_closest_marker("model") is not None:
+            item.add_marker(pytest.mark.usefixtures("one_model_at_a_time"))
+            item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.fixture
+def one_model_at_a_time() -> Iterator[None]:
+    """Wait until no other process's test asks a real model, then leave a processor to other tests.
+
+    A model's threads wait for each other by turning on the spot: with more of them than processors, each
+    word takes ten times as long.
+    """
+    with ExitStack() as stack:
+        cache = weights_cache()
+        cache.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(locked(cache / "one-model-at-a-time", lambda: None))
+        if sys.platform == "linux":
+            usable = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, {max(usable)})
+            stack.callback(os.sched_setaffinity, 0, usable)
+        yield
 
 
 @pytest.fixture

@@ -52,7 +52,6 @@ def _always(_: Request) -> bool:
 
 
 @pytest.mark.model
-@pytest.mark.timeout(300)
 def test_the_demo_runs_on_the_embedded_model(tmp_path: Path) -> None:
     weights = real_weights("qwen2.5-coder-0.5b")
     (tmp_path / "clew.toml").write_text(f'model_file = "{weights}"\n', encoding="utf-8")
