@@ -1,6 +1,8 @@
 """``clew migrate``: the schema as this version wants it, on either database."""
 
+import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,9 +41,8 @@ def test_an_older_database_is_brought_to_this_version(tmp_path: Path) -> None:
     )
     done = _clew("migrate", "--data-dir", tmp_path)
     assert (done.exit_code, done.output) == (0, f"The schema was 0001 and is {HEAD} now.\n")
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT worker FROM runs").fetchall() == []
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT worker FROM runs").fetchall() == []
     assert _clew("migrate", "--check", "--data-dir", tmp_path).exit_code == 0
 
 
@@ -58,11 +59,12 @@ def test_a_database_that_a_server_uses_is_left_alone(tmp_path: Path) -> None:
     _older(path)
     new_database(tmp_path / "other.db").replace(tmp_path / "served.db")
     held = SqliteDatabase(path)
-    done = _clew("migrate", "--data-dir", tmp_path)
-    assert done.exit_code == 1
-    assert "Stop it first" in done.output
-    held._jobs.put(None)
-    held._lock.release()
+    try:
+        done = _clew("migrate", "--data-dir", tmp_path)
+        assert done.exit_code == 1
+        assert "Stop it first" in done.output
+    finally:
+        asyncio.run(held.close())
 
 
 def test_postgres(postgres: PostgresServer) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -219,15 +220,14 @@ async def _recorded(tx: Transaction, wanted: RunFilter, part: PageRequest) -> Re
 
 def _rows_of_sqlite(path: Path, statement: Statement, params: Params) -> float:
     """Return how many rows a statement looks at, at most: by the steps of SQLite's machine."""
-    connection = sqlite3.connect(path)
     steps = [0]
 
     def count() -> None:
         steps[0] += 100
 
-    connection.set_progress_handler(count, 100)
-    connection.execute(statement.sqlite, params).fetchall()
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.set_progress_handler(count, 100)
+        connection.execute(statement.sqlite, params).fetchall()
     return steps[0] / _STEPS_A_ROW
 
 

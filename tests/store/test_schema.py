@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,9 @@ def test_the_migrations_together_make_what_a_new_database_is(tmp_path: Path) -> 
 
 def _structure(path: Path) -> dict[str, Any]:
     """Return each table's columns, references and indexes with their conditions."""
-    connection = sqlite3.connect(path)
-    try:
+    with closing(sqlite3.connect(path)) as connection:
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         return {name: _table(connection, name) for (name,) in sorted(names)}
-    finally:
-        connection.close()
 
 
 def _table(connection: sqlite3.Connection, name: str) -> Any:
@@ -99,11 +97,10 @@ def test_preparing_again_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_database_of_a_newer_clew_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = _created(tmp_path / "clew.db")
-    connection = sqlite3.connect(path)
-    connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.commit()
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = path.read_bytes()
     with pytest.raises(StoreError, match=r"written by a newer Clew \(schema 9999.*Upgrade Clew"):
         prepare_sqlite(path)
@@ -121,9 +118,8 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
 @pytest.mark.parametrize("table", ["messages", "songs"])
 def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path, table: str) -> None:
     path = tmp_path / "songs.db"
-    connection = sqlite3.connect(path)
-    connection.execute(f"CREATE TABLE {table} (title TEXT)")
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TABLE {table} (title TEXT)")
     before = path.read_bytes()
     with pytest.raises(StoreError, match=r"songs\.db is not a Clew database"):
         prepare_sqlite(path)
@@ -182,14 +178,15 @@ def test_threads_of_an_older_clew_know_their_locks(tmp_path: Path) -> None:
     for statement in BUSY_THREAD:
         change(path, statement)
     serving = SqliteDatabase(path)
-    with pytest.raises(StoreError, match="Stop it first"):
-        prepare_sqlite(path)
-    assert sqlite_version(path) == "0003"
-    asyncio.run(serving.close())
+    try:
+        with pytest.raises(StoreError, match="Stop it first"):
+            prepare_sqlite(path)
+        assert sqlite_version(path) == "0003"
+    finally:
+        asyncio.run(serving.close())
     prepare_sqlite(path)
-    rows = sqlite3.connect(path)
-    assert rows.execute("SELECT id, live_run, waiting FROM threads ORDER BY id").fetchall() == LOCKS
-    rows.close()
+    with closing(sqlite3.connect(path)) as rows:
+        assert rows.execute("SELECT id, live_run, waiting FROM threads ORDER BY id").fetchall() == LOCKS
     assert miscounted_threads(path) == []
 
 
@@ -220,11 +217,10 @@ def test_runs_that_ended_with_an_older_clew_are_counted(tmp_path: Path) -> None:
     rows.commit()
     rows.close()
     prepare_sqlite(path)
-    rows = sqlite3.connect(path)
-    counted = rows.execute(
-        "SELECT status, ended_at, code, model, total_ms, prompt_tokens FROM runs"
-    ).fetchall()
-    rows.close()
+    with closing(sqlite3.connect(path)) as rows:
+        counted = rows.execute(
+            "SELECT status, ended_at, code, model, total_ms, prompt_tokens FROM runs"
+        ).fetchall()
     assert counted == [
         ("completed", 4000, None, "m", 3000, 5),
         ("failed", 4000, "server_error", "m", 3000, 5),
@@ -239,9 +235,8 @@ def test_deliveries_of_an_older_clew_become_due_work(tmp_path: Path) -> None:
     change(path, "INSERT INTO webhooks VALUES (7, 'wh_1', 'p', 1, 'http://x', '[]', 's', '{}', NULL, NULL)")
     change(path, "INSERT INTO deliveries VALUES (3, 7, 'p', 't', 'r', 5, 'run.completed', 10, 20, 2)")
     prepare_sqlite(path)
-    rows = sqlite3.connect(path)
     columns = "kind, id, project, lane, created_at, due, attempts, owner, epoch, payload"
-    moved = rows.execute(f"SELECT {columns} FROM due_work").fetchall()
-    rows.close()
+    with closing(sqlite3.connect(path)) as rows:
+        moved = rows.execute(f"SELECT {columns} FROM due_work").fetchall()
     payload = '{"thread_id":"t","run_id":"r","position":5,"event":"run.completed"}'
     assert moved == [("webhook", "wh_1/r/5", "p", "wh_1", 10, 20, 2, None, 0, payload)]

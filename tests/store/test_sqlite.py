@@ -1,6 +1,7 @@
 """SQLite: commits shared by those who wait, and nothing lost of what was acknowledged."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -246,3 +247,30 @@ async def test_a_second_server_on_the_same_file_is_told_so(database: Path) -> No
         assert f"{database} is in use by another Clew server. Stop it, or choose another" in done.stderr
     async with opened(database) as db:
         await db.write(_adding("thread_1"))
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+def test_a_store_that_cannot_be_opened_leaves_nothing_open(
+    database: Path, monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    opened_here: list[sqlite3.Connection] = []
+
+    class Watched(sqlite3.Connection):
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            if len(opened_here) == refused:
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(*args)
+
+    def connect(path: Path, **options: Any) -> sqlite3.Connection:
+        opened_here.append(Watched(path, **options))
+        return opened_here[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("clew.store.sqlite.sqlite3.connect", connect)
+        with pytest.raises(StoreError, match="disk I/O error"):
+            SqliteDatabase(database)
+    assert len(opened_here) == refused
+    for connection in opened_here:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.cursor()
+    asyncio.run(SqliteDatabase(database).close())  # the lock was given back

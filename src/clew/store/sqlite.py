@@ -16,7 +16,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,7 +111,11 @@ class SqliteDatabase:
         )
         try:
             self._reader = self._connect(read_only=True)
-            writer = self._connect()
+            try:
+                writer = self._connect()
+            except sqlite3.Error:
+                self._reader.close()
+                raise
         except sqlite3.Error as error:
             self._lock.release()
             raise StoreError(f"Cannot open the database {path}: {error}") from error
@@ -130,12 +134,16 @@ class SqliteDatabase:
         connection = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False, cached_statements=512
         )
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA synchronous={self._synchronous}")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA busy_timeout=30000")
-        if read_only:
-            connection.execute("PRAGMA query_only=ON")
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={self._synchronous}")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA busy_timeout=30000")
+            if read_only:
+                connection.execute("PRAGMA query_only=ON")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     async def open(self) -> None:
@@ -199,17 +207,17 @@ class SqliteDatabase:
 
     def _write_loop(self, connection: sqlite3.Connection) -> None:
         transaction = SqliteTransaction(connection)
-        while (job := self._jobs.get()) is not None:
-            group = [job]
-            while len(group) < _GROUP and not self._jobs.empty():
-                following = self._jobs.get()
-                if following is None:
-                    self._jobs.put(None)
-                    break
-                group.append(following)
-            _deliver(_commit_group(connection, transaction, group))
-        connection.execute("PRAGMA optimize")
-        connection.close()
+        with closing(connection):
+            while (job := self._jobs.get()) is not None:
+                group = [job]
+                while len(group) < _GROUP and not self._jobs.empty():
+                    following = self._jobs.get()
+                    if following is None:
+                        self._jobs.put(None)
+                        break
+                    group.append(following)
+                _deliver(_commit_group(connection, transaction, group))
+            connection.execute("PRAGMA optimize")
 
 
 _Outcome = tuple[_Job, Any, BaseException | None]
