@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import sqlite3
+import statistics
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -56,7 +57,7 @@ async def measure(store: str) -> Costs:
         costs = {}
         for name, work in (await _works(connection)).items():
             await _repeat(work, _WARM_UP)
-            costs[name] = await _least(running, work)
+            costs[name] = await _usual(running, work)
         if not STORES[store].postgres:
             for name, work in (await _works(connection)).items():
                 costs[name]["bytes"] = await _bytes(running, work)
@@ -90,15 +91,15 @@ async def _repeat(work: Callable[[], Awaitable[object]], times: int) -> None:
         await work()
 
 
-async def _least(running: Site, work: Callable[[], Awaitable[object]]) -> dict[str, float]:
-    """Count several rounds and take the least of each count: heartbeats and sweeps fall between them."""
+async def _usual(running: Site, work: Callable[[], Awaitable[object]]) -> dict[str, float]:
+    """Count several rounds and take the median of each count: heartbeats and sweeps fall into few of them."""
     rounds = []
     for _ in range(_ROUNDS):
         before = read(running.data_dir)
         await _repeat(work, _TIMES)
         rounds.append(read(running.data_dir).since(before, _TIMES))
-    least = Counts(*map(min, zip(*rounds, strict=True)))
-    return {"calls": round(least.calls), "statements": least.statements, "commits": least.commits}
+    usual = Counts(*map(statistics.median, zip(*rounds, strict=True)))
+    return {"calls": round(usual.calls), "statements": usual.statements, "commits": usual.commits}
 
 
 async def _bytes(running: Site, work: Callable[[], Awaitable[object]]) -> float:

@@ -9,8 +9,8 @@ import asyncio
 import logging
 import math
 import ssl
-from collections.abc import AsyncGenerator
-from contextlib import closing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, closing
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -102,8 +102,11 @@ class RemoteModel:
             key = await self._keys.key()
             reader = self._reader(request, known)
             try:
-                async for chunks in self._attempt(request, known, reader, key):
-                    yield chunks
+                async with self._asked(request, known, reader, key) as answer:
+                    while not reader.over and (frames := await answer.frames(reader)):
+                        if chunks := reader.read_all(frames, merge=answer.late):
+                            yield chunks
+                yield self._last_of(request, known, reader)
                 return
             except Reported as reported:
                 problem, anew, before = reported.problem, left > 0 and not reader.begun, known.quirks
@@ -127,9 +130,11 @@ class RemoteModel:
 
     # --- one request -----------------------------------------------------------------------------
 
-    async def _attempt(
+    @asynccontextmanager
+    async def _asked(
         self, request: ChatRequest, known: Known, reader: AnswerReader, key: str | None
-    ) -> AsyncGenerator[list[Chunk], None]:
+    ) -> AsyncIterator[Body]:
+        """Ask, and give the answer's body. A connection that breaks behind the answer's end is no trouble."""
         body = _encode(self._body(request, known))
         way = self.reach.admit()
         _way.set(way)
@@ -144,22 +149,23 @@ class RemoteModel:
                 if not 200 <= response.status < 300:
                     raise await _refusal(response, self._clock.now())
                 with closing(Body(response)) as answer:
-                    while not reader.over and (frames := await answer.frames(reader)):
-                        if chunks := reader.read_all(frames, merge=answer.late):
-                            yield chunks
+                    yield answer
         except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
             if not reader.ended:
                 raise self._broken(trouble) from None
             _log.info("model call %s: the connection broke after the answer", request.idempotency_key)
         finally:
             way.leave()
+
+    def _last_of(self, request: ChatRequest, known: Known, reader: AnswerReader) -> list[Chunk]:
+        """Return an answer's last chunks, and learn from its counts."""
         last = reader.end(lambda said: estimate(request, said))
         if reader.usage_reported and known.context_tokens is not None:
             assert isinstance(last[-1], Finished)
             known.counted(last[-1].usage.prompt_tokens, estimated_prompt(request))
-        yield last
         if not reader.usage_reported:
             _log.warning("model call %s: no usage reported, tokens are estimated", request.idempotency_key)
+        return last
 
     def _body(self, request: ChatRequest, known: Known) -> Json:
         if request.max_completion_tokens is not None and known.context_tokens is not None:
