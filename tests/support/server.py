@@ -117,6 +117,12 @@ class Server:
         if kind is None:
             assert miscounted_threads(self.place) == []
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop, which runs in the server's thread."""
+        assert self._loop is not None
+        return self._loop
+
     def abandon(self, hang_up: Callable[[], None]) -> None:
         """Stop in the middle of everything, as far as a thread can: nothing is finished or closed.
 

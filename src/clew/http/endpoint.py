@@ -1,27 +1,21 @@
 """From an operation to an ASGI endpoint: read, decode, call the handler, send its answer."""
 
-import re
-
 import msgspec
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from clew.http.call import Call
+from clew.http.json_bodies import look_through
 from clew.http.operations import Operation
 from clew.service.context import Services
 from clew.wire.dialects import Dialect
-from clew.wire.errors import ApiError, invalid, overloaded
+from clew.wire.errors import ApiError, overloaded
 from clew.wire.explain import explain
 
-BODY_LIMIT = 32 * 1024 * 1024
-"""Bytes of the largest body that is read."""
-
-DEEPEST = 256
-"""Levels of arrays and objects in a body. Far below what Python's recursion limit lets us read back."""
-
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[\]{}]")
+BODY_LIMIT = 1024 * 1024
+LONG_BODY_LIMIT = 8 * BODY_LIMIT
+"""Bytes of the largest body that is read; the second where messages, schemas or images make it long."""
 
 _FULL_PAUSE = 2000
 """Milliseconds for which a request waits for room in the line before it is refused. A refusal costs a fifth
@@ -50,7 +44,7 @@ class Endpoint:
             path=scope["path_params"],
             query=QueryParams(scope["query_string"]) if scope["query_string"] else _NO_QUERY,
             headers=scope["clew.headers"],
-            body=self._decode(await _read(receive)) if self._decoder is not None else None,
+            body=await self._decode(receive) if self._decoder is not None else None,
         )
         answer = await self._operation.handler(call)
         await answer(scope, receive, send)
@@ -61,29 +55,18 @@ class Endpoint:
         if self._services.dispatch.full:
             raise overloaded("The server has as many runs in line as it takes. Try again in a moment.")
 
-    def _decode(self, body: bytes) -> object:
-        """Decode a body; no bytes at all count as an empty object."""
+    async def _decode(self, receive: Receive) -> object:
+        """Read and decode a body; no bytes at all count as an empty object."""
         assert self._decoder is not None
-        if _nests_deeper(body, DEEPEST):
-            raise invalid(f"The JSON body of your request nests deeper than {DEEPEST} levels.")
+        body = await _read(receive, LONG_BODY_LIMIT if self._operation.long_body else BODY_LIMIT)
+        await look_through(body)
         try:
             return self._decoder.decode(body or b"{}")
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise explain(self._operation.body, body or b"{}") from None
 
 
-def _nests_deeper(body: bytes, most: int) -> bool:
-    if body.count(b"{") + body.count(b"[") <= most:
-        return False
-    depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > most:
-            return True
-    return False
-
-
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive, most: int) -> bytes:
     """Return a request's whole body.
 
     Raises:
@@ -98,7 +81,7 @@ async def _read(receive: Receive) -> bytes:
             raise ClientDisconnect
         piece, more = message.get("body", b""), message.get("more_body", False)
         size += len(piece)
-        if size > BODY_LIMIT:
-            raise ApiError(413, f"The body of your request is larger than {BODY_LIMIT} bytes.")
+        if size > most:
+            raise ApiError(413, f"The body of your request is larger than {most:,} bytes.")
         pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

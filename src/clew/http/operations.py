@@ -44,6 +44,8 @@ class Operation(Struct, frozen=True):
     body: type[requests.Request] | None = None
     poll_after: bool = False
     """Whether clients that poll read from the answer how soon to ask again."""
+    long_body: bool = False
+    """Whether its body may have long texts, schemas or images."""
     starts_run: bool = False
     """Whether it is refused while the line of waiting runs is full."""
     reads: tuple[str, ...] = ()
@@ -62,12 +64,28 @@ _RUN = _THREAD + "/runs/{run_id}"
 _WEBHOOK = "/webhooks/{webhook_id}"
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("create_agent", "POST", "/assistants", agents.create, requests.CreateAgent, reads=_ONCE),
+    Operation(
+        "create_agent",
+        "POST",
+        "/assistants",
+        agents.create,
+        requests.CreateAgent,
+        long_body=True,
+        reads=_ONCE,
+    ),
     Operation("list_agents", "GET", "/assistants", agents.list_, reads=_PAGE),
     Operation("get_agent", "GET", _AGENT, agents.get),
-    Operation("update_agent", "POST", _AGENT, agents.update, requests.UpdateAgent),
+    Operation("update_agent", "POST", _AGENT, agents.update, requests.UpdateAgent, long_body=True),
     Operation("delete_agent", "DELETE", _AGENT, agents.delete),
-    Operation("create_thread", "POST", "/threads", threads.create, requests.CreateThread, reads=_ONCE),
+    Operation(
+        "create_thread",
+        "POST",
+        "/threads",
+        threads.create,
+        requests.CreateThread,
+        long_body=True,
+        reads=_ONCE,
+    ),
     Operation("list_threads", "GET", "/threads", threads.list_, reads=(*_PAGE, "metadata")),
     Operation(
         "create_thread_and_run",
@@ -75,6 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/threads/runs",
         runs.create_thread_and_run,
         requests.CreateThreadAndRun,
+        long_body=True,
         starts_run=True,
         reads=_LINE,
     ),
@@ -82,7 +101,13 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("update_thread", "POST", _THREAD, threads.update, requests.UpdateThread),
     Operation("delete_thread", "DELETE", _THREAD, threads.delete, reads=("unchanged_since",)),
     Operation(
-        "create_message", "POST", _THREAD + "/messages", messages.create, requests.CreateMessage, reads=_LINE
+        "create_message",
+        "POST",
+        _THREAD + "/messages",
+        messages.create,
+        requests.CreateMessage,
+        long_body=True,
+        reads=_LINE,
     ),
     Operation("list_messages", "GET", _THREAD + "/messages", messages.list_, reads=(*_PAGE, "run_id")),
     Operation("get_message", "GET", _MESSAGE, messages.get),
@@ -94,6 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
         _THREAD + "/runs",
         runs.create,
         requests.CreateRun,
+        long_body=True,
         starts_run=True,
         reads=(*_LINE, "include"),
     ),
@@ -107,6 +133,7 @@ OPERATIONS: tuple[Operation, ...] = (
         _RUN + "/submit_tool_outputs",
         runs.submit_tool_outputs,
         requests.SubmitToolOutputs,
+        long_body=True,
         reads=_ONCE,
     ),
     Operation("follow_run", "GET", _RUN + "/events", runs.follow, reads=("after_event", "last_event_id")),

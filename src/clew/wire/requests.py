@@ -22,6 +22,12 @@ Metadata: TypeAlias = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
 ]
 TokenBudget: TypeAlias = Annotated[int, Meta(ge=1)]
+MOST_MESSAGES = 1_000
+"""Messages that one request may bring."""
+
+MOST_PARTS = 1_000
+"""Parts of one message, and answers to one run's calls."""
+
 MessageText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=AZURE_MESSAGE_TEXT)]
 
 
@@ -94,7 +100,7 @@ class ImageFilePart(Request, frozen=True, tag="image_file"):
 
 
 Part: TypeAlias = TextPart | ImageUrlPart | ImageFilePart
-Content: TypeAlias = MessageText | Annotated[list[Part], Meta(min_length=1)]
+Content: TypeAlias = MessageText | Annotated[list[Part], Meta(min_length=1, max_length=MOST_PARTS)]
 
 
 class Role(StrEnum):
@@ -109,7 +115,7 @@ class CreateMessage(Request, frozen=True):
 
     role: Role
     content: Content
-    attachments: list[Attachment] | None = None
+    attachments: Annotated[list[Attachment], Meta(max_length=MOST_PARTS)] | None = None
     metadata: Metadata | None = None
 
 
@@ -119,7 +125,7 @@ TokenTotal: TypeAlias = Annotated[int, Meta(ge=1, le=2**53)]
 class CreateThread(Request, frozen=True):
     """Body of POST /threads. ``token_budget`` is Clew's own: what all its runs may use together."""
 
-    messages: list[CreateMessage] | None = None
+    messages: Annotated[list[CreateMessage], Meta(max_length=MOST_MESSAGES)] | None = None
     tool_resources: ToolResources | None = None
     metadata: Metadata | None = None
     token_budget: TokenTotal | None = None
@@ -164,7 +170,7 @@ class CreateRun(RunOptions, frozen=True):
     """Body of POST /threads/{id}/runs."""
 
     additional_instructions: Instructions | None = None
-    additional_messages: list[CreateMessage] | None = None
+    additional_messages: Annotated[list[CreateMessage], Meta(max_length=MOST_MESSAGES)] | None = None
     tool_resources: ToolResources | None = None
     """Azure's only: its clients send an empty one with every ``toolset``."""
 
@@ -195,8 +201,8 @@ class ToolApproval(Request, frozen=True, kw_only=True):
 class SubmitToolOutputs(Request, frozen=True):
     """Body of POST .../runs/{id}/submit_tool_outputs: outputs or approvals, as the run asks."""
 
-    tool_outputs: list[ToolOutput] | None = None
-    tool_approvals: list[ToolApproval] | None = None
+    tool_outputs: Annotated[list[ToolOutput], Meta(max_length=MOST_PARTS)] | None = None
+    tool_approvals: Annotated[list[ToolApproval], Meta(max_length=MOST_PARTS)] | None = None
     stream: bool | None = None
 
 
