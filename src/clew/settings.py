@@ -113,6 +113,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     takeover_after: Annotated[
         float, _about("seconds of silence after which another process's runs are taken over", ge=0.5)
     ] = 3.5
+    keep_alive: Annotated[
+        int,
+        _about(
+            "seconds for which an idle connection stays open: longer than a proxy before it keeps one",
+            ge=1,
+            le=86_400,
+        ),
+    ] = 75
     drain_timeout: Annotated[
         float, _about("seconds that runs under way are given to end when the process is to stop", ge=0)
     ] = 5.0

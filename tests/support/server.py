@@ -18,6 +18,7 @@ from clew.engine.webhook_deliveries import WebhookDeliveries
 from clew.hooks import NOBODY, Hooks
 from clew.http.app import create_app
 from clew.http.auth import Keyring
+from clew.http.connections import Caps, Watch
 from clew.http.serve import ClewServer
 from clew.ids import Ids
 from clew.model.catalogue import DEFAULT, ModelEntry, Models
@@ -78,7 +79,9 @@ class Server:
         toolbox: Toolbox = ALL_TOOLS,
         hooks: Hooks = NOBODY,
         wrap: Callable[[Database], Database] = lambda db: db,
+        caps: Caps = Caps(2_000, 2_000),  # noqa: B008 - it can't be changed
     ) -> None:
+        self._caps = caps
         self.place = place
         self._wrap = wrap
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -116,6 +119,12 @@ class Server:
             raise self._error
         if kind is None:
             assert miscounted_threads(self.place) == []
+
+    @property
+    def watch(self) -> Watch:
+        """What watches over the connections."""
+        assert self._server is not None
+        return self._server.watch
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -204,7 +213,7 @@ class Server:
             app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2
         )
         assembly = Assembly(db, engine, models, self._toolbox, process, outbound)
-        return ClewServer(config, assembly, grace=0, on_ready=self._ready.set)
+        return ClewServer(config, assembly, caps=self._caps, grace=0, on_ready=self._ready.set)
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:
         if self._outbound is None:

@@ -46,8 +46,10 @@ def worker(**flags: Any) -> None:
 
 def _run(settings: Settings) -> None:
     from clew.engine.assemble import assemble
+    from clew.file_limit import raise_file_limit
     from clew.wire import webhooks
 
+    raise_file_limit()
     assembly = assemble(settings, encode=webhooks.event, works=True)
 
     async def work() -> None:

@@ -10,8 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Select, select
 
-from clew.store.statement import Mapper, R, Statement, Transaction, constant, param
+from clew.store.statement import Mapper, R, Row, Statement, Transaction, constant, param
 from clew.store.tables import IS_SHOWN, messages, thread_tags, threads
+
+LARGEST_PAGE = 4 * 1024 * 1024
+"""Characters of a page's rows, about: one that has more ends early, and has more."""
 
 
 class PageRequest(NamedTuple):
@@ -52,10 +55,23 @@ async def page(
     for number, (key, value) in enumerate(tags.items()):
         values |= {f"key_{number}": key, f"value_{number}": value}
     rows = await tx.all(_statement(mapper, shape), {**parents, **values})
-    items = [mapper.read(row) for row in rows[: wanted.limit]]
+    kept = _that_fit(rows[: wanted.limit])
+    items = [mapper.read(row) for row in kept]
     if backwards:
         items.reverse()
-    return Page(items, len(rows) > wanted.limit)
+    return Page(items, len(rows) > len(kept))
+
+
+def _that_fit(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return the first of a page's rows, as far as they are not too large together; the first in any case."""
+    if len("".join([value for row in rows for value in row if value.__class__ is str])) <= LARGEST_PAGE:
+        return rows
+    size = 0
+    for number, row in enumerate(rows):
+        size += sum(len(value) for value in row if value.__class__ is str)
+        if size > LARGEST_PAGE and number:
+            return rows[:number]
+    return rows
 
 
 class _Shape(NamedTuple):
