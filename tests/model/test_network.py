@@ -67,12 +67,11 @@ def listening(*answers: bytes, close: bool = True) -> Iterator[tuple[str, list[b
                 connection, _ = listener.accept()
             except OSError:
                 return
+            kept.append(connection)
             asked.append(connection.recv(65536))
             connection.sendall(answer)
             if close:
                 connection.close()
-            else:
-                kept.append(connection)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
