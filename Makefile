@@ -5,7 +5,7 @@ KILLS ?= 500
 COVERED := $(addprefix tests/,core store wire service http postgres rules engine histories openapi telemetry webhooks \
 	bus/test_made.py bus/test_local_events.py cli/test_backup.py cli/test_doctor.py cli/test_migrate.py)
 
-.PHONY: demo test test-pythons coverage chaos check bench bench-quick bench-check bench-cluster bench-peers setup lock \
+.PHONY: demo test test-pythons test-attacks coverage chaos check bench bench-quick bench-check bench-cluster bench-peers setup lock \
 	build clean
 
 demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, history
@@ -27,6 +27,9 @@ chaos: .venv/ready  ## the long loops of kills: KILLS=500 on SQLite, then on Pos
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS)
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS) --many
 
+test-attacks: .venv/ready  ## attacks on a running server, each with its bound, in about a minute
+	$(BIN)/python -m tests.attacks.run $(ARGS)
+
 check: .venv/ready  ## style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,7 +42,10 @@ bench: .venv/ready  ## the whole table of speeds, about 5 minutes; ARGS="--json 
 bench-quick: .venv/ready  ## the same in a minute, less exactly
 	$(BIN)/python -m bench --quick $(ARGS)
 
-bench-check: .venv/ready  ## what a turn costs, counted: fails where it has grown; ARGS=--record accepts it
+bench-test-attacks: .venv/ready  ## attacks on a running server, each with its bound, in about a minute
+	$(BIN)/python -m tests.attacks.run $(ARGS)
+
+check: .venv/ready  ## what a turn costs, counted: fails where it has grown; ARGS=--record accepts it
 	$(BIN)/python -m bench.costs $(ARGS)
 
 bench-cluster: .venv/ready  ## take-over times, and turns a second with 1, 2 and 4 workers

@@ -1,8 +1,8 @@
 """Bodies that are made to cost: each is refused or taken, and nobody else waits for it."""
 
-import json
+import gc
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -12,49 +12,17 @@ from clew.http.endpoint import BODY_LIMIT, LONG_BODY_LIMIT
 from clew.http.json_bodies import DEEPEST, MOST_PARTS, look_through
 from clew.http.operations import OPERATIONS, Operation
 from clew.wire.errors import ApiError
+from tests.attacks.bodies import NASTY
 from tests.support.api import Api
 from tests.support.operations import World
 from tests.support.server import Server
 from tests.support.slices import watched
+from tests.support.wait import until
 
 LONGEST_SLICE = 0.1
 """Seconds for which a loop may be busy at once."""
 
 WITH_BODY = [operation for operation in OPERATIONS if operation.body is not None]
-
-NASTY: dict[str, Callable[[int], bytes]] = {
-    "quotes": lambda size: b'"' * size,
-    "open texts": lambda size: b'{"a":"' + b'\\"' * (size // 2),
-    "backslashes": lambda size: b'{"a":"' + b"\\" * size,
-    "empty objects": lambda size: b'{"messages":[' + b"{}," * (size // 3) + b"{}]}",
-    "numbers": lambda size: b'{"metadata":{"a":[' + b"1," * (size // 2) + b"1]}}",
-    "many names": lambda size: b"{" + b",".join(b'"k%d":1' % number for number in range(size // 12)) + b"}",
-    "one name": lambda size: b'{"' + b"x" * size + b'":1}',
-    "white space": lambda size: b" " * size,
-    "brackets": lambda size: b"[" * size,
-    "pairs": lambda size: b"[]" * (size // 2),
-    "a digit": lambda size: b'{"a":' + b"9" * size + b"}",
-    "messages": lambda size: json.dumps(
-        {"messages": [{"role": "user", "content": "x"}] * (size // 34)}
-    ).encode(),
-    "parts": lambda size: json.dumps(
-        {"role": "user", "content": [{"type": "text", "text": "x"}] * (size // 31)}
-    ).encode(),
-    "a schema": lambda size: json.dumps(
-        {
-            "model": "scripted",
-            "tools": [
-                {
-                    "type": "function",
-                    "function": {
-                        "name": "f",
-                        "parameters": {f"p{number}": {"type": "string"} for number in range(size // 30)},
-                    },
-                }
-            ],
-        }
-    ).encode(),
-}
 
 
 def _send(http: httpx2.Client, server: Server, api: Api, path: str, body: bytes) -> int:
@@ -83,6 +51,18 @@ def test_a_body_has_its_limit(
     for size, statuses in ((most, (200, 400, 404)), (most + 1, (413,))):
         body = b"{" + b" " * (size - 2) + b"}"
         assert _send(http, server, api, world.path(operation), body) in statuses
+
+
+def test_a_refused_body_is_freed_at_once(http: httpx2.Client, server: Server, api: Api) -> None:
+    """Not only when garbage is collected next: that is rarely, and every body has megabytes."""
+    gc.collect()
+    gc.disable()
+    try:
+        for body in (b"[" * BODY_LIMIT, b"{", b'{"surprise": 1}'):
+            assert _send(http, server, api, "/threads", body) == 400
+        until(lambda: not any(isinstance(each, ApiError) for each in gc.get_objects()))
+    finally:
+        gc.enable()
 
 
 async def _is_taken(body: bytes) -> bool:

@@ -124,7 +124,7 @@ class _Turn:
                 except ModelError as error:
                     if self._recorder.begun:
                         raise
-                    troubles.append(error)
+                    troubles.append(error.with_traceback(None))  # its frames, this one too, have the prompt
                     self._note(choice, error)
                 except prompt.DoesNotFit:
                     if choice is choices[-1] and not troubles:

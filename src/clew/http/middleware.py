@@ -80,13 +80,20 @@ class Errors:
         except ClientDisconnect:
             return  # nobody is left to answer
         except Exception as raised:
-            error = _as_api_error(scope, raised)
+            response = _rendered(scope, raised)
             if started:
                 raise
-            response = Response(
-                error.encode(), error.status, media_type="application/json", headers=error.headers
-            )
             await response(scope, receive, send)
+
+
+def _rendered(scope: Scope, raised: Exception) -> Response:
+    """Return an error's answer.
+
+    No frame that the error has passed through may keep it: it has the frames, and they have the request's
+    body, so that only the garbage collector, which comes rarely here, would free what was sent.
+    """
+    error = _as_api_error(scope, raised)
+    return Response(error.encode(), error.status, media_type="application/json", headers=error.headers)
 
 
 def _as_api_error(scope: Scope, raised: Exception) -> ApiError:
