@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+from clew.bus.rate import Rate
+
 WIDTH = 50
 """Pieces and readers that are let through in one step: one to three milliseconds of work."""
 
@@ -22,6 +24,8 @@ class Turnstile:
 
     def __init__(self, width: int = WIDTH) -> None:
         self._width = self._left = width
+        self.rate = Rate()
+        """How many pieces models say."""
         self._waiting: deque[Callable[[], None]] = deque()
         self._armed = False
 

@@ -4,6 +4,7 @@ Everything that follows before the model's first word is nobody's loss but time:
 span of seconds, in place at first; then the run is parked, and holds no place.
 """
 
+import asyncio
 import logging
 from hashlib import sha256
 from typing import Protocol
@@ -30,6 +31,9 @@ IN_PLACE = 5_000
 _UNREACHED_IN_PLACE = 500
 _LEAST_PARKED = 1_000
 """Milliseconds for which it is worth to park a run."""
+
+_REST = 0.04
+"""Seconds between two looks at what an answer says, while the process is busy with words: nobody sees it."""
 
 _FIRST_DELAY = 250
 _LONGEST_DELAY = 30_000
@@ -151,6 +155,8 @@ class _Turn:
                     recorder.add(chunks)
                     if recorder.must_wait:
                         await recorder.let_through()
+                    elif recorder.may_rest:
+                        await asyncio.sleep(_REST)
                 return ModelReplied(recorder.turn())
             except ContextExceeded as exceeded:
                 if not left or not asked.shown:

@@ -1,5 +1,6 @@
 """Records one turn of the model as it comes, and tells the run's readers."""
 
+import asyncio
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -23,6 +24,9 @@ from clew.model.chat import (
     estimate,
 )
 from clew.model.endpoint import Prices
+
+_FIRST_PIECES = 3
+"""Pieces of an answer that are told as they come, however busy the process is."""
 
 
 class _Speech:
@@ -84,6 +88,7 @@ class TurnRecorder:
         self._facts: TurnFacts | None = None
         self._prices: Prices | None = None
         self._untold: list[Entry] = []
+        self._pieces, self._busy = 0, False
         self.position = run.position
         """Where the run's journal ends for its readers."""
 
@@ -100,6 +105,7 @@ class TurnRecorder:
         """Record chunks that came together, and tell of them at once."""
         if self._first_token_at is None:
             self._first_token_at = self._clock.now()
+        self._pieces += 1
         try:
             for chunk in chunks:
                 match chunk:
@@ -115,11 +121,20 @@ class TurnRecorder:
             if self._untold:
                 entries, self._untold = self._untold, []
                 self._events.publish(self._run.id, entries)
+        self._busy = self._events.turnstile.rate.count(len(chunks), asyncio.get_running_loop().time())
 
     @property
     def must_wait(self) -> bool:
         """Whether the process is behind: what the model says meanwhile becomes one piece."""
         return self._events.turnstile.full
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether the process is so busy with words that this answer's next ones may come together.
+
+        Its first ones may not, nor those of an answer that comes all at once.
+        """
+        return self._busy and self._pieces > _FIRST_PIECES and self._finished is None
 
     async def let_through(self) -> None:
         """Wait until more may be told."""
