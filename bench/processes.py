@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.nats import running_nats
+from tests.support.nats import SECRET, running_nats
 from tests.support.postgres import running_postgres
 
 KEY = "clew_bench_" + "0" * 32
@@ -82,6 +82,7 @@ def site(
             nats = stack.enter_context(running_nats())
             settings["CLEW_DATABASE_URL"] = postgres.new_database("bench")
             settings["CLEW_BUS_URL"] = nats.url
+            settings["CLEW_SECRET_KEY"] = SECRET.decode()
             roles["database"], roles["bus"] = [postgres.pid], [nats.pid]
         begun = time.perf_counter()
         arguments = ["serve", "--port", "0", *(["--no-worker"] if workers else [])]

@@ -147,6 +147,19 @@ DELETE FROM answers WHERE answers.project = $1::VARCHAR AND answers.key = $2::VA
 -- DELETE_OLDER
 DELETE FROM answers WHERE answers.created_at < $1::BIGINT;
 
+-- ==== src/clew/store/installation.py ====
+
+-- INSERT_FACT
+INSERT INTO installation (name, value) VALUES ($1::VARCHAR, $2::VARCHAR);
+
+-- SELECT_FACT
+SELECT installation.value
+FROM installation
+WHERE installation.name = $1::VARCHAR;
+
+-- UPDATE_FACT
+UPDATE installation SET value=$1::VARCHAR WHERE installation.name = $2::VARCHAR;
+
 -- ==== src/clew/store/line.py ====
 
 -- LAST_PLACES[1]

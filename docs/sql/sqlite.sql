@@ -147,6 +147,19 @@ DELETE FROM answers WHERE answers.project = :project AND answers."key" = :key;
 -- DELETE_OLDER
 DELETE FROM answers WHERE answers.created_at < :before;
 
+-- ==== src/clew/store/installation.py ====
+
+-- INSERT_FACT
+INSERT INTO installation (name, value) VALUES (:name, :value);
+
+-- SELECT_FACT
+SELECT installation.value
+FROM installation
+WHERE installation.name = :name;
+
+-- UPDATE_FACT
+UPDATE installation SET value=:now WHERE installation.name = :of;
+
 -- ==== src/clew/store/line.py ====
 
 -- LAST_PLACES[1]

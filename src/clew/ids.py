@@ -57,3 +57,8 @@ class RandomIds:
 def new_api_key() -> str:
     """Return a new API key: ``clew_`` and 43 characters that hold 256 random bits."""
     return "clew_" + secrets.token_urlsafe(32)
+
+
+def new_secret_key() -> str:
+    """Return a new secret for an installation: 43 characters that hold 256 random bits."""
+    return secrets.token_urlsafe(32)

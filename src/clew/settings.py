@@ -21,6 +21,7 @@ from clew.core.tools import ServerTool
 
 DEFAULT_PORT = 8787
 _SQLITE = "sqlite:///"
+_SHORTEST_SECRET = 32
 
 
 def default_data_dir() -> Path:
@@ -45,6 +46,11 @@ def authorities() -> Path | None:
     """Return the file or folder of authorities that REQUESTS_CA_BUNDLE names, if any."""
     named = os.environ.get("REQUESTS_CA_BUNDLE")
     return Path(named) if named else None
+
+
+def from_libpq(name: str) -> str | None:
+    """Return what the environment tells all programs that use PostgreSQL: PGHOST, PGSSLMODE and the like."""
+    return os.environ.get(name)
 
 
 class Secret:
@@ -107,6 +113,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             pattern=r"^[A-Za-z0-9_-]{1,32}\Z",
         ),
     ] = "clew"
+    bus_ca: Annotated[
+        Path | None,
+        _about(
+            "a PEM file of the authorities that may have signed a tls:// bus's certificate, "
+            "where the system's have not"
+        ),
+    ] = None
+    bus_credentials: Annotated[
+        Path | None,
+        _about(
+            "a file that lets this process in at the bus: an nkey's seed or a .creds file, "
+            "as the bus's accounts want it"
+        ),
+    ] = None
     worker: Annotated[
         bool, _about("whether `clew serve` works on runs too; without, `clew worker` does, over a bus")
     ] = True
@@ -172,6 +192,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_key: Annotated[
         Secret | None,
         _about("the key that clients must send; by default one is made in the data directory"),
+    ] = None
+    secret_key: Annotated[
+        Secret | None,
+        _about(
+            "the installation's secret, 32 characters or more, the same for all processes on one database; "
+            "by default, where one is needed, it is made in the data directory"
+        ),
     ] = None
     project: Annotated[
         str,
@@ -342,6 +369,12 @@ def _nats(value: str) -> str:
     return value
 
 
+def _secret_key(value: Secret) -> Secret:
+    if len(value.reveal().strip()) < _SHORTEST_SECRET:
+        raise ValueError(f"must have {_SHORTEST_SECRET} characters or more: openssl rand -hex 32 makes one")
+    return value
+
+
 def _database(value: str) -> str:
     if value.startswith(_SQLITE) and value != _SQLITE:
         return value
@@ -376,6 +409,9 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "database_url": _database,
     "model_url": _http,
     "data_dir": _absolute,
+    "bus_ca": _absolute,
+    "bus_credentials": _absolute,
+    "secret_key": _secret_key,
     "server_tools": _server_tools,
 }
 
@@ -387,6 +423,8 @@ def _misfits(settings: Settings) -> list[str]:
             "CLEW_BUS_URL: is for several processes on PostgreSQL, and a SQLite file belongs to one: "
             "set CLEW_DATABASE_URL to postgresql://..., or leave the bus out"
         ]
+    if settings.bus_ca is not None and "nats://" in (settings.bus_url or ""):
+        return ["CLEW_BUS_CA: says whose certificates to trust, so CLEW_BUS_URL must be tls://... throughout"]
     if settings.bus_url is None and not settings.worker:
         return ["CLEW_WORKER: false, and without CLEW_BUS_URL no other process would work on runs"]
     return []

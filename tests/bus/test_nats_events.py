@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from clew.bus.nats_access import BusAddress
 from clew.bus.nats_bus import NatsBus
 from clew.bus.nats_link import Handler
 from clew.core.entries import ENDINGS, Entry, TextPiece
@@ -29,7 +30,7 @@ from clew.store.statement import Transaction
 from clew.testing.scripted_model import ScriptedModel
 from clew.tools.toolbox import Toolbox
 from tests.support import store
-from tests.support.nats import NatsServer
+from tests.support.nats import SECRET, NatsServer
 from tests.support.store import PROJECT, text_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -52,7 +53,9 @@ class Node:
         self.db = PostgresDatabase(url, clock=clock, alone=False)
         row = this_process(process, works=works)
         prefix = url.rpartition("/")[2]
-        bus = NatsBus(nats.url, prefix=prefix, worker=row.id, limit=100 if works else 0)
+        bus = NatsBus(
+            BusAddress(nats.url), prefix=prefix, secret=SECRET, worker=row.id, limit=100 if works else 0
+        )
         _lose_events(bus, drop)
         models = one_model(RemoteModel(Endpoint(url=model.url), timeout=10, clock=clock))
         self.engine = Engine(self.db, row=row, process=process, bus=bus, models=models, toolbox=Toolbox({}))

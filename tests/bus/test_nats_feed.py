@@ -9,11 +9,12 @@ import pytest
 
 from clew.bus import nats_feed
 from clew.bus.feed import FeedReader
+from clew.bus.nats_access import BusAddress
 from clew.bus.nats_feed import NatsFeed
 from clew.bus.nats_link import NatsLink
 from clew.core.entries import Entry, EventKind
 from tests.support import store
-from tests.support.nats import NatsServer, running_nats
+from tests.support.nats import SECRET, NatsServer, running_nats
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -28,15 +29,15 @@ class Process:
     """One process's end of the bus; it remembers which changes it has sent."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self.link = NatsLink(url, prefix)
+        self.link = NatsLink(BusAddress(url), prefix, SECRET)
         self.feed = NatsFeed(self.link)
         self.sent: list[str] = []
         send = self.link.send
 
-        def counted(subject: str, payload: bytes, reply: str = "") -> None:
+        def counted(subject: str, payload: bytes) -> None:
             if ".feed." in subject and payload:
                 self.sent.append(subject)
-            send(subject, payload, reply)
+            send(subject, payload)
 
         self.link.send = counted  # type: ignore[method-assign]
 

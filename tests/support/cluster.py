@@ -14,6 +14,7 @@ import httpx2
 
 from clew.settings import SERVER_TOOLS
 from tests.support.api import Api
+from tests.support.nats import SECRET
 from tests.support.postgres import free_port
 from tests.support.wait import until
 
@@ -24,6 +25,7 @@ class Process:
     """One process: ``clew serve`` or ``clew worker``, which may be killed and started again."""
 
     def __init__(self, folder: Path, arguments: list[str], settings: dict[str, str]) -> None:
+        self.folder = folder
         self._log = folder / "log"
         self.arguments = arguments
         self._command = [sys.executable, "-m", "clew.cli.main", *arguments]
@@ -135,6 +137,7 @@ def cluster(database_url: str, bus_url: str, model_url: str, **settings: str) ->
         "CLEW_DATABASE_URL": database_url,
         "CLEW_BUS_URL": bus_url,
         "CLEW_MODEL_URL": model_url,
+        "CLEW_SECRET_KEY": SECRET.decode(),
         "CLEW_SERVER_TOOLS": ",".join(SERVER_TOOLS),
     }
     with tempfile.TemporaryDirectory(prefix="clew-cluster-") as folder, httpx2.Client(timeout=30) as http:

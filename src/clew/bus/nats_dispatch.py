@@ -47,6 +47,7 @@ _ANSWER_TIMEOUT = 0.5
 """Seconds in which the process that works on a run says so."""
 
 _PAUSE = 1.0
+_ACKS = "$JS.ACK."
 _OLDER_WAITS = 10077
 """JetStream's error code for a subject that holds a message already."""
 
@@ -100,7 +101,7 @@ class NatsDispatch:
         if self._works:
             await self._link.listen(self._attention, self._attend)
             self._inbox = self._link.new_inbox()
-            await self._link.listen(self._inbox, self._receive)
+            await self._link.listen_to_server(self._inbox, self._receive)
             self._local.on_room = self._changed.set
             self._puller = asyncio.ensure_future(self._pull())
         self._in_background(self._watch_queue())
@@ -176,10 +177,10 @@ class NatsDispatch:
 
     async def _enqueue(self, run_id: str) -> None:
         """Put a run into the queue. If that fails, the sweep does it later."""
+        subject = f"{self._queue}.{run_id}"
+        sealed = self._link.sealed(subject, run_id.encode())
         try:
-            await self._link.jetstream.publish(
-                f"{self._queue}.{run_id}", run_id.encode(), timeout=_PUBLISH_TIMEOUT
-            )
+            await self._link.jetstream.publish(subject, sealed, timeout=_PUBLISH_TIMEOUT)
         except APIError as error:
             if error.err_code != _OLDER_WAITS:
                 _log.warning("run %s: the queue does not take it: %s", run_id, error.description)
@@ -204,7 +205,7 @@ class NatsDispatch:
                 self._outstanding = room
                 request = {"batch": room, "expires": int(_EXPIRY * 1e9)}
                 subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{_CONSUMER}"
-                self._link.send(subject, msgspec.json.encode(request), self._inbox)
+                self._link.command(subject, msgspec.json.encode(request), self._inbox)
             try:
                 async with asyncio.timeout(_EXPIRY + _PAUSE):
                     await self._changed.wait()
@@ -219,13 +220,22 @@ class NatsDispatch:
         self._outstanding = max(0, self._outstanding - 1)
         if self._outstanding == 0:
             self._changed.set()
-        run_id = message.data.decode()
+        if not message.reply.startswith(
+            _ACKS
+        ):  # it is not out of the queue, and would have us answer elsewhere
+            self._link.dropped.add(message.subject)
+            return
+        payload = self._link.opened(message)
+        if payload is None:  # nobody else should be handed it
+            self._link.command(message.reply, b"+TERM")
+            return
+        run_id = payload.decode()
         if self._local.works_on(run_id):  # told twice
-            self._link.send(message.reply, b"+ACK")
+            self._link.command(message.reply, b"+ACK")
         elif self._closing:
-            self._link.send(message.reply, b"-NAK")
+            self._link.command(message.reply, b"-NAK")
         else:
-            self._local.deliver(run_id, lambda: self._link.send(message.reply, b"+ACK"))
+            self._local.deliver(run_id, lambda: self._link.command(message.reply, b"+ACK"))
 
     async def _request_ended(self, status: str) -> None:
         if status == "100":  # a heartbeat

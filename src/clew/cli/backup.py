@@ -54,6 +54,7 @@ def restore(file: Path, database_url: str | None, data_dir: Path | None) -> None
     with _bar("Restoring") as progress, _problems():
         contents, aside = copies.restore(file, database, progress)
     click.echo(f"{database} now holds {_summary(contents)}.")
+    click.echo(f"Copies hold no keys: those in {settings.data_dir} are as they were.")
     if aside is not None:
         click.echo(f"What was there before is {aside}; delete it when you need it no more.")
 

@@ -1,4 +1,4 @@
-"""The API key: CLEW_API_KEY, or one that was made on first use and lies in the data directory."""
+"""The API key and the installation's secret: set, or made on first use and kept in the data directory."""
 
 import contextlib
 from pathlib import Path
@@ -14,6 +14,37 @@ def key_path(settings: Settings) -> Path:
     return settings.data_dir / "api-key"
 
 
+def secret_path(settings: Settings) -> Path:
+    """Return where the installation's secret lies that Clew made."""
+    return settings.data_dir / "secret.key"
+
+
+def bus_secret(settings: Settings) -> bytes | None:
+    """Return the installation's secret, making one on first use; None without a bus, where nothing needs it.
+
+    Raises:
+        Problem: the file is empty.
+        OSError: the data directory can't be written.
+    """
+    return None if settings.bus_url is None else installation_secret(settings)
+
+
+def installation_secret(settings: Settings) -> bytes:
+    """Return the installation's secret, making one on first use.
+
+    Raises:
+        Problem, OSError: as of :func:`bus_secret`.
+    """
+    if settings.secret_key is not None:
+        return settings.secret_key.reveal().strip().encode()
+    path = secret_path(settings)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        content = create_private(path, ids.new_secret_key().encode() + b"\n")
+    return _checked(path, content, "CLEW_SECRET_KEY").encode()
+
+
 def existing_key(settings: Settings) -> str | None:
     """Return the key if there is one.
 
@@ -24,7 +55,7 @@ def existing_key(settings: Settings) -> str | None:
         return settings.api_key.reveal()
     path = key_path(settings)
     try:
-        return _checked(path, path.read_bytes())
+        return _checked(path, path.read_bytes(), "CLEW_API_KEY")
     except FileNotFoundError:
         return None
 
@@ -40,13 +71,13 @@ def api_key(settings: Settings) -> str:
     if key is not None:
         return key
     path = key_path(settings)
-    return _checked(path, create_private(path, ids.new_api_key().encode() + b"\n"))
+    return _checked(path, create_private(path, ids.new_api_key().encode() + b"\n"), "CLEW_API_KEY")
 
 
-def _checked(path: Path, content: bytes) -> str:
+def _checked(path: Path, content: bytes, setting: str) -> str:
     key = content.decode("utf-8", "replace").strip()
     if not key:
-        raise Problem(f"{path} is empty: delete it to get a new key, or set CLEW_API_KEY", NOT_FOUND)
+        raise Problem(f"{path} is empty: delete it to get a new key, or set {setting}", NOT_FOUND)
     if path.stat().st_mode & 0o077:  # copied by hand, perhaps
         with contextlib.suppress(OSError):
             path.chmod(0o600)

@@ -38,6 +38,7 @@ _COMMANDS = {
     "migrate": ("clew.cli.migrate", "Bring the database's schema to this version."),
     "backup": ("clew.cli.backup", "Copy the SQLite database, while the server runs."),
     "restore": ("clew.cli.backup", "Put a copy in the place of the SQLite database."),
+    "secrets": ("clew.cli.secrets", "Change the secret that the processes of an installation share."),
     "models": ("clew.cli.models", "List and fetch embedded models, and try what endpoints can do."),
 }
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from clew.cli import certificates, keys, server_file
+from clew.cli.exposure import warn_about_network
 from clew.cli.files import private_directory
 from clew.cli.options import load_settings, setting
 from clew.cli.problems import USAGE, Problem
@@ -45,12 +46,14 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
     check_outbound(settings)
     private_directory(settings.data_dir)
     key = keys.api_key(settings)
+    secret = keys.bus_secret(settings)
     certificate = None
     if settings.tls:
         now = SystemClock().now()
         made = certificates.ensure(settings.data_dir, settings.host, now, own_bundle)
         certificate = (made.cert, made.key)
     warn_about_model(settings)
+    warn_about_network(settings)
     # A plain SIGTERM would end the process before the `finally` below, and before stdout is flushed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
@@ -65,6 +68,7 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
             certificate=certificate,
             works=settings.worker,
             on_ready=_announcer(settings),
+            secret=secret,
         )
     except (StoreError, BusError) as error:
         raise Problem.of(error) from None

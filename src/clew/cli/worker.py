@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from clew.cli import keys
+from clew.cli.exposure import warn_about_network
 from clew.cli.options import load_settings, setting
 from clew.cli.problems import INTERRUPTED, USAGE, Problem
 from clew.cli.serve import check_outbound, warn_about_model, without_password
@@ -33,24 +35,26 @@ def worker(**flags: Any) -> None:
     if settings.bus_url is None:
         raise Problem("a worker needs a bus to be handed runs: set CLEW_BUS_URL to nats://host:4222", USAGE)
     check_outbound(settings)
+    secret = keys.bus_secret(settings)
     warn_about_model(settings)
+    warn_about_network(settings)
 
     from clew.bus.bus import BusError
     from clew.store.database import StoreError
 
     try:
-        _run(settings)
+        _run(settings, secret)
     except (StoreError, BusError) as error:
         raise Problem.of(error) from None
 
 
-def _run(settings: Settings) -> None:
+def _run(settings: Settings, secret: bytes | None) -> None:
     from clew.engine.assemble import assemble
     from clew.file_limit import raise_file_limit
     from clew.wire import webhooks
 
     raise_file_limit()
-    assembly = assemble(settings, encode=webhooks.event, works=True)
+    assembly = assemble(settings, encode=webhooks.event, works=True, secret=secret)
 
     async def work() -> None:
         stop = asyncio.Event()

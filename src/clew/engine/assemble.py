@@ -2,9 +2,10 @@
 
 import os
 import socket
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from clew.bus.bus import Bus, LocalBus
+from clew.bus.seal import fingerprint
 from clew.clock import Clock
 from clew.engine.engine import Engine
 from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
@@ -15,13 +16,17 @@ from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.process import Process
 from clew.settings import Settings
-from clew.store.database import Database
+from clew.store import installation
+from clew.store.database import Database, StoreError
 from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
 from clew.store.watched import WatchedDatabase
 from clew.store.workers import WorkerRow
 from clew.telemetry import watched_process
 from clew.tools.toolbox import KINDS, Toolbox
+
+if TYPE_CHECKING:
+    from clew.bus.nats_access import BusAddress
 
 
 class Assembly(NamedTuple):
@@ -34,15 +39,19 @@ class Assembly(NamedTuple):
     process: Process
     outbound: Guard
     """Says which URLs of clients this process may ask."""
+    secret: bytes | None = None
+    """The installation's secret, where this process needs it."""
 
     async def start(self) -> None:
         """Open the store, then work.
 
         Raises:
-            StoreError: this process may not use the store.
+            StoreError: this process may not use the store, or has another secret than those before it.
             BusError: the bus can't be reached.
         """
         await self.db.open()
+        if self.secret is not None:
+            await share_secret(self.db, self.secret)
         await self.engine.start()
 
     async def stop(self, grace: float = 0) -> None:
@@ -51,13 +60,29 @@ class Assembly(NamedTuple):
         await self.db.close()
 
 
-def assemble(settings: Settings, *, encode: Encode, works: bool) -> Assembly:
+async def share_secret(db: Database, secret: bytes) -> None:
+    """Make sure that all processes on a database have one secret. The first one's is the one.
+
+    Raises:
+        StoreError: this process has another.
+    """
+    mine = fingerprint(secret)
+    if await db.write(installation.claim, installation.FINGERPRINT, mine) != mine:
+        raise StoreError(
+            "This process has another secret than the first one on its database, so they would not believe "
+            "each other. Give all of them the same CLEW_SECRET_KEY, or the same secret.key in their data "
+            "directories. Where it is lost: stop them all, then `clew secrets rotate`."
+        )
+
+
+def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes | None = None) -> Assembly:
     """Open the store, and put an engine on it that is not started yet.
 
     Args:
         settings: the settings in force.
         encode: makes the body that a webhook gets.
         works: whether this process works on runs, or only serves.
+        secret: the installation's secret; with a bus it must be given.
 
     Raises:
         StoreError: the database cannot be opened.
@@ -73,13 +98,13 @@ def assemble(settings: Settings, *, encode: Encode, works: bool) -> Assembly:
         db,
         row=row,
         process=process,
-        bus=_make_bus(settings, row),
+        bus=_make_bus(settings, row, secret),
         models=models,
         toolbox=tools,
         takeover_after=int(settings.takeover_after * 1000),
         kinds=[WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process)],
     )
-    return Assembly(db, engine, models, tools, process, outbound)
+    return Assembly(db, engine, models, tools, process, outbound, secret)
 
 
 def this_process(process: Process, *, works: bool) -> WorkerRow:
@@ -118,15 +143,25 @@ def open_database(settings: Settings, clock: Clock, name: str) -> Database:
     )
 
 
-def _make_bus(settings: Settings, row: WorkerRow) -> Bus:
+def bus_address(settings: Settings) -> "BusAddress":
+    """Return where the bus is that the settings name."""
+    from clew.bus.nats_access import BusAddress
+
+    assert settings.bus_url is not None
+    return BusAddress(settings.bus_url, settings.bus_ca, settings.bus_credentials)
+
+
+def _make_bus(settings: Settings, row: WorkerRow, secret: bytes | None) -> Bus:
     limit = settings.max_active_runs if row.works else 0
     if settings.bus_url is None:
         return LocalBus(row.id, limit, settings.max_waiting_runs)
     from clew.bus.nats_bus import NatsBus
 
+    assert secret is not None, "processes on a bus need the installation's secret"
     return NatsBus(
-        settings.bus_url,
+        bus_address(settings),
         prefix=settings.bus_prefix,
+        secret=secret,
         worker=row.id,
         limit=limit,
         line=settings.max_waiting_runs,

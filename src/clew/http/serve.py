@@ -44,6 +44,7 @@ def run(
     certificate: tuple[Path, Path] | None,
     works: bool,
     on_ready: Callable[[str], None],
+    secret: bytes | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -53,6 +54,7 @@ def run(
         works: whether this process works on runs too.
         certificate: paths of a TLS certificate chain and its key; None serves plain http.
         on_ready: called with the server's URL as soon as it accepts requests.
+        secret: the installation's secret; with a bus it must be given.
 
     Raises:
         StoreError: the database cannot be opened.
@@ -65,7 +67,7 @@ def run(
     shown = _reachable(host, tls=certificate is not None)
     scheme = "https" if certificate else "http"
     url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
-    assembly = assemble(settings, encode=webhooks.event, works=works)
+    assembly = assemble(settings, encode=webhooks.event, works=works, secret=secret)
     services = make_services(settings, assembly)
     config = uvicorn.Config(
         create_app(services, Keyring({api_key: settings.project})),

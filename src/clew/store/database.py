@@ -59,6 +59,10 @@ class StoreError(Exception):
     """The store cannot be opened or used. The message says what to do."""
 
 
+class StoreInUse(StoreError):
+    """Another process has, or wants, the store to itself."""
+
+
 class Conflict(StoreError):
     """The rows that are there do not allow those that were to be written."""
 

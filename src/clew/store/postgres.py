@@ -26,6 +26,7 @@ from clew.store.database import (
     P,
     StoreError,
     StoreFunction,
+    StoreInUse,
     StoreUnavailable,
     T,
     Unstorable,
@@ -39,6 +40,7 @@ from clew.store.postgres_pool import (
     first_line,
     is_away,
     never_sent,
+    unusable,
 )
 from clew.store.postgres_writes import composed, inserted_row
 from clew.store.statement import Params, Row, Statement, Write
@@ -200,11 +202,11 @@ class PostgresDatabase:
         try:
             self._lock_holder = await connect(self.url)
             locked = await self._take_lock(self._lock_holder)
-        except (OSError, asyncpg.PostgresError) as error:
-            raise StoreError(f"Cannot use the PostgreSQL database: {first_line(error)}") from error
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StoreError(unusable(error)) from error
         if not locked:
             await self._lock_holder.close()
-            raise StoreError(
+            raise StoreInUse(
                 "Another Clew process uses this database. "
                 "Several need a bus: set CLEW_BUS_URL for all of them."
             )

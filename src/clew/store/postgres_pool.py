@@ -5,6 +5,7 @@ decision 7).
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -137,6 +138,17 @@ async def connect(url: str, application: str = "clew", **options: Any) -> Connec
     return await asyncpg.connect(
         url, command_timeout=_COMMAND_TIMEOUT, timeout=10, server_settings=server_settings, **options
     )
+
+
+def unusable(error: BaseException) -> str:
+    """Say in our words why a database cannot be used."""
+    said = first_line(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        said = (
+            f"its certificate is not trusted ({error.verify_message}). The authority that has signed it is "
+            "named by sslrootcert=FILE in CLEW_DATABASE_URL; with verify-full it must hold the host's name"
+        )
+    return f"Cannot use the PostgreSQL database: {said}"
 
 
 def first_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from clew.store.database import StoreError
 from clew.store.postgres import PROCESSES_LOCK
-from clew.store.postgres_pool import connect, first_line
+from clew.store.postgres_pool import connect, unusable
 from clew.store.schema import HEAD, STANDSTILL, alembic_config, check_version
 from clew.store.tables import metadata
 
@@ -54,7 +54,7 @@ async def _guarded(function: Callable[[str], Awaitable[T]], url: str) -> T:
     try:
         return await function(url)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        raise StoreError(f"Cannot use the PostgreSQL database: {first_line(error)}") from error
+        raise StoreError(unusable(error)) from error
 
 
 async def _prepare(url: str) -> str:

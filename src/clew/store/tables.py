@@ -329,6 +329,14 @@ workers = Table(
     Column("active_runs", Integer, nullable=False),
 )
 
+# What is known of the installation as a whole, by name.
+installation = Table(
+    "installation",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
 answers = Table(
     "answers",
     metadata,
