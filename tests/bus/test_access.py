@@ -262,9 +262,11 @@ async def test_the_example_of_accounts_permits_what_clew_does_and_no_more(
             await bus.close()
         assert "does not permit" not in caplog.text
 
-        elsewhere = await _opened(address, prefix="elsewhere")
-        elsewhere.command("clew-not-ours", b"x")
-        await until_async(lambda: "does not permit what Clew needs" in caplog.text)
+        elsewhere = NatsBus(address, prefix="elsewhere", secret=SECRET, worker="worker_3", limit=5)
+        with pytest.raises(BusError, match=r"does not permit what Clew needs .*elsewhere"):
+            await elsewhere.open(lambda: None)
+        assert "does not permit what Clew needs" in caplog.text
+        await elsewhere.dispatch.close()
         await elsewhere.close()
         await stranger.close()
 

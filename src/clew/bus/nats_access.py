@@ -65,6 +65,8 @@ class Refusals:
         self._told: set[str] = set()
         self.last: Exception | None = None
         self.by_all = asyncio.Event()
+        self.forbidden = asyncio.Event()
+        self.forbidden_what = ""
 
     async def add(self, error: Exception) -> None:
         """Note one. What the server does not permit is a mistake in its configuration, and said once."""
@@ -74,10 +76,12 @@ class Refusals:
             self._left -= 1
             if self._left <= 0:
                 self.by_all.set()
-        words = str(error)
+        words = str(error).removeprefix("nats: ")
         new = words not in self._told and len(self._told) < _MOST_TOLD
         if new and "permissions violation" in words.lower():
             self._told.add(words)
+            self.forbidden_what = words
+            self.forbidden.set()
             _log.warning("the bus does not permit what Clew needs (docs/operations.md): %s", words)
 
 

@@ -88,10 +88,10 @@ class NatsDispatch:
         """Make the queue if it is not there, and begin to take runs from it.
 
         Raises:
-            BusError: the server has no JetStream.
+            BusError: the server has no JetStream, or does not permit it.
         """
         try:
-            await self._make_queue()
+            await self._link.permitted(self._make_queue())
         except (NatsError, TimeoutError) as error:
             raise BusError(
                 f"The NATS server makes no stream ({type(error).__name__}). "

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -84,34 +84,37 @@ class NatsLink:
         Raises:
             TimeoutError: none does, or each has turned us away.
         """
-        connecting = asyncio.ensure_future(
-            self._client.connect(
-                servers=self._address.servers,
-                name=name,
-                no_echo=True,
-                inbox_prefix=f"{self.prefix}.inbox",
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=0.5,  # type: ignore[arg-type]  # declared as int, used in asyncio.sleep
-                ping_interval=5,
-                max_outstanding_pings=2,
-                disconnected_cb=self._disconnected,
-                reconnected_cb=self._reconnected,
-                error_cb=self._refusals.add,
-                **access,
-            )
+        connecting = self._client.connect(
+            servers=self._address.servers,
+            name=name,
+            no_echo=True,
+            inbox_prefix=f"{self.prefix}.inbox",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.5,  # type: ignore[arg-type]  # declared as int, used in asyncio.sleep
+            ping_interval=5,
+            max_outstanding_pings=2,
+            disconnected_cb=self._disconnected,
+            reconnected_cb=self._reconnected,
+            error_cb=self._refusals.add,
+            **access,
         )
-        turned_away = asyncio.ensure_future(self._refusals.by_all.wait())
+        await _unless(self._refusals.by_all, connecting, _CONNECT_TIMEOUT)
+
+    async def permitted(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that the server may not permit: it says so, but not in answer to what was asked.
+
+        Raises:
+            BusError: it has said so.
+        """
         try:
-            await asyncio.wait(
-                (connecting, turned_away), timeout=_CONNECT_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not connecting.done():
-                raise TimeoutError
-            await connecting
-        finally:
-            turned_away.cancel()
-            connecting.cancel()
-            await asyncio.gather(turned_away, connecting, return_exceptions=True)
+            await _unless(self._refusals.forbidden, work)
+        except TimeoutError:
+            if not self._refusals.forbidden.is_set():
+                raise
+            raise BusError(
+                f"The NATS server does not permit what Clew needs ({self._refusals.forbidden_what}). "
+                "docs/operations.md has an example of its configuration."
+            ) from None
 
     @property
     def up(self) -> bool:
@@ -231,3 +234,23 @@ class NatsLink:
             subject, payload, reply = self._outbox.popleft()
             await self._client.publish(subject, payload, reply)
         await self._client.close()
+
+
+async def _unless(
+    event: asyncio.Event, work: Coroutine[Any, Any, None], seconds: float | None = None
+) -> None:
+    """Do some work, as long as something has not happened.
+
+    Raises:
+        TimeoutError: it has, or so many seconds are over.
+    """
+    working, happening = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((working, happening), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise TimeoutError
+        await working
+    finally:
+        for task in (working, happening):
+            task.cancel()
+        await asyncio.gather(working, happening, return_exceptions=True)

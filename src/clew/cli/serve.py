@@ -22,7 +22,7 @@ from clew.settings import Settings, default_data_dir
 
 @click.command(
     epilog="Flags win over environment variables, those over clew.toml in the data directory. "
-    "Secrets are never flags: CLEW_API_KEY, CLEW_MODEL_API_KEY."
+    "Secrets are never flags: CLEW_API_KEY, CLEW_MODEL_API_KEY, CLEW_SECRET_KEY."
 )
 @setting("host", "--host")
 @setting("port", "--port")

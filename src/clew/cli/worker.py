@@ -21,6 +21,7 @@ from clew.settings import Settings
     epilog="""\b
 Any number of workers share the runs of one database with any number of servers:
   export CLEW_DATABASE_URL=postgresql://clew@db/clew CLEW_BUS_URL=nats://bus:4222
+  export CLEW_SECRET_KEY=...        the same for all
   clew serve --no-worker
   clew worker
 """
