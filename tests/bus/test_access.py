@@ -1,9 +1,5 @@
 """TLS and credentials at real NATS servers, and what is said to whoever is turned away."""
 
-import base64
-import json
-import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,31 +18,10 @@ from clew.clock import SystemClock
 from clew.core.entries import Entry, EventKind
 from tests.support import store
 from tests.support.nats import SECRET, NatsServer, running_nats
+from tests.support.nats_access import Key, example
 from tests.support.wait import until_async
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
-
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-
-
-class Key:
-    """A pair of keys as NATS has them."""
-
-    def __init__(self, kind: int) -> None:
-        self.seed = nkeys.encode_seed(os.urandom(32), kind).decode()
-        self._pair = nkeys.from_seed(bytearray(self.seed.encode()))
-        self.public = self._pair.public_key.decode()
-
-    def jwt(self, subject: str, claims: dict[str, object]) -> str:
-        """Return what this key says of another one."""
-        body = {"jti": subject, "iat": 1, "iss": self.public, "sub": subject, "name": "clew", "nats": claims}
-        head = {"typ": "JWT", "alg": "ed25519-nkey"}
-        said = ".".join(_base64(json.dumps(part).encode()) for part in (head, body))
-        return f"{said}.{_base64(self._pair.sign(said.encode()))}"
-
-
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @pytest.fixture(scope="module")
@@ -183,24 +158,6 @@ async def test_files_that_are_no_credentials_are_named(nats: NatsServer, tmp_pat
 # --- the example in the documentation -------------------------------------------------------------
 
 
-def _example(key: Key, made: certificates.Certificates) -> str:
-    block = re.search(r"```\n(jetstream \{.*?)```", OPERATIONS.read_text(encoding="utf-8"), re.DOTALL)
-    assert block is not None
-    stranger = '\n  OTHER { users = [ { user: "stranger", password: "pass" } ] }\n  CLEW {'
-    replaced = {
-        "jetstream { store_dir: /var/lib/nats }": "",
-        "/etc/nats/cert.pem": f'"{made.cert}"',
-        "/etc/nats/key.pem": f'"{made.key}"',
-        "UCLEWPUBLICKEY": key.public,
-        "\n  CLEW {": stranger,
-    }
-    text = block[1]
-    for old, new in replaced.items():
-        assert old in text
-        text = text.replace(old, new)
-    return text
-
-
 class _Taking:
     """A worker that notes which runs it is handed."""
 
@@ -223,7 +180,7 @@ async def test_the_example_of_accounts_permits_what_clew_does_and_no_more(
 ) -> None:
     key = Key(nkeys.PREFIX_BYTE_USER)
     worker = _Taking()
-    with running_nats(_example(key, made)) as server:
+    with running_nats(example(key, made)) as server:
         url = server.url.replace("nats://", "tls://")
         address = BusAddress(url, made.ca, _written(tmp_path / "seed", key.seed))
         working = NatsBus(address, prefix="clew", secret=SECRET, worker="worker_1", limit=5)
