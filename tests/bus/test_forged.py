@@ -166,10 +166,13 @@ async def test_forged_runs_and_interrupts_are_taken_from_nobody(nats: NatsServer
         await client.jetstream().publish("forged-4.runs.run_2", moved)
         await client.publish("forged-4.attention", b"run_1")
         inbox = working.dispatch._inbox
-        await client.publish(inbox, moved, reply="$JS.API.STREAM.DELETE.forged-4-runs")
+        answers: asyncio.Queue[Msg] = asyncio.Queue()
+        await client.subscribe("forged-4.answers", cb=answers.put)
+        await client.publish(inbox, Seal(SECRET).close(inbox, b"run_9"), reply="forged-4.answers")
         await client.flush()
         await until_async(lambda: working.dropped == 4)
         serving.dispatch.advance("run_3")
         await until_async(lambda: worker.advanced == ["run_3"])
         info = await client.jetstream().stream_info("forged-4-runs")
         assert info.state.messages == 0, "what is not ours is taken out of the queue"
+        assert answers.empty(), "nobody is told anything who is not JetStream"

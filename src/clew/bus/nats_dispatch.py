@@ -220,9 +220,8 @@ class NatsDispatch:
         self._outstanding = max(0, self._outstanding - 1)
         if self._outstanding == 0:
             self._changed.set()
-        if not message.reply.startswith(
-            _ACKS
-        ):  # it is not out of the queue, and would have us answer elsewhere
+        # What is not out of the queue would have us answer on a subject of the sender's choice.
+        if not message.reply.startswith(_ACKS):
             self._link.dropped.add(message.subject)
             return
         payload = self._link.opened(message)
