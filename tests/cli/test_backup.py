@@ -107,6 +107,19 @@ def _threads(path: Path) -> list[object]:
     return [row[1] for row in dump(path)["threads"]]
 
 
+def test_the_secret_is_in_no_copy_and_stays_where_it_is(home: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    rotated = _clew("secrets", "rotate", "--data-dir", home)
+    assert rotated.exit_code == 0, rotated.output
+    secret = (home / "secret.key").read_text(encoding="utf-8").strip()
+    assert secret not in rotated.output
+    assert _clew("backup", copy, "--data-dir", home).exit_code == 0
+    assert secret.encode() not in copy.read_bytes()
+    done = _clew("restore", copy, "--data-dir", home)
+    assert f"Copies hold no keys: those in {home} are as they were." in done.output
+    assert (home / "secret.key").read_text(encoding="utf-8").strip() == secret
+
+
 def test_what_was_there_before_is_kept_aside(home: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     assert _clew("backup", copy, "--data-dir", home).exit_code == 0
