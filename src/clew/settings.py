@@ -225,6 +225,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "separated by commas"
         ),
     ] = ""
+    log_format: Annotated[
+        Literal["console", "json"],
+        _about("json where machines read the log: an object a line; console is for people"),
+    ] = "console"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        _about(
+            "the least that is logged: warning leaves out runs that went well, debug is for finding faults"
+        ),
+    ] = "info"
+    access_log: Annotated[
+        Literal["trouble", "all", "off"],
+        _about(
+            "requests that are logged: trouble is failed authentication, statuses from 500 on, and what took "
+            "more than a second; all where nothing before the server logs them"
+        ),
+    ] = "trouble"
     sqlite_synchronous: Annotated[
         Literal["FULL", "NORMAL"],
         _about("NORMAL is faster, and a power cut may then lose the last commits"),

@@ -184,12 +184,13 @@ def test_ctrl_c_is_130(model: ScriptedModel) -> None:
         assert not (server.data_dir / "server.json").exists()
 
 
-def test_a_missing_embedded_model_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_embedded_model_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     from clew.cli import serve as module
     from clew.settings import load
 
-    said: list[str] = []
-    monkeypatch.setattr("click.echo", lambda text, err=False: said.append(text))
+    caplog.set_level("INFO")
     monkeypatch.setattr(
         "clew.model.embedded.machine.obstacle", lambda: "no engine: pip install 'clew[local]'"
     )
@@ -198,6 +199,7 @@ def test_a_missing_embedded_model_is_announced(tmp_path: Path, monkeypatch: pyte
     module.warn_about_model(load(data_dir=tmp_path))
     module.warn_about_model(load(data_dir=tmp_path, embedded_model="gpt-17"))
     module.warn_about_model(load(data_dir=tmp_path, model_url="http://127.0.0.1:1/v1"))
+    said = [record.getMessage() for record in caplog.records]
     assert len(said) == 3
     assert "pip install 'clew[local]'" in said[0]
     assert "491 MB" in said[1]

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from clew.http.access import AccessLog
 from clew.http.middleware import Errors, RequestId
 from clew.http.operations import OPERATIONS
 from clew.ids import AGENT, CALL, MESSAGE, RUN, STEP, THREAD, RandomIds
@@ -70,7 +71,7 @@ def test_a_fault_of_the_servers_own_is_500_and_tells_no_secrets(caplog: pytest.L
         raise RuntimeError("password=hunter2 in /srv/clew/secret.py")
 
     status, headers, body = asyncio.run(
-        _answer(RequestId(Errors(broken), Process(ManualClock(), CountingIds())))
+        _answer(RequestId(Errors(broken), Process(ManualClock(), CountingIds()), AccessLog()))
     )
     assert status == 500
     assert headers["content-type"] == "application/json"

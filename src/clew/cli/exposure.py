@@ -1,11 +1,12 @@
 """Says at the start what others on the network could read, or pretend to be."""
 
+import logging
 from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
-import click
-
 from clew.settings import Settings, from_libpq
+
+_log = logging.getLogger(__name__)
 
 _VERIFIED = ("verify-ca", "verify-full")
 
@@ -14,7 +15,7 @@ def warn_about_network(settings: Settings) -> None:
     """Warn where bus or database are on other machines, and not safe from those between."""
     for text in (_bus(settings), _database(settings)):
         if text is not None:
-            click.echo(f"Warning: {text}", err=True)
+            _log.warning("%s", text)
 
 
 def _bus(settings: Settings) -> str | None:

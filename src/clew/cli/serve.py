@@ -1,5 +1,6 @@
 """``clew serve``."""
 
+import logging
 import os
 import shlex
 import signal
@@ -18,6 +19,8 @@ from clew.cli.options import load_settings, setting
 from clew.cli.problems import USAGE, Problem
 from clew.clock import SystemClock
 from clew.settings import Settings, default_data_dir
+
+_log = logging.getLogger(__name__)
 
 
 @click.command(
@@ -52,28 +55,30 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
         now = SystemClock().now()
         made = certificates.ensure(settings.data_dir, settings.host, now, own_bundle)
         certificate = (made.cert, made.key)
-    warn_about_model(settings)
-    warn_about_network(settings)
     # A plain SIGTERM would end the process before the `finally` below, and before stdout is flushed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
     from clew.bus.bus import BusError
     from clew.http.serve import run
     from clew.store.database import StoreError
+    from clew.telemetry.writer import logging_as
 
-    try:
-        run(
-            settings,
-            api_key=key,
-            certificate=certificate,
-            works=settings.worker,
-            on_ready=_announcer(settings),
-            secret=secret,
-        )
-    except (StoreError, BusError) as error:
-        raise Problem.of(error) from None
-    finally:
-        server_file.remove(settings.data_dir, os.getpid())
+    with logging_as(settings, [key]):
+        warn_about_model(settings)
+        warn_about_network(settings)
+        try:
+            run(
+                settings,
+                api_key=key,
+                certificate=certificate,
+                works=settings.worker,
+                on_ready=_announcer(settings),
+                secret=secret,
+            )
+        except (StoreError, BusError) as error:
+            raise Problem.of(error) from None
+        finally:
+            server_file.remove(settings.data_dir, os.getpid())
 
 
 def check_outbound(settings: Settings) -> None:
@@ -102,7 +107,10 @@ def _announcer(settings: Settings) -> Callable[[str], None]:
             model=model_to_ask_for(settings),
         )
         server_file.write(settings.data_dir, info)
-        click.echo(_banner(settings, info))
+        if settings.log_format == "json":  # whoever reads it may read stdout too
+            _log.info("Clew is ready at %s", info.url)
+        else:
+            click.echo(_banner(settings, info))
 
     return announce
 
@@ -166,7 +174,7 @@ def warn_about_model(settings: Settings) -> None:
 
     trouble = obstacle()
     if trouble is not None:
-        click.echo(f"Warning: {trouble}. Until then every run fails.", err=True)
+        _log.warning("%s. Until then every run fails.", trouble)
     elif settings.model_file is None:
         _note_download(settings)
 
@@ -178,10 +186,8 @@ def _note_download(settings: Settings) -> None:
     try:
         weights = find(settings.embedded_model)
     except WeightsError as error:
-        click.echo(f"Warning: {error}. Until then every run fails.", err=True)
+        _log.warning("%s. Until then every run fails.", error)
         return
     if not cached_path(weights, settings.data_dir).is_file():
         size = f"{weights.size / 1e6:.0f} MB"
-        click.echo(
-            f"Note: the first run fetches {weights.name} ({size}). `clew models pull` does it now.", err=True
-        )
+        _log.info("the first run fetches %s (%s). `clew models pull` does it now.", weights.name, size)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from clew.cli.options import load_settings, setting
 from clew.cli.problems import INTERRUPTED, USAGE, Problem
 from clew.cli.serve import check_outbound, warn_about_model, without_password
 from clew.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 @click.command(
@@ -37,16 +40,18 @@ def worker(**flags: Any) -> None:
         raise Problem("a worker needs a bus to be handed runs: set CLEW_BUS_URL to nats://host:4222", USAGE)
     check_outbound(settings)
     secret = keys.bus_secret(settings)
-    warn_about_model(settings)
-    warn_about_network(settings)
 
     from clew.bus.bus import BusError
     from clew.store.database import StoreError
+    from clew.telemetry.writer import logging_as
 
-    try:
-        _run(settings, secret)
-    except (StoreError, BusError) as error:
-        raise Problem.of(error) from None
+    with logging_as(settings):
+        warn_about_model(settings)
+        warn_about_network(settings)
+        try:
+            _run(settings, secret)
+        except (StoreError, BusError) as error:
+            raise Problem.of(error) from None
 
 
 def _run(settings: Settings, secret: bytes | None) -> None:
@@ -61,9 +66,13 @@ def _run(settings: Settings, secret: bytes | None) -> None:
         stop = asyncio.Event()
         _on_signals(stop)
         await assembly.start()
-        click.echo(f"Clew works on the runs of {without_password(settings.database_url or '')}")
+        where = without_password(settings.database_url or "")
+        if settings.log_format == "json":  # whoever reads it may read stdout too
+            _log.info("Clew works on the runs of %s", where)
+        else:
+            click.echo(f"Clew works on the runs of {where}")
         await stop.wait()
-        click.echo("Ending: what is under way gets a moment, the rest is handed over.", err=True)
+        _log.info("ending: what is under way gets a moment, the rest is handed over")
         await assembly.stop(settings.drain_timeout)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

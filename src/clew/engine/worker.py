@@ -6,6 +6,7 @@ from collections.abc import Callable
 import anyio
 from msgspec.structs import replace
 
+from clew.about import ABOUT
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.core import turns
@@ -99,6 +100,7 @@ class Worker:
     ) -> None:
         """Work on a run until it is over, waits for a client, or belongs to somebody else."""
         work = self._working[run_id] = _Work()
+        ABOUT.set(run_id)
         try:
             state = claimed or await self._take(run_id)
             if acknowledge is not None:

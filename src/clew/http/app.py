@@ -5,6 +5,7 @@ import asyncio
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from clew.http.access import Access, AccessLog
 from clew.http.auth import Authentication, Keyring, TokenRoute
 from clew.http.endpoint import Endpoint
 from clew.http.middleware import Errors, RequestId
@@ -19,7 +20,7 @@ _STORE_TIMEOUT = 2.0
 """Seconds in which the store answers, or the server is not ready."""
 
 
-def create_app(services: Services, keyring: Keyring) -> ASGIApp:
+def create_app(services: Services, keyring: Keyring, access: Access = "trouble") -> ASGIApp:
     """Return the API as an ASGI application. The onion, from outside in: request id, errors, keys."""
     routes = Routes()
     routes.add("/healthz", {"GET": _Healthy()})
@@ -30,7 +31,8 @@ def create_app(services: Services, keyring: Keyring) -> ASGIApp:
     for root in ROOTS:
         for path, endpoints in spoken[root.dialect].items():
             routes.add(root.prefix + path, endpoints)
-    return RequestId(Errors(Authentication(_Router(routes), keyring)), services.process)
+    app = Errors(Authentication(_Router(routes), keyring))
+    return RequestId(app, services.process, AccessLog(access))
 
 
 def _by_path(dialect: Dialect, services: Services) -> dict[str, Endpoints]:

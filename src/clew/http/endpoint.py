@@ -36,6 +36,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._operation.starts_run and self._services.dispatch.full:  # before anything is done for it
             await self._wait_for_room()
+        scope["clew.route"] = self._operation.path
         call = Call(
             services=self._services,
             operation=self._operation.name,

@@ -1,14 +1,16 @@
 """The onion around the operations: plain ASGI, so that nothing stands between a stream and its reader."""
 
-import asyncio
 import logging
+from time import monotonic as _now
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clew.about import ABOUT
 from clew.core.errors import Refused
 from clew.hooks import RequestServed
+from clew.http.access import AccessLog
 from clew.process import Process
 from clew.store.database import CommitUnknown, StoreUnavailable, Unstorable
 from clew.wire.errors import ApiError, invalid
@@ -20,45 +22,42 @@ REQUEST = "req_"
 
 
 class RequestId:
-    """Gives every answer, success or error, an ``x-request-id``."""
+    """Gives every answer, success or error, an ``x-request-id``, and has requests logged."""
 
-    def __init__(self, app: ASGIApp, process: Process) -> None:
+    def __init__(self, app: ASGIApp, process: Process, access: AccessLog) -> None:
         self._app = app
         self._ids, self._hooks = process.ids, process.hooks
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = scope["clew.request_id"] = self._ids.new(REQUEST)
+        ABOUT.set(request_id)
         scope["clew.send"] = send  # for the pieces of a body, at which nobody on the way looks
 
-        status = 0
+        status, begun, answered = 0, _now(), 0.0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], _now()
                 message["headers"].append((b"x-request-id", request_id.encode()))
             await send(message)
 
-        if not self._hooks.request_served:
-            await self._app(scope, receive, send_with_id)
-            return
-        now = asyncio.get_running_loop().time
-        begun = now()
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            self._hooks.tell(
-                RequestServed(
-                    request_id=request_id,
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    ms=int((now() - begun) * 1000),
-                )
-            )
+            self._access.note(scope, request_id, status, (answered or _now()) - begun)
+            if self._hooks.request_served:
+                self._tell(scope, request_id, status, int((_now() - begun) * 1000))
+
+    def _tell(self, scope: Scope, request_id: str, status: int, ms: int) -> None:
+        served = RequestServed(
+            request_id=request_id, method=scope["method"], path=scope["path"], status=status, ms=ms
+        )
+        self._hooks.tell(served)
 
 
 class Errors:

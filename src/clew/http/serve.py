@@ -70,7 +70,7 @@ def run(
     assembly = assemble(settings, encode=webhooks.event, works=works, secret=secret)
     services = make_services(settings, assembly)
     config = uvicorn.Config(
-        create_app(services, Keyring({api_key: settings.project})),
+        create_app(services, Keyring({api_key: settings.project}), settings.access_log),
         lifespan="off",
         log_config=None,
         access_log=False,
