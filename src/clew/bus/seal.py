@@ -2,7 +2,7 @@
 
 Whoever reaches a bus can publish there. So each message begins with a tag over its subject, where answers are
 to go, and itself, made with a key that comes from the installation's secret: one that was forged, altered, or
-copied to another subject is found out and dropped (decision 23). Keyed BLAKE2b: a microsecond for a piece of
+copied to another subject is found out and dropped (decision 22). Keyed BLAKE2b: a microsecond for a piece of
 text, where HMAC-SHA256 takes two.
 """
 
