@@ -113,6 +113,7 @@ def _clew(
         [sys.executable, "-m", program, *arguments],
         env={**clean, **settings, "CLEW_DATA_DIR": str(folder)},
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         yield process

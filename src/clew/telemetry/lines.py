@@ -7,8 +7,10 @@ another or steer a terminal; and no secret that the settings hold is ever in one
 import json
 import logging
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote, urlsplit
 
@@ -40,6 +42,11 @@ class Line(NamedTuple):
     about: str
 
 
+_LEVELS = defaultdict(
+    lambda: "notice  ",
+    {level: f"{logging.getLevelName(level).lower():<8}" for level in (10, 20, 30, 40, 50)},
+)
+
 Form: TypeAlias = Callable[[Line], str]
 
 
@@ -62,27 +69,35 @@ def for_people(line: Line) -> str:
     """Return a line for people: time, level, who says it, what, and the fields that it does not name yet."""
     message = line.message[:LONGEST]
     more = [
-        f"{name}={value}"[:LONGEST]
+        f" {name}={value!s:.{LONGEST}}"
         for name, value in _fields(line).items()
-        if value is not None and not (isinstance(value, str) and value in message)
+        if value is not None and not (value.__class__ is str and value in message)
     ]
-    level = line.record.levelname.lower()
-    said = f"{_time(line.record)} {level:<8}{line.record.name}: {' '.join([message, *more])}"
-    if trace := _trace(line.record):
+    record = line.record
+    said = f"{_time(record)} {_LEVELS[record.levelno]}{record.name}: {message}{''.join(more)}"
+    if trace := _trace(record):
         said = f"{said}\n{trace}"
-    return said.translate(_ESCAPED).encode("utf-8", "backslashreplace").decode() + "\n"
+    if not said.isascii() or not said.isprintable():
+        said = said.translate(_ESCAPED).encode("utf-8", "backslashreplace").decode()
+    return said + "\n"
 
 
 def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    second = int(record.created)
+    return f"{_second(second)}.{int((record.created - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _fields(line: Line) -> dict[str, Any]:
     """Return what a record says apart from its message, and what it is about."""
-    fields: dict[str, Any] = dict(getattr(line.record, "fields", None) or {})
+    fields: dict[str, Any] = line.record.__dict__.get("fields") or {}
     if line.about:
-        fields.setdefault("run_id" if line.about.startswith("run_") else "request_id", line.about)
+        name = "run_id" if line.about[:4] == "run_" else "request_id"
+        return fields if name in fields else {**fields, name: line.about}
     return fields
 
 

@@ -109,6 +109,9 @@ def logging_as(
     form = as_json if settings.log_format == "json" else for_people
     writer = LogWriter(stream or sys.stderr, without(form, [*secrets_of(settings), *secrets]))
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    # No line says where in the code, or in which thread, it was written: looking that up was half its cost.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root, ours = logging.getLogger(), logging.getLogger("clew")
     before = root.level, ours.level
     root.addHandler(writer)
