@@ -1,7 +1,9 @@
 """Copies of a database: taken while it is written to, whole or not there at all, and put back."""
 
+import os
 import shutil
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -131,6 +133,32 @@ def test_what_was_there_before_is_kept_aside(home: Path, tmp_path: Path) -> None
         assert str(aside) in done.output
         assert _threads(home / "clew.db") == ["thread_1"]
         assert _threads(aside) == ["thread_1", "thread_later"]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("there", [True, False], ids=["in place of another", "where none is"])
+def test_root_restores_for_the_user_whose_database_it_is(home: Path, tmp_path: Path, there: bool) -> None:
+    copy, owner = tmp_path / "copy.db", (4321, 4322)
+    assert _clew("backup", copy, "--data-dir", home).exit_code == 0
+    os.chown(home, *owner)
+    os.chown(home / "clew.db", *owner)
+    if not there:
+        (home / "clew.db").unlink()
+    assert _clew("restore", copy, "--data-dir", home).exit_code == 0
+    for file in ("clew.db", "clew.db.lock"):
+        about = (home / file).stat()
+        assert (about.st_uid, about.st_gid) == owner, file
+    assert (home / "clew.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_database_that_is_a_link_is_restored_where_it_leads(home: Path, tmp_path: Path) -> None:
+    copy, link = tmp_path / "copy.db", tmp_path / "clew.db"
+    assert _clew("backup", copy, "--data-dir", home).exit_code == 0
+    link.symlink_to(home / "clew.db")
+    _add_thread(home / "clew.db", "thread_later")
+    assert _clew("restore", copy, "--database", f"sqlite:///{link}").exit_code == 0
+    assert link.is_symlink()
+    assert _threads(home / "clew.db") == ["thread_1"]
 
 
 def test_nothing_is_copied_over(home: Path, tmp_path: Path) -> None:

@@ -61,6 +61,9 @@ class MortalDatabase:
         self._live()
         await self.inner.fence(name)
 
+    def refusing(self) -> str | None:
+        return self.inner.refusing()
+
     async def close(self) -> None:
         await self.inner.close()
 

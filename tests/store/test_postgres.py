@@ -10,17 +10,18 @@ from typing import Any
 import asyncpg
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import text
 
 from clew.clock import SystemClock
 from clew.core.decisions import AddMessage, Decision, RunState
 from clew.core.records import Run
 from clew.core.states import RunStatus
-from clew.store import agents, budgets, idempotency, line, messages, runs, threads
-from clew.store.database import Conflict, StoreError, StoreUnavailable, Unstorable
+from clew.store import agents, budgets, health, idempotency, line, messages, runs, threads
+from clew.store.database import Conflict, StoreError, StoreFull, StoreUnavailable, Unstorable
 from clew.store.idempotency import Answer
 from clew.store.postgres import PostgresDatabase
 from clew.store.postgres_schema import prepare_postgres
-from clew.store.statement import Transaction
+from clew.store.statement import Statement, Transaction
 from tests.support import store
 from tests.support.cable import cable_to
 from tests.support.database import dump
@@ -240,6 +241,21 @@ async def test_so_is_one_that_is_looked_for(db: PostgresDatabase, way: str) -> N
     with pytest.raises(Unstorable, match="NUL"):
         await getattr(db, way)(agents.get, "p", "asst_\0")
     assert await getattr(db, way)(agents.get, "p", "asst_none") is None
+
+
+async def test_a_full_disk_is_told_of_until_something_is_stored_again(db: PostgresDatabase) -> None:
+    raising = "DO $$ BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+
+    async def fill(tx: Transaction) -> None:
+        await tx.run(Statement(text(raising)), {})
+
+    with pytest.raises(StoreFull, match="could not extend file"):
+        await db.write(fill)
+    assert db.refusing() == "the store's disk is full"
+    await db.fetch(health.ping)
+    assert db.refusing() == "the store's disk is full"
+    await db.write(health.touch)
+    assert db.refusing() is None
 
 
 async def test_a_failing_function_leaves_nothing_and_its_connection_is_used_again(

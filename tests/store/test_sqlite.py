@@ -15,7 +15,7 @@ from sqlalchemy import text
 from clew.core.options import JsonObjectFormat
 from clew.core.tools import FunctionDefinition, FunctionTool, OtherTool
 from clew.store import agents, threads
-from clew.store.database import Database, StoreError
+from clew.store.database import Database, StoreError, StoreFull
 from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Statement, Transaction
 from tests.support import store
@@ -224,29 +224,88 @@ async def test_a_full_disk_fails_what_does_not_fit_and_the_store_goes_on(databas
     async with opened(database) as db:
         await db.write(_adding("thread_before"))
         await db.write(limit, 1)  # no less than there are
-        with pytest.raises(Exception, match="full"):
+        with pytest.raises(StoreFull, match="full"):
             await db.write(fill)
+        assert db.refusing() == "the store's disk is full"
         assert await db.read(threads.get, PROJECT, "thread_too_big") is None
         await db.write(limit, 1_000_000)
         await db.write(_adding("thread_after"))
+        assert db.refusing() is None
         await db.write(fill)
     assert _threads(database) == ["thread_before", "thread_after", "thread_too_big"]
 
 
-async def test_a_second_server_on_the_same_file_is_told_so(database: Path) -> None:
+def _by_its_name(database: Path) -> Path:
+    return database
+
+
+def _through_a_link(database: Path) -> Path:
+    link = database.parent / "elsewhere" / "other.db"
+    link.parent.mkdir()
+    link.symlink_to(database)
+    return link
+
+
+def _through_a_linked_folder(database: Path) -> Path:
+    link = database.parent.parent / f"link-to-{database.parent.name}"
+    link.symlink_to(database.parent)
+    return link / database.name
+
+
+def _through_a_hard_link(database: Path) -> Path:
+    link = database.parent / "elsewhere" / "other.db"
+    link.parent.mkdir()
+    link.hardlink_to(database)
+    return link
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        _by_its_name,
+        _through_a_link,
+        _through_a_linked_folder,
+        pytest.param(
+            _through_a_hard_link, marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+        ),
+    ],
+)
+async def test_a_second_server_on_the_same_file_is_told_so(
+    database: Path, name: Callable[[Path], Path]
+) -> None:
     async with opened(database):
+        other = name(database)
         with pytest.raises(StoreError, match="in use by another Clew server"):
-            SqliteDatabase(database)
+            SqliteDatabase(other)
         program = (
             "import sys; from pathlib import Path; from clew.store.sqlite import SqliteDatabase;"
             "SqliteDatabase(Path(sys.argv[1]))"
         )
-        command = [sys.executable, "-c", program, str(database)]
+        command = [sys.executable, "-c", program, str(other)]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
         assert done.returncode != 0
-        assert f"{database} is in use by another Clew server. Stop it, or choose another" in done.stderr
+        assert f"{other} is in use by another Clew server. Stop it, or choose another" in done.stderr
+    async with opened(other) as db:
+        await db.write(_adding("thread_1"))
+    assert _threads(database) == ["thread_1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_who_is_refused_a_file_takes_no_locks_from_its_owner(database: Path) -> None:
+    def locks() -> list[str]:
+        inode = f":{database.stat().st_ino} "
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        return sorted(line.split(":", 1)[1] for line in lines if inode in line)
+
     async with opened(database) as db:
         await db.write(_adding("thread_1"))
+        before = locks()
+        assert any("POSIX" in line for line in before), "SQLite holds a lock on the file"
+        assert any("FLOCK" in line for line in before), "and so do we"
+        with pytest.raises(StoreError, match="in use"):
+            SqliteDatabase(_through_a_hard_link(database))
+        assert locks() == before
+    assert locks() == []
 
 
 @pytest.mark.parametrize("refused", [1, 2])

@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from clew.cli.files import private_directory, write_private
+from clew.cli.files import write_private
+from clew.store.folders import private_directory
 
 _LIFETIME = timedelta(days=397)  # the longest that browsers accept of any authority
 _LEFT = timedelta(days=30)

@@ -6,11 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-
-def private_directory(path: Path) -> Path:
-    """Make a directory (and its parents) that only its owner can enter, unless it exists already."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
+from clew.store.folders import private_directory
 
 
 @contextlib.contextmanager

@@ -14,11 +14,11 @@ import click
 
 from clew.cli import certificates, keys, server_file
 from clew.cli.exposure import warn_about_network
-from clew.cli.files import private_directory
 from clew.cli.options import load_settings, setting
 from clew.cli.problems import USAGE, Problem
 from clew.clock import SystemClock
 from clew.settings import Settings, default_data_dir
+from clew.store.folders import private_directory
 
 _log = logging.getLogger(__name__)
 

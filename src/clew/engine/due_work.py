@@ -25,7 +25,7 @@ from clew.engine.lifecycle import LoopingService
 from clew.engine.presence import Presence
 from clew.process import Process
 from clew.store import due_work
-from clew.store.database import CommitUnknown, Database, is_passing
+from clew.store.database import CommitUnknown, Database, is_full, is_passing
 from clew.store.due_work import Owned, Result, Superseded
 from clew.store.statement import Transaction
 
@@ -211,8 +211,15 @@ class _Runner(LoopingService):
                 now = self._clock.now()
                 try:
                     upcoming = await self._look(now)
-                except Exception:
-                    _log.exception("%s: due work could not be read; again in %d ms", self._kind.name, _PAUSE)
+                except Exception as error:
+                    if not is_full(error):  # of that the store has told
+                        _log.error(
+                            "%s: due work could not be read (%s); again in %d ms",
+                            self._kind.name,
+                            error,
+                            _PAUSE,
+                            exc_info=not is_passing(error),
+                        )
                     upcoming, self._owners_at = now + _PAUSE, 0
                 await self._wait(min(upcoming or now + _INTERVAL, now + _INTERVAL))
         finally:
@@ -297,8 +304,15 @@ class _Runner(LoopingService):
             await self._store(way.work, outcome)
         except Superseded:
             _log.info("%s %s: it was called off, or is another process's now", self._kind.name, way.work.id)
-        except Exception:
-            _log.exception("%s %s: what became of it is not stored", self._kind.name, way.work.id)
+        except Exception as error:
+            if not is_full(error):
+                _log.error(
+                    "%s %s: what became of it is not stored: %s",
+                    self._kind.name,
+                    way.work.id,
+                    error,
+                    exc_info=not is_passing(error),
+                )
             await self._clock.sleep(_PAUSE)
             self._owners_at = 0  # the row may still say that it is ours
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from clew.engine.lifecycle import LoopingService
 from clew.process import Process
 from clew.store import workers
-from clew.store.database import Database
+from clew.store.database import Database, is_full, is_passing
 from clew.store.workers import WorkerRow
 
 _LOOKS = 5
@@ -115,8 +115,13 @@ class SharedPresence(LoopingService):
             await self._clock.sleep(self._interval)
             try:
                 await self._look()
-            except Exception:
-                _log.exception("nobody could be told that this process is alive")
+            except Exception as error:
+                if not is_full(error):  # of that the store has told
+                    _log.error(
+                        "nobody could be told that this process is alive: %s",
+                        error,
+                        exc_info=not is_passing(error),
+                    )
                 self._seen.clear()  # what was not watched says nothing
 
     async def _look(self) -> None:

@@ -14,7 +14,7 @@ from clew.engine.lifecycle import LoopingService
 from clew.engine.presence import Presence
 from clew.process import Process
 from clew.store import idempotency, runs
-from clew.store.database import Database
+from clew.store.database import Database, is_full, is_passing
 from clew.store.runs import Unfinished
 
 _INTERVAL = 5_000
@@ -69,8 +69,14 @@ class Sweeper(LoopingService):
             self._next = self._clock.now() + _INTERVAL
             try:
                 self._next = await self._sweep()
-            except Exception:
-                _log.exception("a sweep failed; the next one follows in %d s", _INTERVAL // 1000)
+            except Exception as error:
+                if not is_full(error):  # of that the store has told
+                    _log.error(
+                        "a sweep failed (%s); the next one follows in %d s",
+                        error,
+                        _INTERVAL // 1000,
+                        exc_info=not is_passing(error),
+                    )
                 self._next = self._clock.now() + _INTERVAL
             await self._wait()
 

@@ -94,9 +94,11 @@ class _Ready:
         try:
             async with asyncio.timeout(_STORE_TIMEOUT):
                 await self._services.db.fetch(health.ping)
+                if (refusing := self._services.db.refusing()) is not None:
+                    await self._services.db.write(health.touch)
         except Exception:
-            return "the store does not answer"
-        return None
+            return self._services.db.refusing() or "the store does not answer"
+        return refusing and self._services.db.refusing()
 
 
 class _Document:

@@ -12,7 +12,7 @@ from clew.core.errors import Refused
 from clew.hooks import RequestServed
 from clew.http.access import AccessLog
 from clew.process import Process
-from clew.store.database import CommitUnknown, StoreUnavailable, Unstorable
+from clew.store.database import CommitUnknown, StoreUnavailable, Unstorable, is_full, is_passing
 from clew.wire.errors import ApiError, invalid
 from clew.wire.refusals import refusal
 
@@ -102,19 +102,33 @@ def _as_api_error(scope: Scope, raised: Exception) -> ApiError:
         return refusal(raised)
     if isinstance(raised, Unstorable):
         return invalid(f"Your request can't be served: {raised}.", code="invalid_value")
-    if isinstance(raised, StoreUnavailable):
-        return _away(scope, raised)
     if isinstance(raised, CommitUnknown):
         return _unknown_outcome(scope, raised)
-    return _our_fault(scope, raised)
+    if isinstance(raised, OSError):  # not of the store's: it has words of its own
+        return _our_fault(scope, raised)
+    if is_full(raised):
+        return _full()
+    return _away(scope, raised) if is_passing(raised) else _our_fault(scope, raised)
+
+
+def _full() -> ApiError:
+    """No line in the log: the store has said so once, and a full disk is no place for many."""
+    return ApiError(
+        507,
+        "The server's disk is full. Nothing was stored. Ask again when its operator has made room.",
+        type="server_error",
+        code="insufficient_storage",
+        headers={"x-should-retry": "false"},
+    )
 
 
 def _away(scope: Scope, error: Exception) -> ApiError:
     """The database is away: nothing was done, so the client may safely ask again."""
     _log.error("%s %s %s: %s", *_what(scope), error)
+    trouble = "does not answer" if isinstance(error, StoreUnavailable) else "can't be used at the moment"
     return ApiError(
         503,
-        "The server's database does not answer. Nothing was stored; ask again.",
+        f"The server's database {trouble}. Nothing was stored; ask again.",
         type="server_error",
         headers={"retry-after": "1"},
     )

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clew.store.database import StoreError
-from clew.store.lock import FileLock
+from clew.store.folders import private_directory
+from clew.store.lock import DatabaseLock
 from clew.store.schema import check_version, sqlite_version
 from clew.store.tables import metadata
 
@@ -62,14 +63,16 @@ def restore(source: Path, database: Path, progress: Progress) -> tuple[Contents,
         StoreError: a server runs, or ``source`` is not a whole database of this Clew or an older one.
     """
     contents = check(source)
-    database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(database.with_name(database.name + ".lock"))
+    database = database.resolve()  # where it is a link, the link stays
+    private_directory(database.parent)
+    lock = DatabaseLock(database)
     lock.acquire(f"A server uses {database}. Stop it first.")
     try:
         with _draft(database) as draft:
             _copy(source, draft, progress)
             if check(draft) != contents:
                 raise StoreError(f"The copy of {source} differs from it: try again.")
+            _keep_owner(database, draft)
             _flush(draft)
             aside = _put_aside(database)
             draft.replace(database)
@@ -150,6 +153,16 @@ def _put_aside(database: Path) -> Path | None:
             beside.replace(aside.with_name(aside.name + suffix))
     database.replace(aside)
     return aside
+
+
+def _keep_owner(database: Path, draft: Path) -> None:
+    """Give a draft, and the lock file, to whoever owns the database: root restores for others."""
+    if os.name == "nt" or os.geteuid() != 0:
+        return  # nobody else may give a file away
+    model = database if database.exists() else database.parent
+    about = model.stat()
+    for path in (draft, database.with_name(database.name + ".lock")):
+        os.chown(path, about.st_uid, about.st_gid)
 
 
 def _flush(path: Path) -> None:

@@ -24,7 +24,9 @@ from clew.store.database import (
     CommitUnknown,
     Conflict,
     P,
+    Standing,
     StoreError,
+    StoreFull,
     StoreFunction,
     StoreInUse,
     StoreUnavailable,
@@ -188,6 +190,7 @@ class PostgresDatabase:
         self.url, self._alone = url, alone
         self._pool = Pool(url, connections, application_name(name))
         self._lock_holder: Connection | None = None
+        self._standing = Standing("The database")
         self._clock, self._reconnect_timeout = clock, reconnect_timeout
         self._scans = asyncio.Semaphore(_SCANS)
         self._writes: set[asyncio.Task[Any]] = set()
@@ -231,6 +234,7 @@ class PostgresDatabase:
         Raises:
             Conflict: rows are in its way, however often it is tried.
             CommitUnknown: the connection broke at the commit.
+            StoreFull: its disk is full.
             StoreUnavailable: the server is away for too long.
             Unstorable: a text holds the character NUL.
         """
@@ -248,7 +252,13 @@ class PostgresDatabase:
             try:
                 async with self._pool.connection() as connection:
                     transaction = PostgresTransaction(connection, self._finish)
-                    return await _commit(connection, transaction, function, *args, **kwargs)
+                    result = await _commit(connection, transaction, function, *args, **kwargs)
+                if self._standing.trouble is not None:
+                    self._standing.takes()
+                return result
+            except asyncpg.DiskFullError as error:
+                self._standing.refuses(error)
+                raise StoreFull(f"The database's disk is full: {first_line(error)}") from error
             except _IN_THE_WAY as error:
                 attempts += 1
                 if attempts == _ATTEMPTS:
@@ -342,6 +352,10 @@ class PostgresDatabase:
             await connection.execute(_FENCE, application_name(name))
         finally:
             await connection.close()
+
+    def refusing(self) -> str | None:
+        """Return why it took nothing when it was last written to, if its disk was full."""
+        return self._standing.trouble
 
     async def _wait_for_server(self, away: ServerAway, deadline: int) -> None:
         """Pause before the next attempt.

@@ -9,7 +9,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from clew.store.database import StoreError
-from clew.store.lock import FileLock
+from clew.store.folders import private_directory
+from clew.store.lock import DatabaseLock
 from clew.store.tables import metadata
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -28,7 +29,7 @@ def prepare_sqlite(path: Path) -> None:
         StoreError: the file is not a Clew database, was written by a newer Clew, or is to be changed while a
             server uses it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_directory(path.parent)
     _make_private(path)
     try:
         version = sqlite_version(path)
@@ -39,7 +40,7 @@ def prepare_sqlite(path: Path) -> None:
     if version is None or version == HEAD:
         return
     check_version(str(path), version)
-    lock = FileLock(path.with_name(path.name + ".lock"))
+    lock = DatabaseLock(path)
     lock.acquire(f"A server uses {path}. Stop it first: it would not know the new tables.")
     try:
         _upgrade(f"sqlite:///{path}")

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import queue
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +21,26 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clew.store.database import Conflict, P, StoreError, StoreFunction, T
-from clew.store.lock import FileLock
+from clew.store.database import (
+    NO_ROOM,
+    Conflict,
+    P,
+    Standing,
+    StoreError,
+    StoreFull,
+    StoreFunction,
+    T,
+    is_full,
+    is_passing,
+)
+from clew.store.lock import DatabaseLock
 from clew.store.statement import Params, Row, Statement, Write
 
 _GROUP = 128
 """Transactions in one commit, at most: bounds how long the first of them waits."""
+
+_ROOM = 1024 * 1024
+"""Bytes that a disk must take before a store that was full counts as well again."""
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +120,8 @@ class SqliteDatabase:
     def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
         self._path = path
         self._synchronous = synchronous
-        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        self._standing = _Standing(path)
+        self._lock = DatabaseLock(path)
         self._lock.acquire(
             f"{path} is in use by another Clew server. Stop it, or choose another CLEW_DATABASE_URL."
         )
@@ -184,6 +200,9 @@ class SqliteDatabase:
     async def fence(self, name: str) -> None:
         """There is no other process."""
 
+    def refusing(self) -> str | None:
+        return self._standing.trouble
+
     def _scanner(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
@@ -206,7 +225,7 @@ class SqliteDatabase:
     # --- the writer thread ---------------------------------------------------------------------
 
     def _write_loop(self, connection: sqlite3.Connection) -> None:
-        transaction = SqliteTransaction(connection)
+        transaction, standing = SqliteTransaction(connection), self._standing
         with closing(connection):
             while (job := self._jobs.get()) is not None:
                 group = [job]
@@ -216,33 +235,73 @@ class SqliteDatabase:
                         self._jobs.put(None)
                         break
                     group.append(following)
-                _deliver(_commit_group(connection, transaction, group))
+                outcomes = _commit_group(connection, transaction, group, standing)
+                if standing.trouble is not None and any(error is None for _, _, error in outcomes):
+                    standing.look_again()
+                _deliver(outcomes)
             connection.execute("PRAGMA optimize")
+
+
+class _Standing(Standing):
+    """What becomes of a SQLite file's writes; of a full disk, in one kind of error."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._folder = path.resolve().parent
+
+    def worded(self, error: BaseException) -> BaseException:
+        """Return the error that a caller is told. Trouble of the store itself is noted."""
+        if isinstance(error, sqlite3.IntegrityError):
+            return Conflict(str(error))
+        if not is_passing(error):
+            return error
+        if is_full(error) or self._no_room() in NO_ROOM:  # a quota is "disk I/O error" to SQLite
+            error = StoreFull("the disk is full")
+        self.refuses(error)
+        return error
+
+    def look_again(self) -> None:
+        """After something was stored: is there room for more than that, too?"""
+        if self._no_room() is None:
+            self.takes()
+
+    def _no_room(self) -> int | None:
+        """Return the system's code for why a small file can't be written beside the database, if so."""
+        try:
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                file.write(bytes(_ROOM))
+        except OSError as error:
+            return error.errno
+        return None
 
 
 _Outcome = tuple[_Job, Any, BaseException | None]
 
 
 def _commit_group(
-    connection: sqlite3.Connection, transaction: SqliteTransaction, group: list[_Job]
+    connection: sqlite3.Connection, transaction: SqliteTransaction, group: list[_Job], standing: _Standing
 ) -> list[_Outcome]:
     """Run the group in one transaction. If the commit fails, every job of it has failed."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         if len(group) == 1:
-            return [_run_alone(connection, transaction, group[0])]
-        outcomes = [_run_in_savepoint(connection, transaction, job) for job in group]
+            return [_run_alone(connection, transaction, group[0], standing)]
+        outcomes = [_run_in_savepoint(connection, transaction, job, standing) for job in group]
         connection.execute("COMMIT")
     except BaseException as error:
-        _log.exception("a group of %d transactions could not be committed", len(group))
+        if not is_passing(error):
+            _log.exception("a group of %d transactions could not be committed", len(group))
         if connection.in_transaction:
             with suppress(sqlite3.Error):  # a disk that fails here fails the next group too, in words
                 connection.execute("ROLLBACK")
-        return [(job, None, error) for job in group]
+        told = standing.worded(error)
+        return [(job, None, told) for job in group]
     return outcomes
 
 
-def _run_alone(connection: sqlite3.Connection, transaction: SqliteTransaction, job: _Job) -> _Outcome:
+def _run_alone(
+    connection: sqlite3.Connection, transaction: SqliteTransaction, job: _Job, standing: _Standing
+) -> _Outcome:
     """Run a transaction that has no neighbours: it needs no savepoint."""
     try:
         result = _drive(job.make(transaction))
@@ -250,12 +309,14 @@ def _run_alone(connection: sqlite3.Connection, transaction: SqliteTransaction, j
         if not connection.in_transaction:
             raise
         connection.execute("ROLLBACK")
-        return job, None, _in_our_words(error)
+        return job, None, standing.worded(error)
     connection.execute("COMMIT")
     return job, result, None
 
 
-def _run_in_savepoint(connection: sqlite3.Connection, transaction: SqliteTransaction, job: _Job) -> _Outcome:
+def _run_in_savepoint(
+    connection: sqlite3.Connection, transaction: SqliteTransaction, job: _Job, standing: _Standing
+) -> _Outcome:
     connection.execute("SAVEPOINT job")
     try:
         result = _drive(job.make(transaction))
@@ -264,13 +325,9 @@ def _run_in_savepoint(connection: sqlite3.Connection, transaction: SqliteTransac
             raise
         connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
-        return job, None, _in_our_words(error)
+        return job, None, standing.worded(error)
     connection.execute("RELEASE job")
     return job, result, None
-
-
-def _in_our_words(error: Exception) -> Exception:
-    return Conflict(str(error)) if isinstance(error, sqlite3.IntegrityError) else error
 
 
 def _drive(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -39,5 +39,8 @@ class WatchedDatabase:
     async def fence(self, name: str) -> None:
         await self._inner.fence(name)
 
+    def refusing(self) -> str | None:
+        return self._inner.refusing()
+
     async def close(self) -> None:
         await self._inner.close()
