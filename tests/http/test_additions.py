@@ -233,6 +233,27 @@ def test_threads_are_found_by_their_metadata(api: Api, other: Api) -> None:
     assert found(**{"metadata[user]": "bob"}) == [ours]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "metadata[user=ann",
+        "metadata=user",
+        "metadata=%7B%22user%22:%22ann%22%7D",
+        "metadata",
+        "metadata.user=ann",
+        "metadata[user]x=ann",
+        "Metadata[user]=ann",
+        "metadata%00[user]=ann",
+        "metadata[user]=ann&metadata[topic=boats",
+        "metadata[user]=ann&metadata[user]=bob",
+    ],
+)
+def test_a_filter_that_is_none_lists_nothing(api: Api, query: str) -> None:
+    api.post("/threads", {"metadata": {"user": "ann"}})
+    error = api.refused(400, "GET", f"/threads?{query}")
+    assert (error["param"], error["code"]) == ("metadata", "invalid_value")
+
+
 def test_of_many_simultaneous_runs_in_line_all_finish_in_order(
     server: Server, api: Api, model: ScriptedModel, http: httpx2.Client
 ) -> None:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from clew.http.operations import OPERATIONS, Operation
 from tests.support.api import Api, Json, RunHandle, function_tool
-from tests.support.operations import World
+from tests.support.operations import World, right_body
 from tests.support.refusals import Refuses
 
 WIDE = "🧶"
@@ -236,3 +237,34 @@ def test_what_no_id_can_be_is_not_found_or_refused(api: Api, path: str) -> None:
     answer = api.send("GET", path)
     assert answer.status_code in (200, 400, 404)
     assert answer.status_code != 200 or answer.json()["data"] == []
+
+
+_NUL = "%00"
+_QUERY = (
+    *("after", "before", "limit", "order", "wait", "run_id", "thread_id", "assistant_id", "status"),
+    *("model", "unchanged_since", "since", "until", "include[]", "metadata[%00]", "metadata[a]"),
+)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_the_character_nul_is_nowhere_the_servers_fault(api: Api, world: World, operation: Operation) -> None:
+    """PostgreSQL keeps no NUL, and finds none: nothing has such an id, and nothing can be made of one."""
+    body = right_body(operation, world)
+    for at, name in enumerate(World._fields):
+        if f"{{{name}" in operation.path:
+            odd = World(*(_NUL if number == at else value for number, value in enumerate(world)))
+            assert api.send(operation.method, odd.path(operation), body).status_code in (400, 404), name
+    path = world.path(operation).partition("?")[0]
+    if operation.method == "GET":
+        for name in _QUERY:
+            ends = {"wait": "0"} if operation.name == "follow_project" and name != "wait" else {}
+            query = "&".join(f"{key}={value}" for key, value in ({name: f"a{_NUL}"} | ends).items())
+            answer = api.send("GET", f"{path}?{query}")
+            assert answer.status_code in (200, 400), (name, answer.text)
+    for key, value in (body or {}).items():
+        if isinstance(value, str):
+            answer = api.send(operation.method, path, {**(body or {}), key: "a\0"})
+            assert answer.status_code in (200, 400, 404), (key, answer.text)
+    if body is not None:
+        answer = api.send(operation.method, path, {**body, "metadata": {"a\0": "b\0"}})
+        assert answer.status_code in (200, 400), answer.text

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clew.clock import Clock
-from clew.wire.errors import unauthorized
+from clew.wire.errors import invalid, unauthorized
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", "/msi/token"))
 _TOKEN_LIFETIME = 24 * 3600
@@ -42,9 +42,12 @@ class Authentication:
         self._keyring = keyring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http":
             headers = scope["clew.headers"] = dict(reversed(scope["headers"]))
-            scope["clew.project"] = self._authenticate(headers)
+            if b"host" not in headers or len(headers) != len(scope["headers"]):
+                _check_host(scope)
+            if scope["path"] not in OPEN_PATHS:
+                scope["clew.project"] = self._authenticate(headers)
         await self._app(scope, receive, send)
 
     def _authenticate(self, headers: Mapping[bytes, bytes]) -> str:
@@ -60,6 +63,17 @@ class Authentication:
         if project is None:
             raise unauthorized(f"Incorrect API key provided: {_masked(key.strip())}.")
         return project
+
+
+def _check_host(scope: Scope) -> None:
+    """Refuse what names no host, or several: who stands between might have read another (RFC 9112, 3.2).
+
+    Raises:
+        ApiError: it is such a request.
+    """
+    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    if hosts > 1 or (not hosts and scope["http_version"] != "1.0"):
+        raise invalid("A request has one header Host, neither none nor several.")
 
 
 def _masked(key: str) -> str:
@@ -90,6 +104,5 @@ class TokenRoute:
             "resource": request.query_params.get("resource", ""),
             "token_type": "Bearer",
         }
-        headers = {"cache-control": "no-store"}
-        response = Response(msgspec.json.encode(token), media_type="application/json", headers=headers)
+        response = Response(msgspec.json.encode(token), media_type="application/json")
         await response(scope, receive, send)

@@ -10,6 +10,9 @@ from clew.wire.objects import Deleted, ListObject, ThreadObject
 from clew.wire.requests import CreateThread, UpdateThread
 
 _MOST_PAIRS = 16
+_PREFIX, _SUFFIX = "metadata[", "]"
+_SHOWN = 80
+"""Characters of a name in the query that an error repeats."""
 
 
 async def create(call: Call[CreateThread]) -> Json[ThreadObject]:
@@ -50,13 +53,22 @@ async def list_(call: Call[None]) -> Json[ListObject[ThreadObject]]:
 
 
 def _metadata_filter(call: Call[None]) -> dict[str, str]:
-    """Return the pairs that ``metadata[key]=value`` in the query asks for."""
-    prefix, suffix = "metadata[", "]"
-    pairs = {
-        name.removeprefix(prefix).removesuffix(suffix): value
-        for name, value in call.query.items()
-        if name.startswith(prefix) and name.endswith(suffix)
-    }
+    """Return the pairs that ``metadata[key]=value`` in the query asks for.
+
+    Raises:
+        ApiError: something looks like such a pair and is none, or there are too many.
+    """
+    pairs: dict[str, str] = {}
+    for name, value in call.query.multi_items():
+        if not name.casefold().startswith("metadata"):
+            continue
+        key = name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+        if len(name) != len(_PREFIX) + len(key) + len(_SUFFIX):  # to list everything would be no answer
+            message = "A filter by metadata is written 'metadata[key]=value', once for each key."
+            raise invalid(f"Invalid '{name[:_SHOWN]}': {message}", param="metadata", code="invalid_value")
+        if pairs.setdefault(key, value) != value:
+            message = f"Invalid 'metadata': the key '{key[:_SHOWN]}' is given twice, with two values."
+            raise invalid(message, param="metadata", code="invalid_value")
     if len(pairs) > _MOST_PAIRS:
         message = f"Invalid 'metadata': too many properties. Expected at most {_MOST_PAIRS}."
         raise invalid(message, param="metadata", code="object_above_max_properties")

@@ -1,0 +1,71 @@
+"""The header Host of every request, and the headers of every answer."""
+
+import http.client
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from clew.testing.scripted_model import ScriptedModel
+from tests.support.api import Api
+from tests.support.server import Server
+
+PATHS = ("/healthz", "/readyz", "/msi/token", "/v1/threads", "/nothing")
+
+
+def _ask(api: Api, path: str, hosts: list[str], *, version: int = 11) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=10)
+    connection._http_vsn, connection._http_vsn_str = version, f"HTTP/{version / 10}"  # type: ignore[attr-defined]
+    try:
+        connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
+        for host in hosts:
+            connection.putheader("Host", host)
+        connection.putheader("Authorization", f"Bearer {api.key}")
+        connection.endheaders()
+        response = connection.getresponse()
+        response.read()
+        return response
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("hosts", [[], ["a", "b"], ["a", "a"]], ids=["none", "two", "twice the same"])
+def test_a_request_names_one_host(api: Api, path: str, hosts: list[str]) -> None:
+    assert _ask(api, path, hosts).status == 400
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/threads"])
+def test_any_one_host_will_do_and_http_1_0_needs_none(api: Api, path: str) -> None:
+    assert _ask(api, path, ["anywhere.example:1"]).status == 200
+    assert _ask(api, path, [], version=10).status == 200
+
+
+def test_every_answer_is_kept_by_nobody_and_taken_for_nothing_else(
+    api: Api, server: Server, http: httpx2.Client, model: ScriptedModel
+) -> None:
+    thread, agent = api.thread("Hi"), api.agent()
+    answers = [http.get(server.url + path) for path in (*PATHS, "/openapi.json")]
+    answers += [
+        api.send("GET", f"/threads/{thread}"),
+        api.send("GET", "/threads/thread_none"),
+        api.send("POST", "/threads", content=b"{"),
+        api.send("PUT", "/threads"),
+        api.send("POST", f"/threads/{thread}/runs", {"assistant_id": agent, "stream": True}),
+    ]
+    assert [answer.status_code for answer in answers] == [
+        200,
+        200,
+        401,
+        401,
+        401,
+        401,
+        200,
+        404,
+        400,
+        405,
+        200,
+    ]
+    for answer in answers:
+        assert answer.headers.get_list("cache-control") == ["no-store"], answer.url
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"], answer.url
