@@ -5,10 +5,13 @@ import socket
 import ssl
 import stat
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import certifi
 import pytest
+import trustme
+from cryptography import x509
 
 from clew.cli import certificates
 
@@ -69,6 +72,48 @@ def test_files_are_private_and_the_authoritys_key_is_not_kept(tmp_path: Path) ->
     assert stat.S_IMODE(files.key.stat().st_mode) == 0o600
     assert stat.S_IMODE(files.key.parent.stat().st_mode) == 0o700
     assert b"PRIVATE KEY" not in b"".join(path.read_bytes() for path in (files.ca, files.cert, files.bundle))
+
+
+def test_the_authority_speaks_for_the_servers_names_alone_and_no_longer(tmp_path: Path, now: int) -> None:
+    files = certificates.ensure(tmp_path, "clew.example", now)
+    ca = x509.load_pem_x509_certificate(files.ca.read_bytes())
+    cert = x509.load_pem_x509_certificate(files.cert.read_bytes())
+    assert (ca.not_valid_before_utc, ca.not_valid_after_utc) == (
+        cert.not_valid_before_utc,
+        cert.not_valid_after_utc,
+    )
+    limits = ca.extensions.get_extension_for_class(x509.NameConstraints)
+    assert limits.critical
+    assert [str(each.value) for each in limits.value.permitted_subtrees or []] == [
+        "localhost",
+        "127.0.0.1/32",
+        "::1/128",
+        "clew.example",
+    ]
+
+
+@pytest.mark.parametrize("foreign", ["bank.example", "10.9.8.7"])
+def test_what_it_would_sign_for_others_is_accepted_by_nobody(tmp_path: Path, now: int, foreign: str) -> None:
+    """As if the authority's key had not been thrown away."""
+    begin = datetime.fromtimestamp(now / 1000, UTC) - timedelta(days=1)
+    authority = certificates._authority(["localhost", "127.0.0.1"], begin, begin + timedelta(days=30))
+    issued = trustme.CA.from_pem(*authority).issue_cert("localhost", foreign)
+    files = certificates.Certificates(*(tmp_path / name for name in ("ca", "cert", "key", "bundle")))
+    files.ca.write_bytes(authority[0])
+    files.cert.write_bytes(issued.cert_chain_pems[0].bytes())
+    files.key.write_bytes(issued.private_key_pem.bytes())
+    for name in (foreign, "localhost"):
+        with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
+            handshake(files, name, files.ca)
+
+
+def test_an_authority_without_limits_of_an_older_clew_is_replaced(tmp_path: Path, now: int) -> None:
+    files = certificates.ensure(tmp_path, "127.0.0.1", now)
+    older = trustme.CA(organization_name="Clew").cert_pem.bytes()
+    files.ca.write_bytes(older)
+    certificates.ensure(tmp_path, "127.0.0.1", now)
+    assert files.ca.read_bytes() != older
+    handshake(files, "localhost", files.bundle)
 
 
 def test_they_are_made_once_and_renewed_a_month_before_they_expire(tmp_path: Path) -> None:

@@ -99,6 +99,9 @@ WRITTEN = [
     "http://example.com:0/",
     "http://example.com:99999/",
     "http://example.com:80:80/",
+    # ports of other services
+    *(f"http://example.com:{port}/" for port in (1, 22, 25, 79, 81, 110, 442, 587, 993, 1023)),
+    *(f"https://93.184.216.34:{port}/" for port in (2375, 3306, 5432, 6379, 6667, 10250, 11211, 27017)),
     # parsers that disagree
     "http://user:password@example.com/",
     "http://user@example.com/",
@@ -254,6 +257,15 @@ def test_the_owner_may_open_a_host_and_port_an_address_or_a_network(receiver: Re
         with pytest.raises(UrlBlocked):
             post(Guard(allow), url)
     assert receiver.connections == before
+
+
+def test_the_owner_may_open_a_port_of_one_host_and_a_network_opens_none() -> None:
+    guard = Guard("hooks.example:25, 10.1.0.0/16")
+    assert guard.check("http://hooks.example:25/").port == 25
+    for url in ("http://other.example:25/", "http://hooks.example:26/", "http://10.1.0.1:25/"):
+        with pytest.raises(UrlBlocked, match="port"):
+            guard.check(url)
+    assert guard.check("http://10.1.0.1:8080/").port == 8080
 
 
 def test_nothing_opens_metadata_services() -> None:

@@ -1,8 +1,9 @@
 """Certificates for https on this machine: Azure's SDK sends tokens over nothing else.
 
 A local authority signs one certificate, and its private key is thrown away at once: whoever trusts
-the authority need not fear that somebody else lets it sign something. So a renewal is a new authority;
-clients read it from the same file.
+the authority need not fear that somebody else lets it sign something. Even if its key were known, it could
+speak for the server's own names only (name constraints; RFC 5280, 4.2.1.10), and for no longer than the
+certificate. So a renewal is a new authority; clients read it from the same file.
 """
 
 import contextlib
@@ -13,10 +14,13 @@ import socket
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from clew.cli.files import write_private
 from clew.store.folders import private_directory
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 _LIFETIME = timedelta(days=397)  # the longest that browsers accept of any authority
 _LEFT = timedelta(days=30)
@@ -81,7 +85,9 @@ def _is_good(files: Certificates, names: list[str], now: datetime) -> bool:
         if not files.key.is_file() or not files.ca.is_file():
             return False
         certificate = x509.load_pem_x509_certificate(files.cert.read_bytes())
-    except (FileNotFoundError, ValueError):
+        authority = x509.load_pem_x509_certificate(files.ca.read_bytes())
+        authority.extensions.get_extension_for_class(x509.NameConstraints)  # older ones have none
+    except (FileNotFoundError, ValueError, x509.ExtensionNotFound):
         return False
     alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     known = {str(name.value) for name in alternatives}
@@ -92,13 +98,10 @@ def _make(data_dir: Path, names: list[str], now: datetime) -> None:
     """Put a new set in place as a whole directory, so that a key never meets another's certificate."""
     import trustme
 
-    authority = trustme.CA(path_length=0, organization_name="Clew", organization_unit_name="local authority")
+    begin, end = now - timedelta(days=1), now + _LIFETIME
+    authority = trustme.CA.from_pem(*_authority(names, begin, end))
     issued = authority.issue_cert(
-        *names,
-        common_name=names[-1],
-        organization_name="Clew",
-        not_before=now - timedelta(days=1),
-        not_after=now + _LIFETIME,
+        *names, common_name=names[-1], organization_name="Clew", not_before=begin, not_after=end
     )
     draft = Path(tempfile.mkdtemp(dir=private_directory(data_dir), prefix=".tls-"))
     try:
@@ -108,6 +111,61 @@ def _make(data_dir: Path, names: list[str], now: datetime) -> None:
         _put_in_place(draft, data_dir / "tls")
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _authority(names: list[str], begin: datetime, end: datetime) -> tuple[bytes, bytes]:
+    """Return an authority that may sign for these names alone: certificate and private key, as PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Clew"),
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "local authority"),
+        ]
+    )
+    usage = dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False
+    )
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.NameConstraints([_subtree(each) for each in names], None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=True,
+                key_cert_sign=True,
+                crl_sign=True,
+                encipher_only=False,
+                decipher_only=False,
+                **usage,
+            ),
+            critical=True,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM), private
+
+
+def _subtree(name: str) -> "x509.GeneralName":
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_network(name))
+    except ValueError:
+        return x509.DNSName(name.encode("idna").decode("ascii"))
 
 
 def _put_in_place(draft: Path, folder: Path) -> None:

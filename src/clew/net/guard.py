@@ -28,6 +28,22 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """A host whose last label is a number is an IPv4 address (URL Standard, 3.5), however oddly written."""
 
 
+_LEAST_PORT = 1024
+_OTHERS_PORTS = frozenset(
+    (
+        # those from 1024 on that browsers open for nobody (Fetch Standard, "bad port")
+        *(1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669),
+        *(6679, 6697, 10080),
+        # databases, queues and caches
+        *(1433, 1521, 1883, 2379, 3306, 4222, 5432, 5672, 6379, 8883, 9042, 9092, 11211, 27017),
+        # remote shells and control
+        *(2375, 2376, 3389, 5900, 5985, 5986, 10250),
+    )
+)
+"""Ports of well-known services that don't speak HTTP, or are nobody's hook: a request is a harmful message to
+some of them (cross-protocol attacks), and from this server's address it would be this server's doing."""
+
+
 class UrlBlocked(Exception):
     """The URL may not be asked. The message says why, and repeats nothing of it."""
 
@@ -81,6 +97,7 @@ class Guard:
         """
         url = _parse(text)
         host, port = _endpoint(url)
+        self._check_port(host, port)
         address = parse(host)
         if address is not None:
             self._check_address(address, host, port)
@@ -103,6 +120,11 @@ class Guard:
         if not found:
             raise OSError("the name has no address")
         return [self._check_address(address, host, port) for address in found]
+
+    def _check_port(self, host: str, port: int) -> None:
+        usual = port in (80, 443) or (port >= _LEAST_PORT and port not in _OTHERS_PORTS)
+        if not usual and (host, port) not in self._hosts:
+            raise UrlBlocked("its port is another service's: allowed are 80, 443 and most from 1024 on")
 
     def _check_address(self, address: Address | None, host: str, port: int) -> Address:
         if address is None or getattr(address, "scope_id", None) is not None:
