@@ -3,14 +3,16 @@
 import threading
 
 import httpx2
+import msgspec
 import pytest
 
-from clew.testing.replies import Usage
+from clew.testing.replies import Raw, Usage
 from clew.testing.replies import call as called
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, RunHandle
 from tests.support.clock import ManualClock
 from tests.support.server import KEYS, Server
+from tests.support.servers import Servers
 from tests.support.sse import frames
 from tests.support.wait import until
 
@@ -298,6 +300,46 @@ def test_a_threads_budget_holds_over_its_runs(api: Api, model: ScriptedModel) ->
     assert error["code"] == "token_budget_exceeded"
     api.post(f"/threads/{thread}", {"token_budget": 100})
     api.run(thread, agent).wait("completed")
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -1000, "completion_tokens": -1000, "total_tokens": -2000},
+        {"prompt_tokens": 3, "completion_tokens": -1000},
+        {"prompt_tokens": -1000, "completion_tokens": 3, "total_tokens": -997},
+        {"prompt_tokens": "-1000", "completion_tokens": -1e300},
+        {"total_tokens": -1000, "completion_tokens": 3},
+        {
+            "prompt_tokens": 3,
+            "completion_tokens": 3,
+            "prompt_tokens_details": {"cached_tokens": -1000},
+            "completion_tokens_details": {"reasoning_tokens": -1000},
+        },
+    ],
+)
+def test_no_count_of_a_model_lowers_what_is_used(
+    servers: Servers, model: ScriptedModel, usage: dict[str, object]
+) -> None:
+    with servers.start(daily_token_budget=1_000) as api:
+        agent, thread = api.agent(), api.post("/threads", {"token_budget": 1_000})["id"]
+        model.reply("one", usage=Usage(200, 100))
+        api.run(thread, agent).wait("completed")
+        assert api.get(f"/threads/{thread}")["tokens_used"] == 300
+        chunk = b'data: {"choices": [], "usage": ' + msgspec.json.encode(usage) + b"}\n\n"
+        model.reply("two words", Raw(chunk), usage_at="never")
+        counts = api.run(thread, agent).wait("completed")["usage"]
+        assert counts["prompt_tokens"] > 0, counts
+        assert counts["completion_tokens"] > 0, counts
+        assert counts["total_tokens"] == counts["prompt_tokens"] + counts["completion_tokens"]
+        assert api.get(f"/threads/{thread}")["tokens_used"] == 300 + counts["total_tokens"]
+        model.reply("three", usage=Usage(600, 99))
+        api.run(thread, agent).wait("completed")
+        body = {"assistant_id": agent}
+        error = api.refused(429, "POST", f"/threads/{api.thread('Hi')}/runs", body)
+        assert error["code"] == "insufficient_quota", "the day's budget"
+        error = api.refused(400, "POST", f"/threads/{thread}/runs", body)
+        assert error["code"] == "token_budget_exceeded"
 
 
 def test_a_budget_ends_a_run_between_two_turns(api: Api, model: ScriptedModel) -> None:
