@@ -60,6 +60,27 @@ def test_a_full_disk_is_said_once_and_plainly_and_gets_over_by_itself(http: http
     assert log.count("takes what it is given again") == 1, log
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+def test_a_server_that_can_open_no_more_files_goes_on_as_soon_as_it_can(http: httpx2.Client) -> None:
+    """Its first run, too: what is imported at the first use has been imported before."""
+    import resource
+
+    with ScriptedModel() as model, RunningServer(model) as server:
+        api = Api(http, server.url, server.api_key)
+        agent, thread = api.agent(), api.thread("Which way?")
+        soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        opened = {int(each.name) for each in Path(f"/proc/{server.pid}/fd").iterdir()}
+        lowest_free = min(set(range(soft)) - opened)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (lowest_free, hard))
+        run = RunHandle(api, api.post(f"/threads/{thread}/runs", {"assistant_id": agent}))
+        until(lambda: "could not be reached" in server.log)
+        assert run.now()["status"] == "in_progress"
+        assert api.texts(api.thread("stored all the same")) == ["stored all the same"]
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (soft, hard))
+        run.wait("completed")
+        assert "Traceback" not in server.log
+
+
 async def _impatient(tx: Transaction) -> None:
     await tx.one(Statement(text("PRAGMA busy_timeout = 0")), {})
 

@@ -1,5 +1,6 @@
 """``clew backup`` and ``clew restore``."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,3 +88,5 @@ def _problems() -> Iterator[None]:
         yield
     except StoreError as error:
         raise Problem.of(error) from None
+    except sqlite3.Error as error:
+        raise Problem(f"The database can't be read: {error}. `clew doctor` may say why.") from None

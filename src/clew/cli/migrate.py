@@ -1,6 +1,7 @@
 """``clew migrate``."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import click
@@ -36,6 +37,8 @@ def migrate(check: bool, database_url: str | None, data_dir: Path | None) -> Non
         _migrate(settings)
     except StoreError as error:
         raise Problem.of(error) from None
+    except sqlite3.Error as error:
+        raise Problem(f"The database can't be used: {error}. `clew doctor` may say why.") from None
     click.echo(f"The schema was {before or 'not there'} and is {HEAD} now.")
 
 

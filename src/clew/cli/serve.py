@@ -15,7 +15,7 @@ import click
 from clew.cli import certificates, keys, server_file
 from clew.cli.exposure import warn_about_network
 from clew.cli.options import load_settings, setting
-from clew.cli.problems import USAGE, Problem
+from clew.cli.problems import FAILED, NOT_FOUND, USAGE, Problem
 from clew.clock import SystemClock
 from clew.settings import Settings, default_data_dir
 from clew.store.folders import private_directory
@@ -47,14 +47,7 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
     """Serve threads and runs."""
     settings = load_settings(**flags)
     check_outbound(settings)
-    private_directory(settings.data_dir)
-    key = keys.api_key(settings)
-    secret = keys.bus_secret(settings)
-    certificate = None
-    if settings.tls:
-        now = SystemClock().now()
-        made = certificates.ensure(settings.data_dir, settings.host, now, own_bundle)
-        certificate = (made.cert, made.key)
+    key, secret, certificate = _private_files(settings, own_bundle)
     # A plain SIGTERM would end the process before the `finally` below, and before stdout is flushed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
@@ -79,6 +72,31 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
             raise Problem.of(error) from None
         finally:
             server_file.remove(settings.data_dir, os.getpid())
+
+
+_Private = tuple[str, bytes | None, tuple[Path, Path] | None]
+
+
+def _private_files(settings: Settings, own_bundle: Path | None) -> _Private:
+    """Return the key, the bus's secret, and the paths of a certificate and its key where they are needed.
+
+    Raises:
+        Problem: one can't be read or made; the message says what to do.
+    """
+    try:
+        private_directory(settings.data_dir)
+        key = keys.api_key(settings)
+        secret = keys.bus_secret(settings)
+        if not settings.tls:
+            return key, secret, None
+        made = certificates.ensure(settings.data_dir, settings.host, SystemClock().now(), own_bundle)
+    except OSError as error:
+        raise Problem(
+            f"Cannot use the data directory {settings.data_dir}: {error.strerror or error}. "
+            "Make room, let Clew's user write there, or choose another with --data-dir.",
+            NOT_FOUND if isinstance(error, PermissionError) else FAILED,
+        ) from None
+    return key, secret, (made.cert, made.key)
 
 
 def check_outbound(settings: Settings) -> None:

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Sequence
 
+from anyio import CancelScope
+
 from clew.bus.bus import Bus
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
@@ -93,6 +95,8 @@ class Engine:
         Raises:
             BusError: the bus can't be reached.
         """
+        if self._works:
+            CancelScope()  # is loaded at its first use, which must not be when no file can be opened
         self._serving.serve(self._worker if self._works else None, self._sweeper.look_by)
         if self._shared is not None:
             await self._shared.start()

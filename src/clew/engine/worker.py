@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-import anyio
+from anyio import CancelScope
 from msgspec.structs import replace
 
 from clew.about import ABOUT
@@ -48,7 +48,7 @@ class _Work:
     __slots__ = ("calls", "epoch", "interrupted", "scope")
 
     def __init__(self) -> None:
-        self.scope: anyio.CancelScope | None = None
+        self.scope: CancelScope | None = None
         self.calls: CallsAtWork | None = None
         self.interrupted = False
         self.epoch = 0
@@ -237,7 +237,7 @@ class Worker:
     async def _call_model(self, run: Run, call: CallModel, recorder: TurnRecorder, work: _Work) -> Event:
         """Ask the model for one turn, unless interrupted. Whatever happens becomes an event."""
         if not work.interrupted:
-            with anyio.CancelScope() as work.scope:
+            with CancelScope() as work.scope:
                 if failure := _unavailable(run):
                     event: Event = ModelFailed(recorder.turn(), failure)
                 else:
