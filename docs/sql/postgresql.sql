@@ -131,6 +131,9 @@ DELETE FROM due_work WHERE due_work.kind = $1::VARCHAR AND due_work.lane = $2::V
 -- PING
 SELECT 1;
 
+-- TOUCH
+UPDATE alembic_version SET version_num = version_num;
+
 -- ==== src/clew/store/idempotency.py ====
 
 -- INSERT_ANSWER

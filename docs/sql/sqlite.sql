@@ -131,6 +131,9 @@ DELETE FROM due_work WHERE due_work.kind = :of_kind AND due_work.lane = :in_lane
 -- PING
 SELECT 1;
 
+-- TOUCH
+UPDATE alembic_version SET version_num = version_num;
+
 -- ==== src/clew/store/idempotency.py ====
 
 -- INSERT_ANSWER

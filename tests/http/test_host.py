@@ -1,6 +1,7 @@
 """The header Host of every request, and the headers of every answer."""
 
 import http.client
+import socket
 from urllib.parse import urlsplit
 
 import httpx2
@@ -69,3 +70,16 @@ def test_every_answer_is_kept_by_nobody_and_taken_for_nothing_else(
     for answer in answers:
         assert answer.headers.get_list("cache-control") == ["no-store"], answer.url
         assert answer.headers.get_list("x-content-type-options") == ["nosniff"], answer.url
+
+
+def test_an_invitation_to_go_on_is_no_answer(api: Api) -> None:
+    host, port = urlsplit(api.url).netloc.split(":")
+    head = f"POST /v1/threads HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {api.key}\r\n"
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"{head}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n".encode())
+        with connection.makefile("rb") as answer:
+            assert [answer.readline() for _ in range(2)] == [b"HTTP/1.1 100 Continue\r\n", b"\r\n"]
+            connection.sendall(b"{}")
+            assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
+            lines = list(iter(answer.readline, b"\r\n"))
+    assert lines.count(b"cache-control: no-store\r\n") == 1

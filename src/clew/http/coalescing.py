@@ -2,6 +2,9 @@
 
 A head waits for what follows it in the same step of the event loop, and goes out with it. Measured: 10 of
 20 microseconds that an answer's way into the socket costs.
+
+Here too, the headers that every answer has are put into its head: as a header of the application's, each of
+them would cost uvicorn five calls.
 """
 
 import asyncio
@@ -9,7 +12,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_HEAD = b"HTTP/1.1 "
+_HEAD, _END = b"HTTP/1.1 ", b"\r\n\r\n"
+
+_EVERY_ANSWER = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n\r\n"
+"""Answers hold what people said: nobody on the way keeps them, and no browser takes them for a page."""
 
 
 class CoalescingTransport:
@@ -27,6 +33,8 @@ class CoalescingTransport:
         if self._held:
             data, self._held = self._held + data, b""
         elif data.startswith(_HEAD):
+            if data[9:10] != b"1" and data.endswith(_END):  # "100 Continue" is no answer
+                data = data[:-2] + _EVERY_ANSWER
             self._held = data
             self._loop.call_soon(self.flush)
             return

@@ -20,12 +20,9 @@ _log = logging.getLogger(__name__)
 
 REQUEST = "req_"
 
-_FOR_EVERY_ANSWER = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
-"""Answers hold what people said: nobody on the way keeps them, and no browser takes them for a page."""
-
 
 class RequestId:
-    """Gives every answer an ``x-request-id`` and the headers that all have, and has requests logged."""
+    """Gives every answer, success or error, an ``x-request-id``, and has requests logged."""
 
     def __init__(self, app: ASGIApp, process: Process, access: AccessLog) -> None:
         self._app = app
@@ -46,7 +43,7 @@ class RequestId:
             nonlocal status, answered
             if message["type"] == "http.response.start":
                 status, answered = message["status"], _now()
-                message["headers"].extend(((b"x-request-id", request_id.encode()), *_FOR_EVERY_ANSWER))
+                message["headers"].append((b"x-request-id", request_id.encode()))
             await send(message)
 
         try:
