@@ -1,12 +1,14 @@
 """Several servers and workers on one database: any may serve, any may work, any may die."""
 
 import re
+import threading
 from typing import Any
 
+import httpx2
 import pytest
 
 from clew.testing.scripted_model import ScriptedModel
-from tests.support.api import Api, RunHandle, function_tool
+from tests.support.api import Api, Json, RunHandle, function_tool
 from tests.support.cluster import Cluster, Process
 from tests.support.nats import NatsServer
 from tests.support.postgres import PostgresServer
@@ -214,6 +216,76 @@ def test_a_rolling_restart_under_load_loses_no_run(together: Cluster, model: Scr
     for run in made:
         run.wait("completed")
     assert all(len(serving.texts(run.thread)) == 2 for run in made)
+
+
+_PACE = 0.05
+"""Seconds between two runs of a client."""
+
+
+class _Load(threading.Thread):
+    """A client that starts runs, one after the other, at whichever server answers, as behind a balancer."""
+
+    def __init__(self, agent: str, servers: list[Api]) -> None:
+        super().__init__(daemon=True)
+        self._agent = agent
+        self.servers = servers
+        """Those that may be asked; replaced as a whole."""
+        self.made: list[Json] = []
+        self.refused: list[str] = []
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        number = 0
+        while not self.stop.wait(_PACE):
+            number += 1
+            said = [{"role": "user", "content": f"number {number}"}]
+            body = {"assistant_id": self._agent, "thread": {"messages": said}}
+            self._start(body, {"Idempotency-Key": f"load-{number}"})
+
+    def wait_for(self, more: int) -> None:
+        """Return when so many more runs have been started."""
+        wanted = len(self.made) + more
+        until(lambda: len(self.made) >= wanted)
+
+    def _start(self, body: Json, headers: dict[str, str]) -> None:
+        """Ask until somebody answers; the key sees to it that nothing is done twice."""
+        while True:
+            for api in self.servers:
+                try:
+                    answer = api.send("POST", "/threads/runs", body, headers=headers)
+                except httpx2.TransportError:
+                    continue
+                if answer.status_code == 200:
+                    self.made.append(answer.json())
+                    return
+                self.refused.append(answer.text)
+
+
+def test_servers_are_exchanged_one_after_the_other_under_load_and_nothing_is_lost(
+    together: Cluster, model: ScriptedModel
+) -> None:
+    """As an upgrade is made: start the new one, take the old one out of the balancer, SIGTERM, wait."""
+    olds = [together.server(), together.server()]
+    load = _Load(olds[0][1].agent(), [api for _, api in olds])
+    load.start()
+    for process, api in olds:
+        load.wait_for(10)
+        _, new = together.server()
+        load.servers = [new, *(each for each in load.servers if each is not api)]
+        process.ask_to_end()
+        assert process.wait_ended() == 0
+    load.wait_for(10)
+    load.stop.set()
+    load.join(20)
+    assert not load.is_alive()
+    assert load.refused == []
+    api = load.servers[0]
+    for number, created in enumerate(load.made, start=1):
+        run = RunHandle(api, created)
+        run.wait("completed")
+        first, answer = api.texts(run.thread)
+        assert (first, bool(answer)) == (f"number {number}", True)
+    assert len({created["id"] for created in load.made}) == len(load.made)
 
 
 def test_without_any_worker_runs_wait_for_one(together: Cluster, model: ScriptedModel) -> None:
