@@ -94,9 +94,12 @@ class DatabaseLock:
             raise StoreError(f"Cannot open the database {self._database}: {error.strerror}") from error
         try:
             _lock(descriptor)
-        except OSError as error:
+        except BlockingIOError as error:
             os.close(descriptor)
             raise StoreError(refusal) from error
+        except OSError:  # NFS makes both kinds of locks one, and refuses ours on a file opened to be read
+            os.close(descriptor)
+            return
         self._descriptor, self._inode = descriptor, inode
         _held.add(inode)
 
