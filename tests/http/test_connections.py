@@ -152,7 +152,9 @@ def test_what_waits_for_the_readers_of_a_project_is_bounded(
 ) -> None:
     monkeypatch.setattr(connections, "MOST_WAITING", 500_000)
     monkeypatch.setattr(pages, "LARGEST_PAGE", 100_000_000)  # more than the sockets take
-    thread = api.thread(*("x" * 250_000 for _ in range(48)))
+    thread = api.thread(*("x" * 250_000 for _ in range(28)))
+    for _ in range(20):
+        api.post(f"/threads/{thread}/messages", _user("x" * 250_000))
     readers = [open_one() for _ in range(3)]
     for reader in readers:
         path = f"/v1/threads/{thread}/messages?limit=100"
