@@ -162,6 +162,28 @@ WHERE installation.name = $1::VARCHAR;
 
 -- UPDATE_FACT
 UPDATE installation SET value=$1::VARCHAR WHERE installation.name = $2::VARCHAR;
+-- ==== src/clew/store/keys.py ====
+
+-- INSERT_KEY
+INSERT INTO keys (digest, project, name, role, created_at, expires_at) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR, $4::VARCHAR, $5::BIGINT, $6::BIGINT);
+
+-- SELECT_KEYS
+SELECT keys.digest, keys.project, keys.name, keys.role, keys.created_at, keys.expires_at
+FROM keys ORDER BY keys.project, keys.name, keys.created_at;
+
+-- COUNT_NAMED
+SELECT count(*) AS count_1, max(keys.role) AS max_1
+FROM keys
+WHERE keys.project = $1::VARCHAR AND keys.name = $2::VARCHAR AND (keys.expires_at IS NULL OR keys.expires_at > $3::BIGINT);
+
+-- DELETE_NAMED
+DELETE FROM keys WHERE keys.project = $1::VARCHAR AND keys.name = $2::VARCHAR;
+
+-- DELETE_EXPIRED
+DELETE FROM keys WHERE keys.project = $1::VARCHAR AND keys.name = $2::VARCHAR AND keys.expires_at <= $3::BIGINT;
+
+-- EXPIRE_NAMED
+UPDATE keys SET expires_at=$1::BIGINT WHERE keys.project = $2::VARCHAR AND keys.name = $3::VARCHAR AND (keys.expires_at IS NULL OR keys.expires_at > $4::BIGINT);
 
 -- ==== src/clew/store/line.py ====
 

@@ -162,6 +162,28 @@ WHERE installation.name = :name;
 
 -- UPDATE_FACT
 UPDATE installation SET value=:now WHERE installation.name = :of;
+-- ==== src/clew/store/keys.py ====
+
+-- INSERT_KEY
+INSERT INTO keys (digest, project, name, role, created_at, expires_at) VALUES (:digest, :project, :name, :role, :created_at, :expires_at);
+
+-- SELECT_KEYS
+SELECT keys.digest, keys.project, keys.name, keys.role, keys.created_at, keys.expires_at
+FROM keys ORDER BY keys.project, keys.name, keys.created_at;
+
+-- COUNT_NAMED
+SELECT count(*) AS count_1, max(keys.role) AS max_1
+FROM keys
+WHERE keys.project = :of_project AND keys.name = :named AND (keys.expires_at IS NULL OR keys.expires_at > :now);
+
+-- DELETE_NAMED
+DELETE FROM keys WHERE keys.project = :of_project AND keys.name = :named;
+
+-- DELETE_EXPIRED
+DELETE FROM keys WHERE keys.project = :of_project AND keys.name = :named AND keys.expires_at <= :now;
+
+-- EXPIRE_NAMED
+UPDATE keys SET expires_at=:until WHERE keys.project = :of_project AND keys.name = :named AND (keys.expires_at IS NULL OR keys.expires_at > :latest);
 
 -- ==== src/clew/store/line.py ====
 

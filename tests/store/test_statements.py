@@ -23,6 +23,7 @@ from tests.support.store import PROJECT
 SMALL = (
     "SCAN webhooks",
     "SCAN workers",
+    "SCAN keys",
     "INDEX live_run_of_thread",
     "INDEX live_runs_by_expiry",
     "INDEX held_runs",
@@ -30,8 +31,8 @@ SMALL = (
     "SCAN live_and_held",
     "SCAN CONSTANT ROW",
 )
-"""What may be walked through whole: webhooks and workers, of which there are few; live and waiting runs;
-and the lanes of due work."""
+"""What may be walked through whole: webhooks, workers and keys, of which there are few; live and waiting
+runs; and the lanes of due work."""
 
 
 def _declared() -> Iterator[tuple[str, Statement]]:

@@ -208,12 +208,13 @@ class Server:
             wake_webhooks=engine.wake_webhooks,
             trouble=engine.trouble,
         )
-        app = create_app(services, Keyring({key: project for project, key in KEYS.items()}))
+        keyring = Keyring({key: project for project, key in KEYS.items()})
+        app = create_app(services, keyring)
         config = uvicorn.Config(
             app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2
         )
         assembly = Assembly(db, engine, models, self._toolbox, process, outbound)
-        return ClewServer(config, assembly, caps=self._caps, grace=0, on_ready=self._ready.set)
+        return ClewServer(config, assembly, keyring, caps=self._caps, grace=0, on_ready=self._ready.set)
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:
         if self._outbound is None:

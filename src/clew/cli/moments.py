@@ -20,3 +20,17 @@ def moment(text: str, option: str, now: int) -> int:
         raise Problem(
             f"{option}: {text!r} is no age such as 24h and no date such as 2026-11-26", USAGE
         ) from None
+
+
+def seconds(text: str, option: str) -> int:
+    """Return how long an age is, such as 24h; 0 for none.
+
+    Raises:
+        Problem: it is no age.
+    """
+    if text == "0":
+        return 0
+    age = _AGE.fullmatch(text)
+    if age is None:
+        raise Problem(f"{option}: {text!r} is no age such as 24h or 90d", USAGE)
+    return int(age[1]) * _SECONDS[age[2]]

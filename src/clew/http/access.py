@@ -43,6 +43,7 @@ class AccessLog:
             "status": status,
             "ms": round(seconds * 1000, 1),
             "project": scope.get("clew.project"),
+            "key": scope.get("clew.key"),
             "request_id": request_id,
             "client": scope["client"][0] if scope.get("client") else None,
         }

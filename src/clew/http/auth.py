@@ -4,30 +4,104 @@ Authentication is always on. A key belongs to a project. Keys are kept as SHA-25
 256 random bits, so a plain hash is enough (OWASP ASVS 5.0, 6.5.2).
 """
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clew.clock import Clock
-from clew.wire.errors import invalid, unauthorized
+from clew.store import keys
+from clew.store.database import Database
+from clew.store.keys import PROJECT, READ, KeyRow
+from clew.wire.errors import forbidden, invalid, unauthorized
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", "/msi/token"))
 _TOKEN_LIFETIME = 24 * 3600
+_READING = frozenset(("GET", "HEAD"))
+
+_LOOK = 0.5
+"""Seconds between two looks at the rows: a key that is revoked opens nothing a second later."""
+
+_TO_END = 2.0
+"""Seconds that requests under way are given when their key is revoked."""
+
+_log = logging.getLogger(__name__)
+
+
+class Access:
+    """What a key opens: its project, and the requests that it has under way, which end when it is revoked.
+
+    A key without a row, CLEW_API_KEY's or the first start's, can't be revoked while the server runs.
+    """
+
+    __slots__ = ("name", "project", "reads_only", "revoked", "tasks")
+
+    def __init__(self, project: str, name: str, *, role: str = PROJECT, in_rows: bool = False) -> None:
+        self.project, self.name, self.reads_only = project, name, role == READ
+        self.revoked = False
+        self.tasks: set[asyncio.Task[Any]] | None = set() if in_rows else None
 
 
 class Keyring:
-    """The keys a server knows, by digest, each with its project."""
+    """The keys a server knows, by digest: those it was started with, and those of the rows.
+
+    Args:
+        projects_by_key: the keys it was started with, each with its project.
+    """
 
     def __init__(self, projects_by_key: Mapping[str, str]) -> None:
-        self._projects = {_digest(key): project for key, project in projects_by_key.items()}
+        self._fixed = {_digest(key): Access(project, "") for key, project in projects_by_key.items()}
+        self._known = dict(self._fixed)
+        self._rows: dict[bytes, Access] = {}
 
-    def project(self, key: str) -> str | None:
-        """Return the project that a key belongs to, or None if it is unknown."""
-        return self._projects.get(_digest(key))
+    def find(self, key: str) -> Access | None:
+        """Return what a key opens, or None if it is unknown, expired or revoked."""
+        return self._known.get(_digest(key))
+
+    def take(self, rows: Iterable[KeyRow], now: int) -> list[Access]:
+        """Know the keys of the rows, and no others; return those that hold no more."""
+        before, self._rows = self._rows, {}
+        for row in rows:
+            if row.expires_at is None or row.expires_at > now:
+                digest = bytes.fromhex(row.digest)
+                held = before.pop(digest, None)
+                self._rows[digest] = held or Access(row.project, row.name, role=row.role, in_rows=True)
+        self._known = self._rows | self._fixed
+        for access in before.values():
+            access.revoked = True
+        return list(before.values())
+
+    async def follow(self, db: Database, clock: Clock) -> None:
+        """Look at the rows once a second, until cancelled.
+
+        While the store doesn't answer, the keys that were known stay known.
+        """
+        while True:
+            await self.look(db, clock)
+            await asyncio.sleep(_LOOK)
+
+    async def look(self, db: Database, clock: Clock) -> None:
+        """Look at the rows now. What keys that hold no more have under way is given a moment, then ended."""
+        try:
+            gone = self.take(await db.fetch(keys.every), clock.now())
+        except Exception as error:
+            _log.warning("the keys can't be looked at, those known stay: %s", error)
+            return
+        loop = asyncio.get_running_loop()
+        for access in gone:
+            _log.info("the key %s of %s holds no more", access.name, access.project)
+            loop.call_later(_TO_END, _end, access)
+
+
+def _end(access: Access) -> None:
+    for task in list(access.tasks or ()):
+        task.cancel()
 
 
 def _digest(key: str) -> bytes:
@@ -47,10 +121,40 @@ class Authentication:
             if b"host" not in headers or len(headers) != len(scope["headers"]):
                 _check_host(scope)
             if scope["path"] not in OPEN_PATHS:
-                scope["clew.project"] = self._authenticate(headers)
+                access = self._authenticate(headers)
+                if access.reads_only and scope["method"] not in _READING:
+                    raise forbidden(f"The API key '{access.name}' may only read.")
+                scope["clew.project"], scope["clew.key"] = access.project, access.name
+                if access.tasks is not None:
+                    await self._revocable(access, scope, receive, send)
+                    return
         await self._app(scope, receive, send)
 
-    def _authenticate(self, headers: Mapping[bytes, bytes]) -> str:
+    async def _revocable(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that ends when its key is revoked: by an error, or a stream by being cut."""
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        task = asyncio.current_task()
+        assert task is not None and access.tasks is not None  # noqa: PT018
+        access.tasks.add(task)
+        try:
+            await self._app(scope, receive, watch)
+        except asyncio.CancelledError:
+            if not access.revoked:
+                raise
+            task.uncancel()
+            if started:
+                raise ClientDisconnect from None
+            raise unauthorized("The API key has been revoked or has expired.") from None
+        finally:
+            access.tasks.discard(task)
+
+    def _authenticate(self, headers: Mapping[bytes, bytes]) -> Access:
         scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not key:
             key = headers.get(b"api-key", b"").decode("latin-1")
@@ -59,10 +163,10 @@ class Authentication:
                 "You didn't provide an API key. Send it as a header: "
                 "'Authorization: Bearer KEY' or 'api-key: KEY'."
             )
-        project = self._keyring.project(key.strip())
-        if project is None:
+        access = self._keyring.find(key.strip())
+        if access is None:
             raise unauthorized(f"Incorrect API key provided: {_masked(key.strip())}.")
-        return project
+        return access
 
 
 def _check_host(scope: Scope) -> None:
@@ -95,7 +199,7 @@ class TokenRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         key = request.headers.get("x-identity-header", "")
-        if not key or self._keyring.project(key) is None:
+        if not key or self._keyring.find(key) is None:
             raise unauthorized("The header X-IDENTITY-HEADER must carry your API key. See `clew env`.")
         token = {
             "access_token": key,

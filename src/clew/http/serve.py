@@ -69,8 +69,9 @@ def run(
     url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
     assembly = assemble(settings, encode=webhooks.event, works=works, secret=secret)
     services = make_services(settings, assembly)
+    keyring = Keyring({api_key: settings.project})
     config = uvicorn.Config(
-        create_app(services, Keyring({api_key: settings.project}), settings.access_log),
+        create_app(services, keyring, settings.access_log),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -85,6 +86,7 @@ def run(
     server = ClewServer(
         config,
         assembly,
+        keyring,
         caps=connection_caps(raise_file_limit(), settings.max_active_runs if works else 0),
         grace=settings.drain_timeout,
         on_ready=lambda: on_ready(url),
@@ -109,6 +111,7 @@ class ClewServer(uvicorn.Server):
     """uvicorn's server, with what its application stands on.
 
     Args:
+        keyring: the keys that it follows while it runs.
         caps: how many connections there may be.
         grace: seconds that runs under way are given to end when the server is to stop.
         on_ready: called when the server accepts requests.
@@ -118,6 +121,7 @@ class ClewServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         assembly: Assembly,
+        keyring: Keyring,
         *,
         caps: Caps,
         grace: float,
@@ -126,12 +130,15 @@ class ClewServer(uvicorn.Server):
         self.watch = Watch(caps)
         config.http = partial(WatchedProtocol, watch=self.watch)  # type: ignore[assignment]
         super().__init__(config)
-        self._assembly = assembly
+        self._assembly, self._keyring = assembly, keyring
         self._grace, self._on_ready = grace, on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start what the application stands on, then listen."""
         await self._assembly.start()
+        db, clock = self._assembly.db, self._assembly.process.clock
+        await self._keyring.look(db, clock)  # before the first request
+        self._following = asyncio.ensure_future(self._keyring.follow(db, clock))
         await super().startup(sockets)
         self._watching = asyncio.ensure_future(self.watch.run())
         if self.started:
@@ -146,6 +153,7 @@ class ClewServer(uvicorn.Server):
         engine.begin_to_stop()
         asyncio.get_running_loop().call_later(self._grace, engine.stop_waiting)
         await super().shutdown(sockets)
+        self._following.cancel()
         await self._assembly.stop(self._grace)
         self._watching.cancel()
 

@@ -102,6 +102,19 @@ def read_beside(path: Path, function: StoreFunction[P, T], *args: P.args, **kwar
         connection.close()
 
 
+def write_beside(path: Path, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function in one short transaction, on a database that a server may own meanwhile.
+
+    Raises:
+        sqlite3.Error: the file can't be written, or has been busy for 30 seconds.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        result = _drive(function(SqliteTransaction(connection), *args, **kwargs))
+        connection.execute("COMMIT")
+        return result
+
+
 class _Job(NamedTuple):
     """A transaction that waits for the writer."""
 

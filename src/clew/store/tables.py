@@ -385,3 +385,17 @@ due_work = Table(
     Index("owned_due_work", "kind", "seq", sqlite_where=IS_OWNED),
     sqlite_autoincrement=True,
 )
+
+# Keys by their SHA-256, in hexadecimal: the key itself is kept nowhere. One that is exchanged stays until it
+# expires, beside its successor of the same name.
+keys = Table(
+    "keys",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Index("keys_by_name", "project", "name"),
+)

@@ -65,6 +65,11 @@ def unauthorized(message: str) -> ApiError:
     return ApiError(401, message, code="invalid_api_key")
 
 
+def forbidden(message: str) -> ApiError:
+    """Return a 403: the key is known, and may not do this."""
+    return ApiError(403, message, code="insufficient_permissions")
+
+
 def overloaded(message: str) -> ApiError:
     """Return a 429 that clients answer by asking again after a second."""
     headers = {"retry-after": "1"}
