@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from clew import ids
 from clew.cli import keys
 from clew.cli.files import create_private, write_private
-from clew.cli.problems import Problem
+from clew.cli.problems import USAGE, Problem
+from clew.cli.serve import check_key
 from clew.settings import Settings, load
 
 
@@ -83,3 +85,32 @@ def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert create_private(tmp_path / "key", b"one") == b"one"
     assert create_private(tmp_path / "key", b"two") == b"one"
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+@pytest.mark.parametrize("key", ["a", "changeme", "fifteen-letters", "a" * 40])
+def test_a_key_that_can_be_guessed_is_refused_where_others_reach_it(
+    key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1"):
+        with pytest.raises(Problem, match="can be reached from elsewhere") as refused:
+            check_key(Settings(data_dir=tmp_path, host=host, tls=True), key)
+        assert refused.value.code == USAGE
+        assert key not in refused.value.message.split()
+    check_key(Settings(data_dir=tmp_path), key)
+    assert "can guess it" in capsys.readouterr().err
+
+
+def test_a_blank_key_is_refused_everywhere(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="blank"):
+        check_key(Settings(data_dir=tmp_path), "  ")
+
+
+def test_a_made_key_is_strong_and_a_network_without_tls_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = ids.new_api_key()
+    check_key(Settings(data_dir=tmp_path), key)
+    check_key(Settings(data_dir=tmp_path, host="0.0.0.0", tls=True), key)
+    assert capsys.readouterr().err == ""
+    check_key(Settings(data_dir=tmp_path, host="0.0.0.0"), key)
+    assert "without --tls" in capsys.readouterr().err

@@ -8,6 +8,9 @@ from clew.cli.files import create_private
 from clew.cli.problems import NOT_FOUND, Problem
 from clew.settings import Settings
 
+_SHORTEST, _DIFFERENT = 16, 8
+"""Characters that a key has at least, in all and different ones, or it can be guessed."""
+
 
 def key_path(settings: Settings) -> Path:
     """Return where the key lies that Clew made."""
@@ -72,6 +75,13 @@ def api_key(settings: Settings) -> str:
         return key
     path = key_path(settings)
     return _checked(path, create_private(path, ids.new_api_key().encode() + b"\n"), "CLEW_API_KEY")
+
+
+def weakness(key: str) -> str | None:
+    """Return what is wrong with a key that somebody could guess, or None."""
+    if len(key) < _SHORTEST:
+        return f"has {len(key)} characters, fewer than {_SHORTEST}"
+    return "repeats itself" if len(set(key)) < _DIFFERENT else None
 
 
 def _checked(path: Path, content: bytes, setting: str) -> str:

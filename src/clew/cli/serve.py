@@ -6,6 +6,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,6 +58,7 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
     from clew.telemetry.writer import logging_as
 
     with logging_as(settings, [key]):
+        check_key(settings, key)
         warn_about_model(settings)
         warn_about_network(settings)
         try:
@@ -97,6 +99,35 @@ def _private_files(settings: Settings, own_bundle: Path | None) -> _Private:
             NOT_FOUND if isinstance(error, PermissionError) else FAILED,
         ) from None
     return key, secret, (made.cert, made.key)
+
+
+def check_key(settings: Settings, key: str) -> None:
+    """Refuse a key that can be guessed where others reach the server; warn of it on loopback, and of http.
+
+    Raises:
+        Problem: with what to do.
+    """
+    try:
+        alone = ip_address(settings.host).is_loopback
+    except ValueError:
+        alone = settings.host == "localhost"
+    weak = keys.weakness(key)
+    if not key.strip():
+        raise Problem("CLEW_API_KEY is blank: unset it to have a key made", USAGE)
+    if weak is not None and not alone:
+        raise Problem(
+            f"the API key {weak}, and {settings.host} can be reached from elsewhere: unset CLEW_API_KEY and "
+            "delete the file api-key to have one made, or set 32 random characters",
+            USAGE,
+        )
+    if weak is not None:
+        _log.warning("the API key %s: every program of this machine can guess it", weak)
+    if not alone and not settings.tls:
+        _log.warning(
+            "%s can be reached from elsewhere, and without --tls keys and words cross the network for all to "
+            "read, unless a proxy on this machine speaks https",
+            settings.host,
+        )
 
 
 def check_outbound(settings: Settings) -> None:
