@@ -162,6 +162,7 @@ WHERE installation.name = $1::VARCHAR;
 
 -- UPDATE_FACT
 UPDATE installation SET value=$1::VARCHAR WHERE installation.name = $2::VARCHAR;
+
 -- ==== src/clew/store/keys.py ====
 
 -- INSERT_KEY

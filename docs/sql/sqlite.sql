@@ -162,6 +162,7 @@ WHERE installation.name = :name;
 
 -- UPDATE_FACT
 UPDATE installation SET value=:now WHERE installation.name = :of;
+
 -- ==== src/clew/store/keys.py ====
 
 -- INSERT_KEY

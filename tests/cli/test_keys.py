@@ -89,7 +89,7 @@ def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("key", ["a", "changeme", "fifteen-letters", "a" * 40])
 def test_a_key_that_can_be_guessed_is_refused_where_others_reach_it(
-    key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    key: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1"):
         with pytest.raises(Problem, match="can be reached from elsewhere") as refused:
@@ -97,7 +97,7 @@ def test_a_key_that_can_be_guessed_is_refused_where_others_reach_it(
         assert refused.value.code == USAGE
         assert key not in refused.value.message.split()
     check_key(Settings(data_dir=tmp_path), key)
-    assert "can guess it" in capsys.readouterr().err
+    assert "can guess it" in caplog.text
 
 
 def test_a_blank_key_is_refused_everywhere(tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_a_blank_key_is_refused_everywhere(tmp_path: Path) -> None:
 
 
 def test_a_made_key_is_strong_and_a_network_without_tls_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = ids.new_api_key()
     check_key(Settings(data_dir=tmp_path), key)
     check_key(Settings(data_dir=tmp_path, host="0.0.0.0", tls=True), key)
-    assert capsys.readouterr().err == ""
+    assert caplog.text == ""
     check_key(Settings(data_dir=tmp_path, host="0.0.0.0"), key)
-    assert "without --tls" in capsys.readouterr().err
+    assert "without --tls" in caplog.text
