@@ -5,8 +5,8 @@ KILLS ?= 500
 COVERED := $(addprefix tests/,core store wire service http postgres rules engine histories openapi telemetry webhooks \
 	bus/test_made.py bus/test_local_events.py cli/test_backup.py cli/test_doctor.py cli/test_migrate.py)
 
-.PHONY: demo test test-pythons test-attacks coverage chaos check bench bench-quick bench-check bench-cluster bench-peers setup lock \
-	build clean
+.PHONY: demo test test-pythons test-attacks coverage chaos check bench bench-quick bench-check bench-cluster bench-peers \
+	setup lock build clean
 
 demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, history
 	@$(BIN)/clew demo
@@ -42,10 +42,7 @@ bench: .venv/ready  ## the whole table of speeds, about 5 minutes; ARGS="--json 
 bench-quick: .venv/ready  ## the same in a minute, less exactly
 	$(BIN)/python -m bench --quick $(ARGS)
 
-bench-test-attacks: .venv/ready  ## attacks on a running server, each with its bound, in about a minute
-	$(BIN)/python -m tests.attacks.run $(ARGS)
-
-check: .venv/ready  ## what a turn costs, counted: fails where it has grown; ARGS=--record accepts it
+bench-check: .venv/ready  ## what a turn costs, counted: fails where it has grown; ARGS=--record accepts it
 	$(BIN)/python -m bench.costs $(ARGS)
 
 bench-cluster: .venv/ready  ## take-over times, and turns a second with 1, 2 and 4 workers
