@@ -59,6 +59,8 @@ class Keyring:
         self._fixed = {_digest(key): Access(project, "") for key, project in projects_by_key.items()}
         self._known = dict(self._fixed)
         self._rows: dict[bytes, Access] = {}
+        self._blind = False
+        """Whether the store did not answer when it was last asked; said once."""
 
     def find(self, key: str) -> Access | None:
         """Return what a key opens, or None if it is unknown, expired or revoked."""
@@ -78,7 +80,7 @@ class Keyring:
         return list(before.values())
 
     async def follow(self, db: Database, clock: Clock) -> None:
-        """Look at the rows once a second, until cancelled.
+        """Look at the rows twice a second, until cancelled.
 
         While the store doesn't answer, the keys that were known stay known.
         """
@@ -91,8 +93,11 @@ class Keyring:
         try:
             gone = self.take(await db.fetch(keys.every), clock.now())
         except Exception as error:
-            _log.warning("the keys can't be looked at, those known stay: %s", error)
+            if not self._blind:
+                _log.warning("the keys can't be looked at, those known stay: %s", error)
+            self._blind = True
             return
+        self._blind = False
         loop = asyncio.get_running_loop()
         for access in gone:
             _log.info("the key %s of %s holds no more", access.name, access.project)
