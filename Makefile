@@ -5,14 +5,17 @@ KILLS ?= 500
 COVERED := $(addprefix tests/,core store wire service http postgres rules engine histories openapi telemetry webhooks \
 	bus/test_made.py bus/test_local_events.py cli/test_backup.py cli/test_doctor.py cli/test_migrate.py)
 
-.PHONY: demo test test-pythons test-attacks coverage chaos check bench bench-quick bench-check bench-cluster bench-peers \
+.PHONY: demo test test-clients test-pythons test-attacks coverage chaos check bench bench-quick bench-check bench-cluster bench-peers \
 	setup lock build clean
 
 demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, history
 	@$(BIN)/clew demo
 
-test: .venv/ready  ## every test, a process for each core
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+test: .venv/ready  ## every test that is quick, a process for each core
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not foreign" $(ARGS)
+
+test-clients: .venv/ready  ## other people's frameworks, unmodified, each in an environment of its own
+	$(BIN)/python -m pytest -m foreign tests/clients $(ARGS)
 
 test-pythons: .venv/ready  ## the suite on every Python from 3.11 up that is here; ARGS=tests/core runs part of it
 	$(BIN)/python -m tests.pythons $(ARGS)

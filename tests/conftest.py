@@ -142,6 +142,16 @@ def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return lambda line: request.node.user_properties.append(("told", line))
 
 
+LEFT_OUT = (
+    ("LangChain, LiteLLM, Semantic Kernel", "install environments of their own", "make test-clients"),
+    ("attacks on a running server", "take a minute, and all of a machine", "make test-attacks"),
+    ("500 kills on either store", "take an hour", "make chaos"),
+    ("other versions of Python", "are the suite once more for each", "make test-pythons"),
+    ("speeds", "want a machine that does nothing else", "make bench"),
+)
+"""What `make test` leaves out, why, and the command for it."""
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests have told."""
     lines = [
@@ -150,6 +160,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, line in report.user_properties
         if name == "told"
     ]
+    if terminalreporter.config.option.markexpr == "not foreign":
+        terminalreporter.section("left out")
+        for what, why, command in LEFT_OUT:
+            terminalreporter.write_line(f"{what:42} {why:38} {command}")
     if lines:
         terminalreporter.section("counted and measured")
         for line in lines:

@@ -8,6 +8,8 @@ from clew.testing.scripted_model import ScriptedModel
 from tests.clients.conftest import RunProgram
 from tests.clients.running import Outcome
 
+pytestmark = pytest.mark.foreign
+
 
 @pytest.fixture(scope="module")
 def outcome(model: ScriptedModel, run_python: RunProgram) -> Outcome:

@@ -7,6 +7,8 @@ import pytest
 from clew.testing.scripted_model import ScriptedModel
 from tests.clients.conftest import RunProgram
 
+pytestmark = pytest.mark.foreign
+
 
 @pytest.fixture(scope="module")
 def seen(model: ScriptedModel, run_python: RunProgram) -> dict[str, Any]:

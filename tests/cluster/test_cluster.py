@@ -176,7 +176,7 @@ def test_a_worker_that_is_asked_to_end_lets_its_run_end(together: Cluster, model
     run = serving.run(serving.thread("Where?"), serving.agent())
     held.wait_paused()
     first.ask_to_end()
-    until(lambda: "Ending" in first.log)
+    until(lambda: "ending: " in first.log)
     held.release()
     assert first.wait_ended() == 0
     run.wait("completed")

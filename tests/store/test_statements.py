@@ -24,6 +24,7 @@ SMALL = (
     "SCAN webhooks",
     "SCAN workers",
     "SCAN keys",
+    "SCAN alembic_version",
     "INDEX live_run_of_thread",
     "INDEX live_runs_by_expiry",
     "INDEX held_runs",
