@@ -32,9 +32,9 @@ from clew.ids import RandomIds
 ids = RandomIds()
 ids.new("")
 child = os.fork()
-print(*(ids.new("") for _ in range(100)), flush=True)
 if child:
-    os.waitpid(child, 0)
+    os.waitpid(child, 0)  # what they say does not come mixed
+print(*(ids.new("") for _ in range(100)), flush=True)
 """
 
 

@@ -54,6 +54,7 @@ def test_a_full_disk_is_said_once_and_plainly_and_gets_over_by_itself(http: http
         api.thread("again")
         run.wait("completed")
         assert len(model.requests) == 1, "the model was paid once"
+        until(lambda: "takes what it is given again" in server.log)  # lines are written a moment later
         log = server.log
     assert "Traceback" not in log
     assert log.count("takes nothing") == 1, log
