@@ -32,7 +32,7 @@ _UNREACHED_IN_PLACE = 500
 _LEAST_PARKED = 1_000
 """Milliseconds for which it is worth to park a run."""
 
-_REST = 0.04
+_REST = 0.06
 """Seconds between two looks at what an answer says, while the process is busy with words: nobody sees it."""
 
 _FIRST_DELAY = 250
