@@ -225,6 +225,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "separated by commas"
         ),
     ] = ""
+    trusted_proxies: Annotated[
+        str,
+        _about(
+            "addresses and networks, separated by commas, of the proxies before this server: only from these "
+            "X-Forwarded-For, -Proto and -Prefix are believed; by default from nobody"
+        ),
+    ] = ""
     log_format: Annotated[
         Literal["console", "json"],
         _about("json where machines read the log: an object a line; console is for people"),

@@ -58,11 +58,9 @@ def test_a_server_that_runs_is_well(tmp_path: Path, model: ScriptedModel) -> Non
     assert done.exit_code == 0, done.output
     found = _findings(done)
     assert [f["level"] for each in found.values() for f in each if f["level"] == "fail"] == []
-    assert (
-        found["server"][0]["text"]
-        == f"{server.url} is ready (process {found['server'][0]['text'].split()[-1]}"
-    )
-    assert "every page is sound" in found["store"][0]["text"]
+    assert found["server"][0]["text"].startswith(f"{server.url} is ready (process ")
+    assert f"SQLite at {server.data_dir / 'clew.db'}" in found["store"][0]["text"]
+    assert "every page is sound" in found["store"][1]["text"]
     assert found["runs"][0]["text"] == "none is live; 0 in line on busy threads"
     assert re.search(r"^ok +server", table.output, re.MULTILINE)
 
@@ -72,7 +70,7 @@ def test_a_server_that_was_killed_is_told_of(tmp_path: Path, model: ScriptedMode
         server.kill()
         done = _doctor(server.data_dir, "--model-url", model.url)
     assert "nobody answers there" in done.output
-    assert "-> it was killed: start it again with `clew serve`" in done.output
+    assert "-> it was stopped or killed: start it again with `clew serve`" in done.output
 
 
 @pytest.fixture

@@ -159,10 +159,9 @@ def test_what_waits_for_the_readers_of_a_project_is_bounded(
     for reader in readers:
         path = f"/v1/threads/{thread}/messages?limit=100"
         reader.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key}\r\n\r\n".encode())
-    until(lambda: sum(each.waiting_bytes() > 0 for each in server.watch._connections) == 3)
-    look(server, 0)
+    met = server.watch.met["slow readers"]
+    until(lambda: server.watch.met["slow readers"] >= met + 2)  # the third may keep what little it has
     until(lambda: sum(each.waiting_bytes() for each in server.watch._connections) <= 500_000)
-    assert server.watch.met["slow readers"] >= 2
 
 
 def test_more_connections_than_there_may_be_are_refused_plainly(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clew.http.auth import Keyring
+from clew.http.keyring import Access, Keyring
 from clew.store.database import StoreUnavailable
 from tests.support.clock import ManualClock
 
@@ -20,7 +20,7 @@ class Away:
 async def test_known_keys_stay_while_the_store_is_away_which_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    keyring = Keyring({"clew_0123456789abcdef": "alpha"})
+    keyring = Keyring({"clew_0123456789abcdef": Access("alpha", "")})
     for _ in range(5):
         await keyring.look(Away(), ManualClock())  # type: ignore[arg-type]
     found = keyring.find("clew_0123456789abcdef")

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 import requests
 
+from clew.http import wrong_keys
 from clew.settings import SERVER_TOOLS
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
@@ -13,7 +14,13 @@ from tests.openapi.target import IDLE_WEBHOOK, Target
 from tests.support.api import Api
 from tests.support.operations import World, new_world
 
-SETTINGS = {"server_tools": ",".join(SERVER_TOOLS)}
+SETTINGS = {"server_tools": ",".join(SERVER_TOOLS), "trusted_proxies": "127.0.0.1"}
+
+
+@pytest.fixture(autouse=True)
+def wrong_keys_are_answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operation is asked with one, by one address."""
+    monkeypatch.setattr(wrong_keys, "_FREE", 1_000_000)
 
 
 @pytest.fixture(scope="package")

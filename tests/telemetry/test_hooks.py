@@ -49,7 +49,7 @@ def test_a_run_with_a_tool_is_told_from_its_creation_to_its_end(
     watch = Watch()
     model.reply(call("clew_calculator", {"expression": "1 + 1"}), usage=Usage(5, 2))
     model.reply("2.", usage=Usage(7, 3))
-    with servers.start(hooks=Hooks([watch])) as api:
+    with servers.start(listeners=[watch]) as api:
         run = api.run(api.thread("1 + 1?"), api.agent(tools=[{"type": "clew_calculator"}]))
         run.wait("completed")
     changes = [each for each in watch.heard if isinstance(each, RunChanged)]
@@ -72,7 +72,7 @@ def test_a_failed_run_leaves_a_line_in_the_log(
     servers: Servers, model: ScriptedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     model.fail(401, "Incorrect API key provided")
-    with servers.start(hooks=Hooks([LogHook()])) as api:
+    with servers.start(listeners=[LogHook()]) as api:
         run = api.run(api.thread("Hello?"), api.agent())
         run.wait("failed")
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
@@ -85,7 +85,7 @@ def test_a_hook_that_breaks_is_complained_of_once_and_changes_nothing(
 ) -> None:
     broken, sound = Watch(error=RuntimeError("a fault of the hook's")), Watch()
     model.reply("Hello.")
-    with servers.start(hooks=Hooks([broken, sound])) as api:
+    with servers.start(listeners=[broken, sound]) as api:
         api.run(api.thread("Hello?"), api.agent()).wait("completed")
     assert len(broken.heard) == len(sound.heard) > 3
     assert sum("a hook broke" in record.getMessage() for record in caplog.records) == 1

@@ -5,7 +5,6 @@ from typing import TypeAlias
 
 import pytest
 
-from clew.hooks import Hooks
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.telemetry.log import LogHook
@@ -34,7 +33,7 @@ def server(
         clock=clock,
         ids=CountingIds(),
         outbound=outbound,
-        hooks=Hooks([LogHook()]),
+        listeners=[LogHook()],
     ) as server:
         yield server
 

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from clew.engine.webhook_deliveries import DELAYS
-from clew.hooks import DeliveryTried, Hooks, Record
+from clew.hooks import DeliveryTried, Record
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.testing.scripted_model import ScriptedModel
@@ -49,7 +49,7 @@ def test_each_attempt_is_told_to_those_who_watch(
     with Receiver(clock) as receiver:
         outbound = GuardedHttp(Guard("127.0.0.1"))
         with Server(
-            database, model.url, clock=clock, ids=CountingIds(), outbound=outbound, hooks=Hooks([watcher])
+            database, model.url, clock=clock, ids=CountingIds(), outbound=outbound, listeners=[watcher]
         ) as server:
             api = Api(http, server.url, KEYS["alpha"])
             webhook = api.post("/webhooks", {"url": receiver.url})

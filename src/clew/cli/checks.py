@@ -5,7 +5,6 @@ import os
 import platform
 import shutil
 import sqlite3
-import ssl
 import statistics
 import tempfile
 import time
@@ -17,7 +16,7 @@ from msgspec import Struct
 
 import clew
 from clew.bus.bus import BusError
-from clew.cli import certificates, keys, server_file
+from clew.cli import keys
 from clew.cli.serve import without_password
 from clew.clock import Clock
 from clew.core.states import RunStatus
@@ -38,7 +37,6 @@ Level: TypeAlias = Literal["ok", "note", "warn", "fail"]
 _LITTLE_DISK, _HARDLY_ANY_DISK = 2 * 1024**3, 200 * 1024**2
 _SLOW_FLUSH = 20.0
 _SKEW, _BAD_SKEW = 1.0, 30.0
-_RECONNECT_TIMEOUT = 5.0
 _MODEL_TIMEOUT = 30.0
 _FEW_CONNECTIONS = 0.8
 _LATE_DELIVERY = 60.0
@@ -120,16 +118,21 @@ async def store(settings: Settings, clock: Clock) -> list[Finding]:
     path = settings.sqlite_path
     if not path.is_file():
         return [Finding("store", "note", f"{path} is not there yet; the first `clew serve` makes it")]
+    return [await asyncio.to_thread(file_finding, path, HEAD)]
+
+
+def file_finding(path: Path, wanted: str) -> Finding:
+    """Look through a SQLite file that should have a schema."""
     try:
         version = sqlite_version(path)
-        contents = await asyncio.to_thread(check_file, path) if version == HEAD else None
+        if version != wanted:
+            return _outdated(str(path), version)
+        contents = check_file(path)
     except (StoreError, sqlite3.Error) as error:
-        return [Finding("store", "fail", str(error), "restore a backup: clew restore FILE")]
-    if contents is None:
-        return [_outdated(str(path), version)]
+        return Finding("store", "fail", str(error), "restore a backup: clew restore FILE")
     size = path.stat().st_size / 1024**2
     text = f"{path}, {size:.0f} MB, schema {version}, {contents.rows['messages']:,} messages"
-    return [Finding("store", "ok", f"{text}; every page is sound")]
+    return Finding("store", "ok", f"{text}; every page is sound")
 
 
 def _outdated(where: str, version: str | None) -> Finding:
@@ -230,7 +233,7 @@ def _workers(there: list[WorkerRow], waiting: int, now: int, settings: Settings)
     return Finding("workers", level, f"{text}; {waiting} runs wait", "start one: clew worker")
 
 
-# --- bus, model, server --------------------------------------------------------------------------
+# --- bus, model ----------------------------------------------------------------------------------
 
 
 async def bus(settings: Settings, clock: Clock) -> list[Finding]:
@@ -321,24 +324,8 @@ def _embedded(settings: Settings) -> Finding:
     return Finding("model", "ok", f"embedded {weights.name}")
 
 
-async def server(settings: Settings, clock: Clock) -> list[Finding]:
-    """The server of this data directory: whether it runs, and is ready."""
-    info = server_file.read(settings.data_dir)
-    if info is None:
-        return [Finding("server", "note", "none runs on this data directory")]
-    import httpx2
+HERE: tuple[Check, ...] = (versions, data_dir, key)
+"""What is looked at on this machine."""
 
-    bundle = certificates.paths(settings.data_dir).bundle
-    trust = ssl.create_default_context(cafile=bundle if info.tls and bundle.is_file() else None)
-    try:
-        async with httpx2.AsyncClient(timeout=_RECONNECT_TIMEOUT, verify=trust, trust_env=False) as client:
-            answer = await client.get(f"{info.url}/readyz")
-    except (httpx2.HTTPError, OSError):
-        text = f"server.json tells of one at {info.url}, and nobody answers there"
-        return [Finding("server", "warn", text, "it was killed: start it again with `clew serve`")]
-    if answer.status_code != httpx2.codes.OK:
-        return [Finding("server", "fail", f"{info.url} is not ready: {answer.text.strip()}")]
-    return [Finding("server", "ok", f"{info.url} is ready (process {info.pid})")]
-
-
-CHECKS: tuple[Check, ...] = (versions, data_dir, key, store, bus, model, server, runs)
+WITHOUT_SERVER: tuple[Check, ...] = (store, bus, model, runs)
+"""What is looked at with this shell's settings, where no server can be asked."""

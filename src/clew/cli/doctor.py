@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clew.cli.checks import CHECKS, Finding
+from clew.cli import server_file
+from clew.cli.checks import HERE, WITHOUT_SERVER, Finding
+from clew.cli.connection import target
 from clew.cli.options import load_settings, setting
 from clew.cli.problems import FAILED
 from clew.clock import SystemClock
@@ -29,14 +31,20 @@ Example, as a daily check:
 """
 )
 @click.option("as_json", "--json", is_flag=True, help="for programs: a list of findings")
+@click.option(
+    "--url", envvar="CLEW_URL", metavar="URL", help="ask this server, by default the one here  [CLEW_URL]"
+)
 @setting("database_url", "--database")
 @setting("bus_url", "--bus")
 @setting("model_url", "--model-url")
 @setting("data_dir", "--data-dir")
-def doctor(as_json: bool, data_dir: Path | None, **flags: Any) -> None:
-    """Look at store, bus, model, clock, disk and versions, and say what to do."""
+def doctor(as_json: bool, url: str | None, data_dir: Path | None, **flags: Any) -> None:
+    """Look at store, bus, model, clock and disk, and say what to do.
+
+    A server that runs is asked, with an operator's key; without one, this shell's settings are tried out.
+    """
     settings = load_settings(data_dir=data_dir, **flags)
-    findings = asyncio.run(_examine(settings))
+    findings = asyncio.run(_examine(settings, url))
     if as_json:
         click.echo(msgspec.json.encode(findings))
     else:
@@ -45,9 +53,21 @@ def doctor(as_json: bool, data_dir: Path | None, **flags: Any) -> None:
         sys.exit(FAILED)
 
 
-async def _examine(settings: Settings) -> list[Finding]:
+async def _examine(settings: Settings, url: str | None) -> list[Finding]:
     clock = SystemClock()
-    return [finding for check in CHECKS for finding in await check(settings, clock)]
+    asked, told = await _ask_server(settings, url)
+    checks = HERE if told or url is not None else (*HERE, *WITHOUT_SERVER)
+    found = [finding for check in checks for finding in await check(settings, clock)]
+    return [*found, *asked]
+
+
+async def _ask_server(settings: Settings, url: str | None) -> tuple[list[Finding], bool]:
+    """Return what the server says of itself, and whether that is all there is to know."""
+    if url is None and server_file.read(settings.data_dir) is None:
+        return [Finding("server", "note", "none runs on this data directory")], False
+    from clew.cli.server_checks import ask
+
+    return await ask(target(settings, url))
 
 
 def _table(findings: Sequence[Finding]) -> Table:

@@ -20,7 +20,7 @@ from clew.clock import SystemClock
 from clew.settings import Settings
 from clew.store import keys as rows
 from clew.store.database import P, StoreError, StoreFunction, T
-from clew.store.keys import PROJECT, READ, KeyRow
+from clew.store.keys import OPERATOR, PROJECT, READ, KeyRow
 from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import write_beside
 
@@ -63,14 +63,18 @@ def keys() -> None:
 @_project
 @click.option("--name", metavar="N", required=True, callback=_checked, help="what to call the key by")
 @click.option("--read-only", is_flag=True, help="it may look, and change nothing")
+@click.option("--operator", is_flag=True, help="it may work in every project, and look after the server")
 @click.option("--expires", metavar="AGE", help="how long it holds, such as 90d; by default until revoked")
 @_on_database
-def add(project: str, name: str, read_only: bool, expires: str | None, **flags: Any) -> None:
+def add(project: str, name: str, read_only: bool, operator: bool, expires: str | None, **flags: Any) -> None:
     """Make a key, and print it: it is shown this once and kept nowhere."""
+    if read_only and operator:
+        raise Problem("a key is --read-only or --operator, not both", USAGE)
+    role = OPERATOR if operator else READ if read_only else PROJECT
     now = SystemClock().now()
     until = None if expires is None else now + seconds(expires, "--expires") * 1000
     key = ids.new_api_key()
-    row = KeyRow(_digest(key), project, name, READ if read_only else PROJECT, now, until)
+    row = KeyRow(_digest(key), project, name, role, now, until)
     if not _write(flags, rows.add, row):
         raise Problem(
             f"{project} has a key {name} already: choose another name, or `clew keys rotate {name}`", USAGE

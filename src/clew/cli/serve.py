@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 def serve(own_bundle: Path | None, **flags: Any) -> None:
     """Serve threads and runs."""
     settings = load_settings(**flags)
-    check_outbound(settings)
+    check_addresses(settings)
     key, secret, certificate = _private_files(settings, own_bundle)
     # A plain SIGTERM would end the process before the `finally` below, and before stdout is flushed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -130,20 +130,22 @@ def check_key(settings: Settings, key: str) -> None:
         )
 
 
-def check_outbound(settings: Settings) -> None:
-    """Say now what is wrong with CLEW_OUTBOUND_ALLOW.
+def check_addresses(settings: Settings) -> None:
+    """Say now what is wrong with CLEW_OUTBOUND_ALLOW or CLEW_TRUSTED_PROXIES.
 
     Raises:
         Problem: with the words for it.
     """
-    if not settings.outbound_allow:
-        return
+    from clew.http.proxies import TrustedProxies
     from clew.net.guard import Guard
 
-    try:
-        Guard(settings.outbound_allow)
-    except ValueError as error:
-        raise Problem(f"CLEW_OUTBOUND_ALLOW: {error}", USAGE) from None
+    read = {"outbound_allow": Guard, "trusted_proxies": TrustedProxies}
+    for name, kind in read.items():
+        try:
+            if given := getattr(settings, name):
+                kind(given)
+        except ValueError as error:
+            raise Problem(f"CLEW_{name.upper()}: {error}", USAGE) from None
 
 
 def _announcer(settings: Settings) -> Callable[[str], None]:
@@ -208,11 +210,9 @@ def _model(settings: Settings) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return a URL as it may be shown."""
+    """Return a URL as it may be shown: also its query may hold a password."""
     parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def warn_about_model(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from clew.cli import keys
 from clew.cli.exposure import warn_about_network
 from clew.cli.options import load_settings, setting
 from clew.cli.problems import INTERRUPTED, USAGE, Problem
-from clew.cli.serve import check_outbound, warn_about_model, without_password
+from clew.cli.serve import check_addresses, warn_about_model, without_password
 from clew.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def worker(**flags: Any) -> None:
     settings = load_settings(**flags)
     if settings.bus_url is None:
         raise Problem("a worker needs a bus to be handed runs: set CLEW_BUS_URL to nats://host:4222", USAGE)
-    check_outbound(settings)
+    check_addresses(settings)
     secret = keys.bus_secret(settings)
 
     from clew.bus.bus import BusError

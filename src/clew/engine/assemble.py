@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clew.bus.bus import Bus, LocalBus
 from clew.bus.seal import fingerprint
-from clew.clock import Clock
+from clew.clock import Clock, SystemClock
 from clew.engine.engine import Engine
+from clew.engine.tally import Tally
 from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
 from clew.ids import WORKER
 from clew.model.catalogue import Models, one_model
@@ -39,6 +40,11 @@ class Assembly(NamedTuple):
     process: Process
     outbound: Guard
     """Says which URLs of clients this process may ask."""
+    row: WorkerRow
+    """Who this process is, as others on its database see it."""
+    bus: Bus
+    tally: Tally
+    """What it has seen since its start."""
     secret: bytes | None = None
     """The installation's secret, where this process needs it."""
 
@@ -87,24 +93,26 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     Raises:
         StoreError: the database cannot be opened.
     """
-    process = watched_process()
+    tally = Tally(SystemClock())
+    process = watched_process(tally)
     row = this_process(process, works=works)
     db = open_database(settings, process.clock, row.id)
     if process.hooks.store_wrote:
         db = WatchedDatabase(db, process.hooks)
     models, tools = make_models(settings, process.clock), make_toolbox(settings)
     outbound = Guard(settings.outbound_allow)
+    bus = _make_bus(settings, row, secret)
     engine = Engine(
         db,
         row=row,
         process=process,
-        bus=_make_bus(settings, row, secret),
+        bus=bus,
         models=models,
         toolbox=tools,
         takeover_after=int(settings.takeover_after * 1000),
         kinds=[WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process)],
     )
-    return Assembly(db, engine, models, tools, process, outbound, secret)
+    return Assembly(db, engine, models, tools, process, outbound, row, bus, tally, secret)
 
 
 def this_process(process: Process, *, works: bool) -> WorkerRow:

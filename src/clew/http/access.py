@@ -37,13 +37,14 @@ class AccessLog:
         slow = seconds > SLOW and b"wait=" not in scope["query_string"]
         if not (status >= 500 or status == 401 or slow or self.wanted == "all") or self.wanted == "off":
             return
+        access = scope.get("clew.access")
         fields = {
             "method": scope["method"],
             "route": scope.get("clew.route") or scope["path"][:200],
             "status": status,
             "ms": round(seconds * 1000, 1),
             "project": scope.get("clew.project"),
-            "key": scope.get("clew.key"),
+            "key": access and access.name,
             "request_id": request_id,
             "client": scope["client"][0] if scope.get("client") else None,
         }

@@ -6,33 +6,45 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clew.http.access import Access, AccessLog
-from clew.http.auth import Authentication, Keyring, TokenRoute
+from clew.http.auth import Authentication, TokenRoute, named_project
 from clew.http.endpoint import Endpoint
+from clew.http.keyring import Keyring
 from clew.http.middleware import Errors, RequestId
 from clew.http.operations import OPERATIONS, ROOTS
+from clew.http.proxies import TrustedProxies
 from clew.http.routes import Endpoints, Routes
+from clew.http.status import Condition, Status
 from clew.service.context import Services
 from clew.store import health
 from clew.wire.dialects import Dialect
-from clew.wire.errors import ApiError, not_found
+from clew.wire.errors import ApiError
 
 _STORE_TIMEOUT = 2.0
 """Seconds in which the store answers, or the server is not ready."""
 
 
-def create_app(services: Services, keyring: Keyring, access: Access = "trouble") -> ASGIApp:
-    """Return the API as an ASGI application. The onion, from outside in: request id, errors, keys."""
+def create_app(
+    services: Services,
+    keyring: Keyring,
+    condition: Condition,
+    *,
+    access: Access = "trouble",
+    proxies: TrustedProxies | None = None,
+) -> ASGIApp:
+    """Return the API as an ASGI application. From outside in: proxies, request id, errors, keys."""
+    wrong_keys = condition.wrong_keys
     routes = Routes()
     routes.add("/healthz", {"GET": _Healthy()})
     routes.add("/readyz", {"GET": _Ready(services)})
     routes.add("/openapi.json", {"GET": _Document()})
-    routes.add("/msi/token", {"GET": TokenRoute(keyring, services.process.clock)})
+    routes.add("/msi/token", {"GET": TokenRoute(keyring, services.process.clock, wrong_keys)})
+    routes.add("/status", {"GET": Status(services, condition)})
     spoken = {dialect: _by_path(dialect, services) for dialect in {root.dialect for root in ROOTS}}
     for root in ROOTS:
         for path, endpoints in spoken[root.dialect].items():
             routes.add(root.prefix + path, endpoints)
-    app = Errors(Authentication(_Router(routes), keyring))
-    return RequestId(app, services.process, AccessLog(access))
+    app = Errors(Authentication(_Router(routes, keyring), keyring, wrong_keys))
+    return (proxies or TrustedProxies()).behind(RequestId(app, services.process, AccessLog(access)))
 
 
 def _by_path(dialect: Dialect, services: Services) -> dict[str, Endpoints]:
@@ -47,11 +59,12 @@ def _by_path(dialect: Dialect, services: Services) -> dict[str, Endpoints]:
 class _Router:
     """Hands a request to the operation that its method and path name.
 
-    A project in the path must be the key's own: another's might as well not exist.
+    A project in the path must be the key's own, unless that is an operator's: another's might as well not
+    exist.
     """
 
-    def __init__(self, routes: Routes) -> None:
-        self._routes = routes
+    def __init__(self, routes: Routes, keyring: Keyring) -> None:
+        self._routes, self._keyring = routes, keyring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,7 +76,7 @@ class _Router:
         endpoints, scope["path_params"] = found
         named = scope["path_params"].get("project")
         if named is not None and named != scope["clew.project"]:
-            raise not_found("project", named)
+            scope["clew.project"] = named_project(named, scope["clew.access"], self._keyring)
         endpoint = endpoints.get("GET" if method == "HEAD" else method)
         if endpoint is None:
             raise ApiError(
@@ -107,4 +120,5 @@ class _Document:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         from clew.http import openapi
 
-        await Response(openapi.encoded(), media_type="application/json")(scope, receive, send)
+        document = openapi.encoded(scope.get("root_path", ""))
+        await Response(document, media_type="application/json")(scope, receive, send)

@@ -1,14 +1,10 @@
-"""Who is calling: keys, and the token route that Azure's managed-identity credential asks.
+"""Who is calling: authentication, and the token route that Azure's managed-identity credential asks.
 
-Authentication is always on. A key belongs to a project. Keys are kept as SHA-256 digests: they are
-256 random bits, so a plain hash is enough (OWASP ASVS 5.0, 6.5.2).
+Authentication is always on.
 """
 
 import asyncio
-import logging
-from collections.abc import Iterable, Mapping
-from hashlib import sha256
-from typing import Any
+from collections.abc import Mapping
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -16,109 +12,25 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clew.clock import Clock
-from clew.store import keys
-from clew.store.database import Database
-from clew.store.keys import PROJECT, READ, KeyRow
-from clew.wire.errors import forbidden, invalid, unauthorized
+from clew.http.keyring import Access, Keyring
+from clew.http.wrong_keys import WrongKeys
+from clew.wire.errors import forbidden, invalid, not_found, unauthorized
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", "/msi/token"))
+OF_OPERATORS = frozenset(("/status",))
+PROJECT_HEADER = b"clew-project"
+"""Names the project that an operator's request is for, where the path doesn't."""
+
 _TOKEN_LIFETIME = 24 * 3600
 _READING = frozenset(("GET", "HEAD"))
-
-_LOOK = 0.5
-"""Seconds between two looks at the rows: a key that is revoked opens nothing a second later."""
-
-_TO_END = 2.0
-"""Seconds that requests under way are given when their key is revoked."""
-
-_log = logging.getLogger(__name__)
-
-
-class Access:
-    """What a key opens: its project, and the requests that it has under way, which end when it is revoked.
-
-    A key without a row, CLEW_API_KEY's or the first start's, can't be revoked while the server runs.
-    """
-
-    __slots__ = ("name", "project", "reads_only", "revoked", "tasks")
-
-    def __init__(self, project: str, name: str, *, role: str = PROJECT, in_rows: bool = False) -> None:
-        self.project, self.name, self.reads_only = project, name, role == READ
-        self.revoked = False
-        self.tasks: set[asyncio.Task[Any]] | None = set() if in_rows else None
-
-
-class Keyring:
-    """The keys a server knows, by digest: those it was started with, and those of the rows.
-
-    Args:
-        projects_by_key: the keys it was started with, each with its project.
-    """
-
-    def __init__(self, projects_by_key: Mapping[str, str]) -> None:
-        self._fixed = {_digest(key): Access(project, "") for key, project in projects_by_key.items()}
-        self._known = dict(self._fixed)
-        self._rows: dict[bytes, Access] = {}
-        self._blind = False
-        """Whether the store did not answer when it was last asked; said once."""
-
-    def find(self, key: str) -> Access | None:
-        """Return what a key opens, or None if it is unknown, expired or revoked."""
-        return self._known.get(_digest(key))
-
-    def take(self, rows: Iterable[KeyRow], now: int) -> list[Access]:
-        """Know the keys of the rows, and no others; return those that hold no more."""
-        before, self._rows = self._rows, {}
-        for row in rows:
-            if row.expires_at is None or row.expires_at > now:
-                digest = bytes.fromhex(row.digest)
-                held = before.pop(digest, None)
-                self._rows[digest] = held or Access(row.project, row.name, role=row.role, in_rows=True)
-        self._known = self._rows | self._fixed
-        for access in before.values():
-            access.revoked = True
-        return list(before.values())
-
-    async def follow(self, db: Database, clock: Clock) -> None:
-        """Look at the rows twice a second, until cancelled.
-
-        While the store doesn't answer, the keys that were known stay known.
-        """
-        while True:
-            await self.look(db, clock)
-            await asyncio.sleep(_LOOK)
-
-    async def look(self, db: Database, clock: Clock) -> None:
-        """Look at the rows now. What keys that hold no more have under way is given a moment, then ended."""
-        try:
-            gone = self.take(await db.fetch(keys.every), clock.now())
-        except Exception as error:
-            if not self._blind:
-                _log.warning("the keys can't be looked at, those known stay: %s", error)
-            self._blind = True
-            return
-        self._blind = False
-        loop = asyncio.get_running_loop()
-        for access in gone:
-            _log.info("the key %s of %s holds no more", access.name, access.project)
-            loop.call_later(_TO_END, _end, access)
-
-
-def _end(access: Access) -> None:
-    for task in list(access.tasks or ()):
-        task.cancel()
-
-
-def _digest(key: str) -> bytes:
-    return sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 class Authentication:
     """Lets requests through that carry a known key, and says in the scope whose they are."""
 
-    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
+    def __init__(self, app: ASGIApp, keyring: Keyring, wrong_keys: WrongKeys) -> None:
         self._app = app
-        self._keyring = keyring
+        self._keyring, self._wrong_keys = keyring, wrong_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -127,9 +39,11 @@ class Authentication:
                 _check_host(scope)
             if scope["path"] not in OPEN_PATHS:
                 access = self._authenticate(headers)
-                if access.reads_only and scope["method"] not in _READING:
-                    raise forbidden(f"The API key '{access.name}' may only read.")
-                scope["clew.project"], scope["clew.key"] = access.project, access.name
+                if access is None:
+                    await self._wrong_keys.hold_back(scope)
+                    raise unauthorized(f"Incorrect API key provided: {_masked(_key_in(headers))}.")
+                self._check(access, scope)
+                scope["clew.access"], scope["clew.project"] = access, self._project(access, headers)
                 if access.tasks is not None:
                     await self._revocable(access, scope, receive, send)
                     return
@@ -159,19 +73,53 @@ class Authentication:
         finally:
             access.tasks.discard(task)
 
-    def _authenticate(self, headers: Mapping[bytes, bytes]) -> Access:
-        scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer" or not key:
-            key = headers.get(b"api-key", b"").decode("latin-1")
+    def _authenticate(self, headers: Mapping[bytes, bytes]) -> Access | None:
+        """Return what a request's key opens; None if it is a wrong one.
+
+        Raises:
+            ApiError: there is no key.
+        """
+        key = _key_in(headers)
         if not key:
             raise unauthorized(
                 "You didn't provide an API key. Send it as a header: "
                 "'Authorization: Bearer KEY' or 'api-key: KEY'."
             )
-        access = self._keyring.find(key.strip())
-        if access is None:
-            raise unauthorized(f"Incorrect API key provided: {_masked(key.strip())}.")
-        return access
+        return self._keyring.find(key)
+
+    def _check(self, access: Access, scope: Scope) -> None:
+        """Raise ApiError for what a key may not do."""
+        if access.reads_only and scope["method"] not in _READING:
+            raise forbidden(f"The API key '{access.name}' may only read.")
+        if not access.operates and scope["path"] in OF_OPERATORS:
+            raise forbidden(
+                f"{scope['path']} is for operators: ask with CLEW_API_KEY's key, or one that "
+                "`clew keys add --operator` has made."
+            )
+
+    def _project(self, access: Access, headers: Mapping[bytes, bytes]) -> str:
+        """Return the project that a request is for: the key's own, or the one that an operator names."""
+        if not access.operates or (named := headers.get(PROJECT_HEADER)) is None:
+            return access.project
+        return named_project(named.decode("latin-1"), access, self._keyring)
+
+
+def named_project(name: str, access: Access, keyring: Keyring) -> str:
+    """Return a project that a request names, if its key opens that.
+
+    Raises:
+        ApiError: it doesn't; another's project might as well not exist.
+    """
+    if name == access.project or (access.operates and keyring.knows_project(name)):
+        return name
+    raise not_found("project", name)
+
+
+def _key_in(headers: Mapping[bytes, bytes]) -> str:
+    scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer" or not key:
+        key = headers.get(b"api-key", b"").decode("latin-1")
+    return key.strip()
 
 
 def _check_host(scope: Scope) -> None:
@@ -197,14 +145,15 @@ class TokenRoute:
     ``resource``.
     """
 
-    def __init__(self, keyring: Keyring, clock: Clock) -> None:
-        self._keyring = keyring
+    def __init__(self, keyring: Keyring, clock: Clock, wrong_keys: WrongKeys) -> None:
+        self._keyring, self._wrong_keys = keyring, wrong_keys
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         key = request.headers.get("x-identity-header", "")
         if not key or self._keyring.find(key) is None:
+            await self._wrong_keys.hold_back(scope)
             raise unauthorized("The header X-IDENTITY-HEADER must carry your API key. See `clew env`.")
         token = {
             "access_token": key,

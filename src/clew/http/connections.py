@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from clew.http.coalescing import CoalescingProtocol
+from clew.http.proxies import TrustedProxies
 from clew.wire.errors import ApiError
 
 HEAD_LIMIT = 64 * 1024
@@ -56,8 +57,10 @@ class Watch:
         met: how often each bound was met.
     """
 
-    def __init__(self, caps: Caps) -> None:
+    def __init__(self, caps: Caps, proxies: TrustedProxies | None = None) -> None:
+        """Watch with bounds; the one of an address does not hold for ``proxies``, who speak for many."""
         self.caps = caps
+        self._proxies = proxies or TrustedProxies()
         self.met: Counter[str] = Counter()
         self._connections: set[WatchedProtocol] = set()
         self._addresses: Counter[str] = Counter()
@@ -70,12 +73,17 @@ class Watch:
         self._addresses[address] += 1
         if len(self._connections) > self.caps.in_all:
             self.tell("connections", f"{self.caps.in_all:,} connections are open; more are refused", address)
-        elif self._addresses[address] > self.caps.an_address:
+        elif self._addresses[address] > self.caps.an_address and address not in self._proxies:
             what = f"{self.caps.an_address:,} connections of one address are open; more of its are refused"
             self.tell("connections of one address", what, address)
         else:
             return
         connection.refuse(503, "The server has as many connections as it takes. Try again in a moment.")
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
 
     def leave(self, connection: "WatchedProtocol") -> None:
         """Forget a connection."""

@@ -10,7 +10,7 @@ type ``text/event-stream`` carry the extension ``x-events``: the schema of each 
 import inspect
 import re
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 
 import msgspec
@@ -124,10 +124,11 @@ def document() -> Json:
     }
 
 
-@cache
-def encoded() -> bytes:
-    """Return the document as JSON."""
-    return msgspec.json.format(msgspec.json.encode(document()), indent=1) + b"\n"
+@lru_cache(maxsize=8)
+def encoded(prefix: str = "") -> bytes:
+    """Return the document as JSON, as it is behind a proxy that serves it under a path."""
+    servers = [server | {"url": prefix + server["url"]} for server in document()["servers"]]
+    return msgspec.json.format(msgspec.json.encode(document() | {"servers": servers}), indent=1) + b"\n"
 
 
 def _server(prefix: str) -> Json:

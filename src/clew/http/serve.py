@@ -15,10 +15,15 @@ import uvicorn
 from clew.engine.assemble import Assembly, assemble
 from clew.file_limit import raise_file_limit
 from clew.http.app import create_app
-from clew.http.auth import Keyring
 from clew.http.connections import Caps, Watch, WatchedProtocol
+from clew.http.keyring import Access, Keyring
+from clew.http.proxies import TrustedProxies
+from clew.http.status import Condition, StoreKind
+from clew.http.wrong_keys import WrongKeys
+from clew.model.endpoint import shown_address
 from clew.service.context import Services
 from clew.settings import Settings
+from clew.store.keys import OPERATOR
 from clew.wire import webhooks
 
 _SWITCH_INTERVAL = 0.0002
@@ -68,10 +73,21 @@ def run(
     scheme = "https" if certificate else "http"
     url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
     assembly = assemble(settings, encode=webhooks.event, works=works, secret=secret)
-    services = make_services(settings, assembly)
-    keyring = Keyring({api_key: settings.project})
+    proxies = TrustedProxies(settings.trusted_proxies)
+    keyring = Keyring({api_key: Access(settings.project, "", role=OPERATOR)})
+    runs = settings.max_active_runs if works else 0
+    watch = Watch(connection_caps(raise_file_limit(), runs), proxies)
+    app = create_app(
+        make_services(settings, assembly),
+        keyring,
+        condition_of(
+            assembly, watch, settings.database_url if settings.on_postgres else settings.sqlite_path
+        ),
+        access=settings.access_log,
+        proxies=proxies,
+    )
     config = uvicorn.Config(
-        create_app(services, keyring, settings.access_log),
+        app,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -87,7 +103,7 @@ def run(
         config,
         assembly,
         keyring,
-        caps=connection_caps(raise_file_limit(), settings.max_active_runs if works else 0),
+        watch=watch,
         grace=settings.drain_timeout,
         on_ready=lambda: on_ready(url),
     )
@@ -112,7 +128,7 @@ class ClewServer(uvicorn.Server):
 
     Args:
         keyring: the keys that it follows while it runs.
-        caps: how many connections there may be.
+        watch: watches over its connections.
         grace: seconds that runs under way are given to end when the server is to stop.
         on_ready: called when the server accepts requests.
     """
@@ -123,11 +139,11 @@ class ClewServer(uvicorn.Server):
         assembly: Assembly,
         keyring: Keyring,
         *,
-        caps: Caps,
+        watch: Watch,
         grace: float,
         on_ready: Callable[[], None],
     ) -> None:
-        self.watch = Watch(caps)
+        self.watch = watch
         config.http = partial(WatchedProtocol, watch=self.watch)  # type: ignore[assignment]
         super().__init__(config)
         self._assembly, self._keyring = assembly, keyring
@@ -165,6 +181,13 @@ def connection_caps(files: int, runs: int) -> Caps:
     """
     in_all = max(files // 2, files - runs - _OTHER_FILES)
     return Caps(in_all, max(1, in_all * 3 // 4))
+
+
+def condition_of(assembly: Assembly, watch: Watch, store_at: Path | str | None) -> Condition:
+    """Return what tells how a server is, whose store is a file, or at a URL."""
+    kind: StoreKind = "SQLite" if isinstance(store_at, Path) else "PostgreSQL"
+    shown = str(store_at) if isinstance(store_at, Path) else shown_address(store_at or "")
+    return Condition(assembly.row, kind, shown, assembly.bus, assembly.tally, watch, WrongKeys())
 
 
 def make_services(settings: Settings, assembly: Assembly) -> Services:

@@ -8,8 +8,9 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from clew.store.statement import Mapper, Statement, Transaction, param
 from clew.store.tables import keys
 
-PROJECT, READ = "project", "read"
-"""Roles: what a key may do in its project. ``read`` only looks."""
+PROJECT, READ, OPERATOR = "project", "read", "operator"
+"""Roles: what a key may do. ``read`` only looks at its project; ``operator`` works in all projects, and looks
+after the server."""
 
 
 class KeyRow(Struct, frozen=True):

@@ -38,6 +38,11 @@ class Toolbox:
     def __getitem__(self, kind: str) -> ServerTool:
         return self._kinds[kind]
 
+    @property
+    def kinds(self) -> Iterable[str]:
+        """The kinds that are switched on."""
+        return self._kinds.keys()
+
     def __contains__(self, kind: str) -> bool:
         return kind in self._kinds
 

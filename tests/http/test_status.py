@@ -1,0 +1,84 @@
+"""``GET /status``: what an operator is told, and that it is true."""
+
+from collections.abc import Iterator
+
+import httpx2
+import msgspec
+import pytest
+
+from clew import __version__
+from clew.testing.scripted_model import ScriptedModel
+from clew.wire.status import StatusObject
+from tests.support.api import Api, error_of
+from tests.support.server import OPERATOR_KEY, Server
+from tests.support.servers import Servers
+from tests.support.wait import until
+
+
+@pytest.fixture
+def own(servers: Servers) -> Iterator[Api]:
+    with servers.start() as api:
+        yield api
+
+
+def _status(api: Api, **query: str) -> StatusObject:
+    answer = httpx2.get(f"{api.url}/status", headers={"api-key": OPERATOR_KEY}, params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    return msgspec.json.decode(answer.content, type=StatusObject)
+
+
+def test_it_says_what_is_there(own: Api) -> None:
+    status = _status(own)
+    assert (status.version, status.trouble, status.bus.kind, status.bus.up) == (
+        __version__,
+        None,
+        "local",
+        True,
+    )
+    assert status.store.kind in ("SQLite", "PostgreSQL")
+    assert "@" not in status.store.where
+    assert status.tools == ["clew_calculator", "clew_clock"]
+    assert (status.process.memory_bytes or 1) > 0
+    assert status.connections.open >= 1
+    assert [model.reachable for model in status.models] == [True]
+
+
+def test_runs_and_calls_of_models_are_counted(own: Api, model: ScriptedModel) -> None:
+    agent = own.agent()
+    model.reply("Hi.")
+    own.run(own.thread("Hello"), agent).wait("completed")
+    model.fail(401)
+    own.run(own.thread("Hello again"), agent).wait("failed")
+    model.calls()
+    until(lambda: _status(own).runs.ended_here.get("failed"))
+    status = _status(own)
+    assert status.runs.ended_here == {"completed": 1, "failed": 1}
+    assert status.runs.live["queued"] == 0
+    (calls,) = status.model_calls
+    assert (calls.name, calls.calls, calls.failures, calls.answered_since) == ("scripted", 2, 1, False)
+    assert calls.last_failure is not None
+    assert "sk-" not in calls.last_failure
+
+
+def test_limits_and_wrong_keys_are_counted(own: Api) -> None:
+    for _ in range(3):
+        assert httpx2.get(f"{own.url}/v1/threads", headers={"api-key": "clew_no"}).status_code == 401
+    long = httpx2.get(f"{own.url}/v1/threads", headers={"x": "y" * 70_000})
+    assert long.status_code == 431
+    status = _status(own)
+    assert status.wrong_keys == 3
+    assert status.limits_met == {"a request's head": 1}
+
+
+def test_a_model_is_asked_only_if_that_is_wanted(own: Api, model: ScriptedModel) -> None:
+    before = len(model.requests)
+    _status(own)
+    assert len(model.requests) == before
+
+
+def test_it_is_for_operators(server: Server, api: Api) -> None:
+    refused = httpx2.get(f"{server.url}/status", headers={"api-key": api.key})
+    assert refused.status_code == 403
+    assert "is for operators" in error_of(refused, 403)["message"]
+    assert httpx2.get(f"{server.url}/status").status_code == 401
