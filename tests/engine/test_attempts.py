@@ -13,6 +13,7 @@ from clew.bus.local_events import LocalEvents
 from clew.core.decide import MOST_ATTEMPTS
 from clew.core.decisions import Decision
 from clew.core.records import Run
+from clew.engine.shares import Shares
 from clew.engine.worker import Worker
 from clew.model.catalogue import one_model
 from clew.model.endpoint import Endpoint
@@ -83,6 +84,7 @@ class Site:
             models=one_model(self.gateway, offered=("scripted",)),
             toolbox=Toolbox({}),
             process=Process(self.clock, self.ids),
+            shares=Shares(),
         )
 
     async def run(self) -> Run:

@@ -20,6 +20,7 @@ from clew.core.journal import journal
 from clew.core.records import Call, Outcome, Run, RunConfig, Step
 from clew.core.states import CallResult
 from clew.core.tools import FunctionDefinition, OtherTool, Tool
+from clew.engine.shares import Shares
 from clew.engine.worker import Worker
 from clew.model.catalogue import one_model
 from clew.model.endpoint import Endpoint
@@ -124,6 +125,7 @@ class Site:
             models=one_model(self.gateway, offered=("scripted",)),
             toolbox=self.toolbox,
             process=Process(self.clock, self.ids),
+            shares=Shares(),
         )
 
     async def run(self) -> Run:

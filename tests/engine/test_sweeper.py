@@ -30,12 +30,15 @@ class Handed:
     claimant = None
     full = False
 
+    def full_for(self, project: str) -> bool:
+        return False
+
     def __init__(self) -> None:
         self.runs: list[str] = []
         self.interrupted: list[str] = []
         self.busy = True
 
-    def advance(self, run_id: str, claimed: RunState | None = None) -> None:
+    def advance(self, run_id: str, claimed: RunState | None = None, *, project: str = "") -> None:
         self.runs.append(run_id)
 
     def interrupt(self, run_id: str) -> None:

@@ -12,6 +12,7 @@ from clew.bus.local_events import LocalEvents
 from clew.core.decisions import RunState
 from clew.core.records import Run
 from clew.engine.presence import SoleWorker
+from clew.engine.shares import Shares
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
 from clew.model.catalogue import one_model
@@ -58,6 +59,7 @@ class Rig:
             models=one_model(gateway, offered=("scripted",)),
             toolbox=Toolbox({}),
             process=Process(self.clock, self._ids),
+            shares=Shares(),
         )
 
     async def aclose(self) -> None:

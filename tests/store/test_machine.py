@@ -75,7 +75,10 @@ class NoWorkers:
     claimant = None
     full = False
 
-    def advance(self, run_id: str, claimed: RunState | None = None) -> None: ...
+    def full_for(self, project: str) -> bool:
+        return False
+
+    def advance(self, run_id: str, claimed: RunState | None = None, *, project: str = "") -> None: ...
 
     def interrupt(self, run_id: str) -> None: ...
 

@@ -14,6 +14,8 @@ from clew.clock import Clock, SystemClock
 from clew.engine.assemble import Assembly, this_process
 from clew.engine.due_work import Kind
 from clew.engine.engine import Engine
+from clew.engine.retention import Retention
+from clew.engine.shares import Shares
 from clew.engine.tally import Tally
 from clew.engine.webhook_deliveries import WebhookDeliveries
 from clew.hooks import Hook, Hooks
@@ -106,6 +108,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ready = threading.Event()
         self._server: ClewServer | None = None
+        self._shares: Shares | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="server-under-test", daemon=True)
 
@@ -134,6 +137,12 @@ class Server:
         """What watches over the connections."""
         assert self._server is not None
         return self._server.watch
+
+    @property
+    def shares(self) -> Shares:
+        """What projects may have of it."""
+        assert self._shares is not None
+        return self._shares
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -205,6 +214,7 @@ class Server:
             toolbox=self._toolbox,
             kinds=self._kinds(db, process),
         )
+        self._shares = engine.shares
         outbound = self._outbound.guard if self._outbound is not None else Guard()
         services = Services(
             db=db,
@@ -216,6 +226,7 @@ class Server:
             run_expiry=self._run_expiry,
             daily_token_budget=self._daily_token_budget,
             outbound=outbound,
+            shares=engine.shares,
             wake_webhooks=engine.wake_webhooks,
             trouble=engine.trouble,
         )
@@ -236,10 +247,10 @@ class Server:
         return ClewServer(config, assembly, keyring, watch=watch, grace=0, on_ready=self._ready.set)
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:
-        if self._outbound is None:
-            return []
-        return [
-            WebhookDeliveries(
+        kinds: list[Kind] = [Retention(db, process)]
+        if self._outbound is not None:
+            deliveries = WebhookDeliveries(
                 db, http=self._outbound, encode=webhooks.event, process=process, jitter=lambda _: 0
             )
-        ]
+            kinds.append(deliveries)
+        return kinds

@@ -12,6 +12,7 @@ from clew.core.content import text_content
 from clew.core.decide import decide
 from clew.core.events import CancelRequested, Submitted
 from clew.core.records import Run
+from clew.engine.shares import Shares
 from clew.engine.worker import Worker
 from clew.model.catalogue import ModelEntry, Models
 from clew.model.endpoint import Endpoint
@@ -42,6 +43,7 @@ class Site:
             models=self.models,
             toolbox=Toolbox({}),
             process=Process(clock, self.ids),
+            shares=Shares(),
         )
 
     async def advance(self, run_id: str = "run_1") -> Run:

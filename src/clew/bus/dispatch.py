@@ -42,8 +42,15 @@ class Dispatch(Protocol):
         """Whether so many runs wait for a worker with room that no more should be accepted."""
         ...
 
-    def advance(self, run_id: str, claimed: RunState | None = None) -> None:
-        """Have somebody advance the run. ``claimed`` is its state if this process owns it already."""
+    def full_for(self, project: str) -> bool:
+        """Whether it is full for a project: others may have a part of the line that is theirs."""
+        ...
+
+    def advance(self, run_id: str, claimed: RunState | None = None, *, project: str = "") -> None:
+        """Have somebody advance the run. ``claimed`` is its state if this process owns it already.
+
+        Runs that wait for a place are let in by turns of their projects, where those are named.
+        """
         ...
 
     def interrupt(self, run_id: str) -> None:

@@ -5,13 +5,16 @@ import logging
 from collections.abc import Callable
 
 from clew.bus.dispatch import RunWorker
+from clew.bus.fair_line import FairLine
 from clew.core.decisions import RunState
 
 _log = logging.getLogger(__name__)
 
 
 class LocalDispatch:
-    """Runs each delivery as a task of this process, at most ``limit`` at once; more wait in line.
+    """Runs each delivery as a task of this process, at most ``limit`` at once.
+
+    More wait in line, in which projects take turns.
 
     Args:
         worker: the id under which this process claims runs.
@@ -26,7 +29,7 @@ class LocalDispatch:
         self._look_by: Callable[[int], None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._running = 0
-        self._waiting: dict[str, RunState | None] = {}
+        self._waiting = FairLine()
         self._closing = False
         self.on_room: Callable[[], None] | None = None
         """Called when there is room for a run again."""
@@ -43,6 +46,9 @@ class LocalDispatch:
     def full(self) -> bool:
         return len(self._waiting) >= self._line
 
+    def full_for(self, project: str) -> bool:
+        return self.full and self._waiting.has_share(project, self._line)
+
     @property
     def room(self) -> int:
         """How many more runs this process would begin to work on now."""
@@ -57,11 +63,11 @@ class LocalDispatch:
         """Begin a run that came over a bus; ``acknowledge`` is called when the bus may forget it."""
         self._start(run_id, None, acknowledge)
 
-    def advance(self, run_id: str, claimed: RunState | None = None) -> None:
+    def advance(self, run_id: str, claimed: RunState | None = None, *, project: str = "") -> None:
         if self._closing:
             return
         if not self.room:
-            self._waiting[run_id] = claimed
+            self._waiting.add(run_id, claimed, project)
             return
         self._start(run_id, claimed)
 
@@ -69,7 +75,7 @@ class LocalDispatch:
         if self._worker is None:
             self.advance(run_id)
         elif not self._worker.interrupt(run_id) and not self._closing:
-            self._waiting.pop(run_id, None)  # nothing is left but to end it: that needs no place in line
+            self._waiting.remove(run_id)  # nothing is left but to end it: that needs no place in line
             self._start(run_id, None)
 
     def wake_at(self, due: int) -> None:
@@ -97,8 +103,7 @@ class LocalDispatch:
                 "run %s: the worker broke off; the sweep will take it up again", run_id, exc_info=error
             )
         while self._waiting and self.room:
-            first = next(iter(self._waiting))
-            self._start(first, self._waiting.pop(first))
+            self._start(*self._waiting.next())
         if self.on_room is not None and self.room:
             self.on_room()
 

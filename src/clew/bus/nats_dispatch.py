@@ -121,9 +121,13 @@ class NatsDispatch:
     def full(self) -> bool:
         return self._waiting >= self._line and not self._local.room
 
-    def advance(self, run_id: str, claimed: RunState | None = None) -> None:
+    def full_for(self, project: str) -> bool:
+        """Whether the queue is full, which nobody knows by project."""
+        return self.full
+
+    def advance(self, run_id: str, claimed: RunState | None = None, *, project: str = "") -> None:
         if claimed is not None or self._local.room:
-            self._local.advance(run_id, claimed)
+            self._local.advance(run_id, claimed, project=project)
         else:
             self._in_background(self._enqueue(run_id))
 

@@ -34,6 +34,7 @@ _COMMANDS = {
     "serve": ("clew.cli.serve", "Serve threads and runs."),
     "worker": ("clew.cli.worker", "Work on the runs of servers that share a database."),
     "keys": ("clew.cli.key_rows", "Give, list, exchange and revoke API keys."),
+    "projects": ("clew.cli.projects", "Add, list, limit and delete projects."),
     "env": ("clew.cli.env", "Print what clients need to find the server."),
     "doctor": ("clew.cli.doctor", "Look at store, bus, model, clock and disk, and say what to do."),
     "migrate": ("clew.cli.migrate", "Bring the database's schema to this version."),

@@ -93,6 +93,8 @@ class WaitsFor(StrEnum):
     CHILD = "child"
     FILES = "files"
     RETRY = "retry"
+    SHARE = "share"
+    """It is queued, and its project has as many runs at work as it may."""
 
 
 class Move(Struct, frozen=True):

@@ -8,6 +8,7 @@ from clew.bus.bus import Bus, LocalBus
 from clew.bus.seal import fingerprint
 from clew.clock import Clock, SystemClock
 from clew.engine.engine import Engine
+from clew.engine.retention import Retention
 from clew.engine.tally import Tally
 from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
 from clew.ids import WORKER
@@ -110,7 +111,10 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
         models=models,
         toolbox=tools,
         takeover_after=int(settings.takeover_after * 1000),
-        kinds=[WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process)],
+        kinds=[
+            WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process),
+            Retention(db, process),
+        ],
     )
     return Assembly(db, engine, models, tools, process, outbound, row, bus, tally, secret)
 

@@ -12,6 +12,7 @@ from clew.core.webhooks import DELIVERY
 from clew.engine.due_work import DueWork, Kind
 from clew.engine.lifecycle import Service, Stopping
 from clew.engine.presence import Presence, SharedPresence, SoleWorker
+from clew.engine.shares import ShareKeeper, Shares
 from clew.engine.sweeper import Sweeper
 from clew.engine.worker import Worker
 from clew.model.catalogue import Models
@@ -50,6 +51,7 @@ class Engine:
         self._serving = bus.dispatch
         self.dispatch: Dispatch = bus.dispatch
         self.events: Events = bus.events
+        self.shares = Shares()
         self._worker = Worker(
             row.id,
             db,
@@ -58,6 +60,7 @@ class Engine:
             models=models,
             toolbox=toolbox,
             process=process,
+            shares=self.shares,
             wake_webhooks=self.wake_webhooks,
         )
         self._shared: SharedPresence | None = None
@@ -72,6 +75,7 @@ class Engine:
                 on_gone=self._somebody_has_gone,
             )
         self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, process=process)
+        self._keeper = ShareKeeper(db, self.shares, dispatch=bus.dispatch, presence=presence, works=row.works)
         self._due_work = DueWork(db, kinds, presence=presence, process=process, shared=bus.shared)
         self.stopping = Stopping()
 
@@ -101,6 +105,7 @@ class Engine:
         if self._shared is not None:
             await self._shared.start()
         await self._bus.open(self._sweeper.hand_on_again)
+        await self._keeper.start()
         await self._sweeper.start()
         await self._due_work.start()
 
@@ -126,7 +131,7 @@ class Engine:
         unfinished = self._worker.owned()
         await self._serving.close()
         await self._hand_over(unfinished)
-        services: list[Service | None] = [self._due_work, self._sweeper, self._shared]
+        services: list[Service | None] = [self._due_work, self._keeper, self._sweeper, self._shared]
         for service in services:
             if service is not None:
                 await service.stop()

@@ -112,7 +112,7 @@ class Sweeper(LoopingService):
             if version != run.version or now >= at + _TELL_AGAIN:
                 _log.info("run %s: nobody works on it; taking it up", run.id)
                 told[run.id] = (run.version, now)
-                self._dispatch.advance(run.id)
+                self._dispatch.advance(run.id, project=run.project)
         self._suspects = suspects
 
     def _orphans(self, unfinished: list[Unfinished], suspects: dict[str, int]) -> Iterator[Unfinished]:

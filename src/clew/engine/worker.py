@@ -28,9 +28,10 @@ from clew.engine import watching
 from clew.engine.asking import Asking
 from clew.engine.calls import CallsAtWork
 from clew.engine.recorder import TurnRecorder
+from clew.engine.shares import Shares
 from clew.model.catalogue import Models
 from clew.process import Process
-from clew.store import runs, steps
+from clew.store import projects, runs, steps
 from clew.store.database import CommitUnknown, Database, is_passing
 from clew.store.database import Unstorable as NotKept
 from clew.store.statement import Transaction
@@ -75,12 +76,13 @@ class Worker:
         models: Models,
         toolbox: Toolbox,
         process: Process,
+        shares: Shares,
         wake_webhooks: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare a worker; ``wake_webhooks`` is called when webhooks are to be told of something."""
         self._id, self._wake_webhooks = id, wake_webhooks
         self._db, self._dispatch, self._events = db, dispatch, events
-        self._toolbox, self._process = toolbox, process
+        self._toolbox, self._process, self._shares = toolbox, process, shares
         self._clock, self._ids, self._hooks = process.clock, process.ids, process.hooks
         self._asking = Asking(db, models=models, toolbox=toolbox, clock=process.clock)
         self._working: dict[str, _Work] = {}
@@ -107,15 +109,17 @@ class Worker:
                 acknowledge()
             if state is not None:
                 work.epoch = state.run.epoch
+                self._shares.note(run_id, state.run.project)
                 await self._loop(state, work)
         finally:
+            self._shares.leave(run_id)
             if self._working.get(run_id) is work:
                 del self._working[run_id]
                 self._events.left(run_id)
 
     async def _take(self, run_id: str) -> RunState | None:
-        """Claim a run and start on it in one transaction; None if there is nothing to do."""
-        taken = await self._db.write(_take, run_id, self._id, self._clock.now())
+        """Claim a run and start on it in one transaction; None if there is nothing to do, or it must wait."""
+        taken = await self._db.write(_take, run_id, self._id, self._clock.now(), self._shares)
         if taken is None:
             return None
         decision, applied = taken
@@ -206,7 +210,7 @@ class Worker:
     def _applied(self, applied: runs.Applied) -> None:
         """See to what else has come of a decision that is written."""
         if applied.released is not None:
-            self._dispatch.advance(applied.released)
+            self._dispatch.advance(applied.released, project=applied.state.run.project)
         if applied.told_webhooks:
             self._wake_webhooks()
         if (due := applied.state.run.due) is not None:
@@ -258,8 +262,14 @@ class Worker:
                 self._hooks.tell(told)
 
 
-async def _take(tx: Transaction, run_id: str, worker: str, now: int) -> tuple[Decision, runs.Applied] | None:
+async def _take(
+    tx: Transaction, run_id: str, worker: str, now: int, shares: Shares
+) -> tuple[Decision, runs.Applied] | None:
     while (run := await runs.queued(tx, run_id)) is not None:
+        if now < run.expires_at and not shares.enter(run_id, run.project):
+            if run.waits_for is None:
+                await projects.have_wait(tx, run)
+            return None
         owned = RunState(runs.claimed(run, worker, now), await steps.open_of(tx, run))
         decision = decide(owned, Started(), now)
         try:

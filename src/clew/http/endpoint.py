@@ -35,7 +35,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._operation.starts_run and self._services.dispatch.full:  # before anything is done for it
-            await self._wait_for_room()
+            await self._wait_for_room(scope["clew.project"])
         scope["clew.route"] = self._operation.path
         call = Call(
             services=self._services,
@@ -50,10 +50,12 @@ class Endpoint:
         answer = await self._operation.handler(call)
         await answer(scope, receive, send)
 
-    async def _wait_for_room(self) -> None:
-        """Hold a request back for a while, then refuse it if the line is still full."""
+    async def _wait_for_room(self, project: str) -> None:
+        """Hold a request back for a while, then refuse it if the line is still full for its project."""
+        if not self._services.dispatch.full_for(project):
+            return
         await self._services.process.clock.sleep(_FULL_PAUSE)
-        if self._services.dispatch.full:
+        if self._services.dispatch.full_for(project):
             raise overloaded("The server has as many runs in line as it takes. Try again in a moment.")
 
     async def _decode(self, receive: Receive) -> object:

@@ -35,6 +35,7 @@ class FeedStream:
         self._services, self._project, self._seconds = services, project, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._services.shares.stream(self._project, 1)
         reader = project_runs.subscribe(self._services, self._project)
         gone = asyncio.ensure_future(disconnected(receive))
         try:
@@ -45,6 +46,7 @@ class FeedStream:
         finally:
             gone.cancel()
             reader.close()
+            self._services.shares.stream(self._project, -1)
 
     async def _tell_live(self, send: Send) -> None:
         rows = await project_runs.live(self._services, self._project)

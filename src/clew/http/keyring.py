@@ -6,7 +6,7 @@ enough (OWASP ASVS 5.0, 6.5.2).
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -54,6 +54,8 @@ class Keyring:
         self._fixed = {_digest(key): access for key, access in given.items()}
         self._known = dict(self._fixed)
         self._rows: dict[bytes, Access] = {}
+        self.has_row: Callable[[str], bool] = lambda _: False
+        """Tells whether a project has a row."""
         self._blind = False
         """Whether the store did not answer when it was last asked; said once."""
 
@@ -62,8 +64,8 @@ class Keyring:
         return self._known.get(_digest(key))
 
     def knows_project(self, name: str) -> bool:
-        """Whether a key opens a project of that name, which an operator may name then."""
-        return any(access.project == name for access in self._known.values())
+        """Whether there is such a project: it has a row, or a key. An operator may name it then."""
+        return self.has_row(name) or any(access.project == name for access in self._known.values())
 
     def take(self, rows: Iterable[KeyRow], now: int) -> list[Access]:
         """Know the keys of the rows, and no others; return those that hold no more."""

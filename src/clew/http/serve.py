@@ -75,6 +75,7 @@ def run(
     assembly = assemble(settings, encode=webhooks.event, works=works, secret=secret)
     proxies = TrustedProxies(settings.trusted_proxies)
     keyring = Keyring({api_key: Access(settings.project, "", role=OPERATOR)})
+    keyring.has_row = assembly.engine.shares.knows
     runs = settings.max_active_runs if works else 0
     watch = Watch(connection_caps(raise_file_limit(), runs), proxies)
     app = create_app(
@@ -202,6 +203,7 @@ def make_services(settings: Settings, assembly: Assembly) -> Services:
         run_expiry=settings.run_expiry * 1000,
         daily_token_budget=settings.daily_token_budget,
         outbound=assembly.outbound,
+        shares=assembly.engine.shares,
         wake_webhooks=assembly.engine.wake_webhooks,
         trouble=assembly.engine.trouble,
         stopping=assembly.engine.stopping,

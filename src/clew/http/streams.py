@@ -9,6 +9,7 @@ from clew.core.entries import ENDINGS, EventKind
 from clew.service.context import Services
 from clew.service.following import Follower, RunKeys
 from clew.wire import frames
+from clew.wire.errors import overloaded
 
 IDLE = 15.0
 """Seconds without an event after which a keep-alive is sent; azure-core gives up after 300."""
@@ -17,6 +18,17 @@ HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"x-accel-buffering", b"no"),
 )
+
+
+def check_share(services: Services, project: str) -> None:
+    """Refuse a stream beyond a project's share, before anything is done for it.
+
+    Raises:
+        ApiError: it would be one.
+    """
+    if not services.shares.may_stream(project):
+        most = services.shares.of(project).streams
+        raise overloaded(f"This project has {most} streams open, as many as it may. End one, or ask without.")
 
 
 class RunStream:
@@ -35,6 +47,7 @@ class RunStream:
         self._joined = joined
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._services.shares.stream(self._keys.project, 1)
         follower = Follower(self._services, self._keys, self._after)
         gone = asyncio.ensure_future(disconnected(receive))
         gone.add_done_callback(lambda _: follower.wake())
@@ -46,6 +59,7 @@ class RunStream:
             quiet.close()
             gone.cancel()
             follower.close()
+            self._services.shares.stream(self._keys.project, -1)
 
     async def _follow(
         self, follower: Follower, send: Send, gone: "asyncio.Future[None]", quiet: "_Quiet"

@@ -8,6 +8,7 @@ from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.core.records import Run
 from clew.engine.lifecycle import Stopping
+from clew.engine.shares import Shares
 from clew.engine.watching import run_changed
 from clew.model.catalogue import Models
 from clew.net.guard import Guard
@@ -32,6 +33,8 @@ class Services(Struct, frozen=True, kw_only=True):
     """Tokens that a project's runs may use on one day (UTC)."""
     outbound: Guard = field(default_factory=Guard)
     """Says which URLs of clients this server may ask."""
+    shares: Shares = field(default_factory=Shares)
+    """What each project may have of this process."""
     wake_webhooks: Callable[[], None] = lambda: None
     """To be called when the outbox may hold something new."""
     trouble: Callable[[], str | None] = lambda: None

@@ -40,7 +40,7 @@ async def submit(services: Services, keys: RunKeys, command: Submit, key: Key | 
     done = await once(services, keys.project, key, function, _resumed, RunReceipt)
     if done.result is not None:
         decision, state = done.result
-        services.dispatch.advance(keys.run_id, state if claimant else None)
+        services.dispatch.advance(keys.run_id, state if claimant else None, project=keys.project)
         services.events.committed(keys.run_id, decision.entries)
         services.tell_of(state.run)
     return done.receipt
@@ -113,12 +113,13 @@ async def change(
 async def read(services: Services, keys: RunKeys, wait: float = 0) -> RunState:
     """Return a run's state; with ``wait``, when it is over or waits for a client, or after so many seconds.
 
-    A process that is about to stop keeps nobody waiting.
+    A process that is about to stop keeps nobody waiting, nor does one whose project has as many who wait as
+    it may.
 
     Raises:
         NotFound: there is no such run.
     """
-    if not wait:
+    if not wait or not services.shares.long_poll(keys.project, 1):
         return await _look(services, keys)
     news, stopping = services.events.subscribe(keys.run_id), services.stopping
     try:
@@ -129,6 +130,7 @@ async def read(services: Services, keys: RunKeys, wait: float = 0) -> RunState:
     except TimeoutError:
         return await _look(services, keys)
     finally:
+        services.shares.long_poll(keys.project, -1)
         news.close()
 
 

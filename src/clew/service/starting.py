@@ -19,7 +19,7 @@ from clew.core.errors import (
 from clew.core.events import Started
 from clew.core.journal import journal
 from clew.core.records import Agent, Message, Run, RunConfig, Thread
-from clew.core.states import RunStatus
+from clew.core.states import RunStatus, WaitsFor
 from clew.core.tools import ChosenFunction, NamedTool
 from clew.ids import RUN
 from clew.model.catalogue import Models
@@ -59,6 +59,8 @@ class _NewRun(Struct, frozen=True, kw_only=True):
     models: Models
     claimant: str | None
     """The worker that can go on with it at once, so that it may be born claimed."""
+    may_work: bool
+    """Whether its project's share has room for it."""
     daily_budget: int | None
     """Tokens that the project may use on one day."""
     thread: Thread | None
@@ -79,18 +81,26 @@ async def start(services: Services, project: str, command: StartRun, key: Key | 
     """
     new = _draft(services, project, command)
     receipt = partial(_receipt, thread=new.thread)
-    done = await once(services, project, key, partial(_insert, new=new), receipt, RunReceipt)
+    owned = False
+    try:
+        done = await once(services, project, key, partial(_insert, new=new), receipt, RunReceipt)
+        owned = done.result is not None and done.result.run.epoch > 0
+    finally:
+        if not owned:
+            services.shares.leave(new.id)
     if (state := done.result) is not None:
         if state.run.held is None:
             services.dispatch.wake_at(new.expires_at)
-            services.dispatch.advance(new.id, state if state.run.epoch else None)
+            if state.run.waits_for is None:
+                services.dispatch.advance(new.id, state if owned else None, project=project)
         services.events.committed(new.id, journal(state.run, (), ()))
         services.tell_of(state.run)
     return done.receipt
 
 
 def _draft(services: Services, project: str, command: StartRun) -> _NewRun:
-    now, thread = services.process.clock.now(), None
+    now, thread, run_id = services.process.clock.now(), None, services.process.ids.new(RUN)
+    limits = services.shares.of(project)
     if isinstance(command.thread, str):
         thread_id = command.thread
         added = [draft_message(services, project, thread_id, each, now) for each in command.messages]
@@ -98,7 +108,7 @@ def _draft(services: Services, project: str, command: StartRun) -> _NewRun:
         thread, added = draft_thread(services, project, command.thread, now)
         thread_id = thread.id
     return _NewRun(
-        id=services.process.ids.new(RUN),
+        id=run_id,
         project=project,
         thread_id=thread_id,
         command=command,
@@ -108,7 +118,8 @@ def _draft(services: Services, project: str, command: StartRun) -> _NewRun:
         toolbox=services.toolbox,
         models=services.models,
         claimant=services.dispatch.claimant,
-        daily_budget=services.daily_token_budget,
+        may_work=services.shares.enter(run_id, project),
+        daily_budget=limits.tokens_a_day or services.daily_token_budget,
         thread=thread,
     )
 
@@ -163,6 +174,8 @@ async def _run(tx: Transaction, new: _NewRun, found: runs.Preconditions) -> Run:
         position=2,  # created and queued
         held=None if place is None else place + 1,
     )
+    if place is None and not new.may_work:
+        return replace(run, waits_for=WaitsFor.SHARE)
     if new.claimant is not None and place is None:
         begun = decide(RunState(run), Started(), new.now).state.run
         run = replace(begun, epoch=1, worker=new.claimant, claimed_at=new.now)

@@ -87,6 +87,7 @@ SELECT_UNFINISHED = Statement(
         runs.c.attempts,
         runs.c.claimed_at,
         runs.c.waits_for,
+        runs.c.project,
     )
     .join_from(runs, workers, workers.c.id == runs.c.worker, isouter=True)
     .where(IS_LIVE, or_(runs.c.waits_for.is_(None), runs.c.due <= param("now")))
@@ -120,6 +121,7 @@ class Unfinished(NamedTuple):
     attempts: int
     claimed_at: int | None
     waits_for: str | None
+    project: str = ""
 
     @property
     def not_before(self) -> int:
@@ -229,7 +231,7 @@ async def queued(tx: Transaction, run_id: str) -> Run | None:
 
 def claimed(run: Run, worker: str, now: int) -> Run:
     """Return a queued run as a worker's own; the next :func:`apply` stores that."""
-    return replace(run, epoch=run.epoch + 1, worker=worker, claimed_at=now)
+    return replace(run, epoch=run.epoch + 1, worker=worker, claimed_at=now, waits_for=None)
 
 
 RETRY_AFTER = (0, 1_000, 5_000, 15_000, 30_000)

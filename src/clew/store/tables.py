@@ -61,6 +61,9 @@ HAS_FAILED = text("code IS NOT NULL")
 """The condition of the index of runs that are over and did not complete. None that completes touches it."""
 
 
+WAITS_FOR_SHARE = text("waits_for = 'share'")
+"""The condition of the index of runs that wait for their project's share."""
+
 IS_FREE = text("owner IS NULL")
 """Due work that nobody has claimed."""
 
@@ -239,6 +242,7 @@ runs = Table(
         *COUNTED_BY,
         sqlite_where=HAS_ENDED,
     ),
+    Index("runs_in_wait", "project", "seq", sqlite_where=WAITS_FOR_SHARE),
     # The thread lock once more, as it follows from the runs: the database itself refuses a second live run.
     Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE),
     Index("held_runs", "thread_id", "held", sqlite_where=IS_HELD),
@@ -384,6 +388,15 @@ due_work = Table(
     Index("due_work_by_due", "kind", "due", sqlite_where=IS_FREE),
     Index("owned_due_work", "kind", "seq", sqlite_where=IS_OWNED),
     sqlite_autoincrement=True,
+)
+
+# Projects that have limits, or are to be listed. Another is as good without a row.
+projects = Table(
+    "projects",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("limits", Object, nullable=False),
 )
 
 # Keys by their SHA-256, in hexadecimal: the key itself is kept nowhere. One that is exchanged stays until it

@@ -3,7 +3,7 @@
 from clew.http.answers import Json
 from clew.http.call import Call, page_request, wait_seconds, waits_in_line, whole_number
 from clew.http.idempotency import key_of
-from clew.http.streams import RunStream
+from clew.http.streams import RunStream, check_share
 from clew.service import runs
 from clew.service.commands import StartRun
 from clew.service.following import RunKeys
@@ -35,12 +35,16 @@ async def create_thread_and_run(call: Call[CreateThreadAndRun]) -> Json[RunObjec
 async def _start(
     call: Call[CreateRun] | Call[CreateThreadAndRun], command: StartRun
 ) -> Json[RunObject] | RunStream:
+    if call.body.stream:
+        check_share(call.services, call.project)
     receipt = await start(call.services, call.project, command, key_of(call))
     return _answer(call, receipt)
 
 
 async def submit_tool_outputs(call: Call[SubmitToolOutputs]) -> Json[RunObject] | RunStream:
     """Answer all the calls that a run waits for. Of two submissions one wins."""
+    if call.body.stream:
+        check_share(call.services, call.project)
     command = bodies.submit(call.body)
     return _answer(call, await runs.submit(call.services, call.run_keys, command, key_of(call)))
 
@@ -70,6 +74,7 @@ async def get(call: Call[None]) -> Json[RunObject]:
 
 async def follow(call: Call[None]) -> RunStream:
     """Stream a run's events, from the one after position ``after`` on, whether it lives or is over."""
+    check_share(call.services, call.project)
     await runs.read(call.services, call.run_keys)
     return RunStream(call.services, call.run_keys, after=_after(call), joined=True)
 

@@ -1,0 +1,32 @@
+"""Projects and their limits."""
+
+from msgspec import Struct
+
+
+class ProjectLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a project may take; None is no limit of its own.
+
+    Attributes:
+        runs: runs at work at once; more wait, first come, first served.
+        streams: streams open at once on one server.
+        long_polls: long-polls that are held at once on one server; more are answered at once.
+        tokens_a_day: tokens that its runs may use on one day (UTC).
+        keep_days: days after which a thread in which nothing happens is deleted.
+    """
+
+    runs: int | None = None
+    streams: int | None = None
+    long_polls: int | None = None
+    tokens_a_day: int | None = None
+    keep_days: int | None = None
+
+
+NO_LIMITS = ProjectLimits()
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """A tenant that has a row. One without is as good, and has no limits of its own. Milliseconds."""
+
+    name: str
+    created_at: int
+    limits: ProjectLimits = NO_LIMITS

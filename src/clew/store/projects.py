@@ -1,0 +1,173 @@
+"""Projects in the store: their rows, what is theirs, and the runs that wait for their share."""
+
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Table, delete, func, insert, select, update
+
+from clew.core.due import Work
+from clew.core.projects import Project, ProjectLimits
+from clew.core.records import Run
+from clew.core.states import RunStatus, WaitsFor
+from clew.store import due_work
+from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.tables import (
+    IS_LIVE,
+    WAITS_FOR_SHARE,
+    agents,
+    answers,
+    keys,
+    messages,
+    projects,
+    runs,
+    threads,
+    usage_by_day,
+    webhooks,
+)
+from clew.store.tables import due_work as due_rows
+
+RETENTION = "retention"
+"""The kind of due work that deletes threads in which nothing happens."""
+
+_PROJECT = Mapper(projects, Project)
+_NAMED = projects.c.name == param("named")
+
+INSERT_PROJECT = Statement(insert(projects), columns=_PROJECT.names)
+SELECT_PROJECTS = Statement(select(*_PROJECT.columns).order_by(projects.c.name))
+SELECT_PROJECT = Statement(select(*_PROJECT.columns).where(_NAMED))
+UPDATE_LIMITS = Statement(update(projects).where(_NAMED).values(limits=param("new_limits")))
+DELETE_PROJECT = Statement(delete(projects).where(_NAMED))
+
+SELECT_WAITING = Statement(
+    select(runs.c.id)
+    .where(runs.c.project == param("project"), WAITS_FOR_SHARE)
+    .order_by(runs.c.seq)
+    .limit(param("limit"))
+    .offset(constant(0))
+)
+SELECT_PROJECTS_WAITING = Statement(select(runs.c.project).where(WAITS_FOR_SHARE).distinct())
+HAVE_WAIT = Statement(
+    update(runs)
+    .where(
+        runs.c.id == param("id"),
+        runs.c.version == param("seen_version"),
+        runs.c.status == constant(f"'{RunStatus.QUEUED}'"),
+    )
+    .values(waits_for=constant(f"'{WaitsFor.SHARE}'"), version=runs.c.version + constant(1))
+)
+
+
+# --- rows -------------------------------------------------------------------------------------------
+
+
+async def every(tx: Transaction) -> list[Project]:
+    """Return all projects that have a row, by name."""
+    return [_PROJECT.read(row) for row in await tx.all(SELECT_PROJECTS, {})]
+
+
+async def get(tx: Transaction, name: str) -> Project | None:
+    """Return a project's row, or None."""
+    row = await tx.one(SELECT_PROJECT, {"named": name})
+    return None if row is None else _PROJECT.read(row)
+
+
+async def save(tx: Transaction, project: Project) -> None:
+    """Store a project as it is to be."""
+    encoded = msgspec.json.encode(project.limits).decode()
+    if not await tx.run(UPDATE_LIMITS, {"named": project.name, "new_limits": encoded}):
+        await tx.run(INSERT_PROJECT, _PROJECT.params(project))
+
+
+async def look_through(tx: Transaction, project: Project, now: int) -> None:
+    """Have a project's idle threads deleted from now on, or no more, as its limits say."""
+    await due_work.cancel(tx, RETENTION, project.name)
+    if project.limits.keep_days is not None:
+        name = project.name
+        work = Work(kind=RETENTION, id=name, project=name, lane=name, created_at=now, due=now)
+        await due_work.add(tx, work)
+
+
+# --- runs that wait ---------------------------------------------------------------------------------
+
+
+async def have_wait(tx: Transaction, run: Run) -> None:
+    """Note that a queued run waits for its project's share."""
+    await tx.run(HAVE_WAIT, {"id": run.id, "seen_version": run.version})
+
+
+async def waiting(tx: Transaction, project: str, limit: int) -> list[str]:
+    """Return runs that wait for their project's share, those first that came first."""
+    return [row[0] for row in await tx.all(SELECT_WAITING, {"project": project, "limit": limit})]
+
+
+async def with_waiting(tx: Transaction) -> list[str]:
+    """Return the projects of which runs wait."""
+    return [row[0] for row in await tx.all(SELECT_PROJECTS_WAITING, {})]
+
+
+# --- what is a project's ----------------------------------------------------------------------------
+
+
+class Belongings(NamedTuple):
+    """How much there is of a project."""
+
+    agents: int
+    threads: int
+    messages: int
+    runs: int
+    live_runs: int
+    webhooks: int
+    keys: int
+
+
+def _count(table: Table, *conditions: object) -> Statement:
+    where = (table.c.project == param("project"), *conditions)
+    return Statement(select(func.count()).select_from(table).where(*where))  # type: ignore[arg-type]
+
+
+_COUNTS = (
+    _count(agents),
+    _count(threads),
+    _count(messages),
+    _count(runs),
+    _count(runs, IS_LIVE),
+    _count(webhooks),
+    _count(keys),
+)
+SELECT_THREADS = Statement(
+    select(threads.c.id)
+    .where(threads.c.project == param("project"))
+    .limit(param("limit"))
+    .offset(constant(0))
+)
+_OWNED = (webhooks, agents, answers, usage_by_day, due_rows)
+DELETE_OWNED = tuple(Statement(delete(table).where(table.c.project == param("project"))) for table in _OWNED)
+DELETE_KEYS = Statement(delete(keys).where(keys.c.project == param("project")))
+
+
+async def belongings(tx: Transaction, project: str) -> Belongings:
+    """Count what is a project's."""
+    found = [await tx.one(each, {"project": project}) for each in _COUNTS]
+    return Belongings(*(0 if row is None else int(row[0]) for row in found))
+
+
+async def revoke_keys(tx: Transaction, project: str) -> int:
+    """Delete a project's keys; return how many there were."""
+    return await tx.run(DELETE_KEYS, {"project": project})
+
+
+async def some_threads(tx: Transaction, project: str, limit: int) -> list[str]:
+    """Return some of a project's threads, those that no list shows too."""
+    return [row[0] for row in await tx.all(SELECT_THREADS, {"project": project, "limit": limit})]
+
+
+async def remove_rest(tx: Transaction, project: str) -> None:
+    """Delete what a project without threads still has, and its row."""
+    for statement in DELETE_OWNED:
+        await tx.run(statement, {"project": project})
+    await tx.run(DELETE_PROJECT, {"named": project})
+
+
+def limits_text(limits: ProjectLimits) -> dict[str, int]:
+    """Return the limits that a project has, by name."""
+    return {name: value for name, value in msgspec.structs.asdict(limits).items() if value is not None}
