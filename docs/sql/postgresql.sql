@@ -306,6 +306,112 @@ SELECT calls.name, calls.result, calls.ms, count(*) AS count_1
 FROM calls
 WHERE calls.project = $1::VARCHAR AND ended_at IS NOT NULL AND calls.ended_at BETWEEN $2::BIGINT AND $3::BIGINT GROUP BY calls.name, calls.result, calls.ms ORDER BY calls.name, calls.ms;
 
+-- ==== src/clew/store/projects.py ====
+
+-- INSERT_PROJECT
+INSERT INTO projects (name, created_at, limits) VALUES ($1::VARCHAR, $2::BIGINT, $3::VARCHAR);
+
+-- SELECT_PROJECTS
+SELECT projects.name, projects.created_at, projects.limits
+FROM projects ORDER BY projects.name;
+
+-- SELECT_PROJECT
+SELECT projects.name, projects.created_at, projects.limits
+FROM projects
+WHERE projects.name = $1::VARCHAR;
+
+-- UPDATE_LIMITS
+UPDATE projects SET limits=$1::VARCHAR WHERE projects.name = $2::VARCHAR;
+
+-- DELETE_PROJECT
+DELETE FROM projects WHERE projects.name = $1::VARCHAR;
+
+-- SELECT_WAITING
+SELECT runs.id
+FROM runs
+WHERE runs.project = $1::VARCHAR AND waits_for = 'share' ORDER BY runs.seq
+ LIMIT $2 OFFSET 0;
+
+-- SELECT_PROJECTS_WAITING
+SELECT DISTINCT runs.project
+FROM runs
+WHERE waits_for = 'share';
+
+-- HAVE_WAIT
+UPDATE runs SET version=(runs.version + 1), waits_for='share' WHERE runs.id = $1::VARCHAR AND runs.version = $2::INTEGER AND runs.status = 'queued';
+
+-- COUNT_THREADS
+SELECT count(*) AS count_1, sum(threads.message_count) AS sum_1
+FROM threads
+WHERE threads.project = $1::VARCHAR AND NOT hidden;
+
+-- COUNT_LIVE
+SELECT count(*) AS count_1
+FROM runs
+WHERE coalesce(runs.project, '') = $1::VARCHAR AND held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action');
+
+-- COUNTS[1]
+SELECT count(*) AS count_1
+FROM agents
+WHERE agents.project = $1::VARCHAR;
+
+-- COUNTS[2]
+SELECT count(*) AS count_1
+FROM webhooks
+WHERE webhooks.project = $1::VARCHAR;
+
+-- COUNTS[3]
+SELECT count(*) AS count_1
+FROM keys
+WHERE keys.project = $1::VARCHAR;
+
+-- SELECT_THREADS
+SELECT threads.id
+FROM threads
+WHERE threads.project = $1::VARCHAR AND NOT hidden
+ LIMIT $2 OFFSET 0;
+
+-- SELECT_HIDDEN_THREADS
+SELECT threads.id
+FROM threads
+WHERE threads.project = $1::VARCHAR AND threads.hidden
+ LIMIT $2 OFFSET 0;
+
+-- DELETE_OWNED[1]
+DELETE FROM webhooks WHERE webhooks.project = $1::VARCHAR;
+
+-- DELETE_OWNED[2]
+DELETE FROM agents WHERE agents.project = $1::VARCHAR;
+
+-- DELETE_OWNED[3]
+DELETE FROM answers WHERE answers.project = $1::VARCHAR;
+
+-- DELETE_OWNED[4]
+DELETE FROM usage_by_day WHERE usage_by_day.project = $1::VARCHAR;
+
+-- DELETE_OWNED[5]
+DELETE FROM due_work WHERE due_work.project = $1::VARCHAR;
+
+-- DELETE_KEYS
+DELETE FROM keys WHERE keys.project = $1::VARCHAR;
+
+-- ==== src/clew/store/retention.py ====
+
+-- SELECT_PAGE
+SELECT threads.seq, threads.id, threads.live_run, threads.waiting, threads.created_at, (SELECT messages.created_at
+FROM messages
+WHERE messages.thread_id = threads.id ORDER BY messages.seq DESC
+ LIMIT 1 OFFSET 0) AS anon_1, (SELECT runs.created_at
+FROM runs
+WHERE runs.thread_id = threads.id ORDER BY runs.seq DESC
+ LIMIT 1 OFFSET 0) AS anon_2, (SELECT runs.ended_at
+FROM runs
+WHERE runs.thread_id = threads.id ORDER BY runs.seq DESC
+ LIMIT 1 OFFSET 0) AS anon_3
+FROM threads
+WHERE threads.project = $1::VARCHAR AND NOT hidden AND threads.seq > $2::BIGINT ORDER BY threads.seq
+ LIMIT 200 OFFSET 0;
+
 -- ==== src/clew/store/run_lists.py ====
 
 -- SELECT_PLACE
@@ -419,7 +525,7 @@ FROM runs
 WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action');
 
 -- SELECT_UNFINISHED
-SELECT runs.id, runs.version, runs.status, runs.worker, workers.beats, runs.attempts, runs.claimed_at, runs.waits_for
+SELECT runs.id, runs.version, runs.status, runs.worker, workers.beats, runs.attempts, runs.claimed_at, runs.waits_for, runs.project
 FROM runs LEFT OUTER JOIN workers ON workers.id = runs.worker
 WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') AND (runs.waits_for IS NULL OR runs.due <= $1::BIGINT) ORDER BY runs.expires_at;
 

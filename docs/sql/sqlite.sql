@@ -306,6 +306,112 @@ SELECT calls.name, calls.result, calls.ms, count(*) AS count_1
 FROM calls
 WHERE calls.project = :project AND ended_at IS NOT NULL AND calls.ended_at BETWEEN :since AND :until GROUP BY calls.name, calls.result, calls.ms ORDER BY calls.name, calls.ms;
 
+-- ==== src/clew/store/projects.py ====
+
+-- INSERT_PROJECT
+INSERT INTO projects (name, created_at, limits) VALUES (:name, :created_at, :limits);
+
+-- SELECT_PROJECTS
+SELECT projects.name, projects.created_at, projects.limits
+FROM projects ORDER BY projects.name;
+
+-- SELECT_PROJECT
+SELECT projects.name, projects.created_at, projects.limits
+FROM projects
+WHERE projects.name = :named;
+
+-- UPDATE_LIMITS
+UPDATE projects SET limits=:new_limits WHERE projects.name = :named;
+
+-- DELETE_PROJECT
+DELETE FROM projects WHERE projects.name = :named;
+
+-- SELECT_WAITING
+SELECT runs.id
+FROM runs
+WHERE runs.project = :project AND waits_for = 'share' ORDER BY runs.seq
+ LIMIT :limit OFFSET 0;
+
+-- SELECT_PROJECTS_WAITING
+SELECT DISTINCT runs.project
+FROM runs
+WHERE waits_for = 'share';
+
+-- HAVE_WAIT
+UPDATE runs SET version=(runs.version + 1), waits_for='share' WHERE runs.id = :id AND runs.version = :seen_version AND runs.status = 'queued';
+
+-- COUNT_THREADS
+SELECT count(*) AS count_1, sum(threads.message_count) AS sum_1
+FROM threads
+WHERE threads.project = :project AND NOT hidden;
+
+-- COUNT_LIVE
+SELECT count(*) AS count_1
+FROM runs
+WHERE coalesce(runs.project, '') = :project AND held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action');
+
+-- COUNTS[1]
+SELECT count(*) AS count_1
+FROM agents
+WHERE agents.project = :project;
+
+-- COUNTS[2]
+SELECT count(*) AS count_1
+FROM webhooks
+WHERE webhooks.project = :project;
+
+-- COUNTS[3]
+SELECT count(*) AS count_1
+FROM keys
+WHERE keys.project = :project;
+
+-- SELECT_THREADS
+SELECT threads.id
+FROM threads
+WHERE threads.project = :project AND NOT hidden
+ LIMIT :limit OFFSET 0;
+
+-- SELECT_HIDDEN_THREADS
+SELECT threads.id
+FROM threads
+WHERE threads.project = :project AND threads.hidden = 1
+ LIMIT :limit OFFSET 0;
+
+-- DELETE_OWNED[1]
+DELETE FROM webhooks WHERE webhooks.project = :project;
+
+-- DELETE_OWNED[2]
+DELETE FROM agents WHERE agents.project = :project;
+
+-- DELETE_OWNED[3]
+DELETE FROM answers WHERE answers.project = :project;
+
+-- DELETE_OWNED[4]
+DELETE FROM usage_by_day WHERE usage_by_day.project = :project;
+
+-- DELETE_OWNED[5]
+DELETE FROM due_work WHERE due_work.project = :project;
+
+-- DELETE_KEYS
+DELETE FROM keys WHERE keys.project = :project;
+
+-- ==== src/clew/store/retention.py ====
+
+-- SELECT_PAGE
+SELECT threads.seq, threads.id, threads.live_run, threads.waiting, threads.created_at, (SELECT messages.created_at
+FROM messages
+WHERE messages.thread_id = threads.id ORDER BY messages.seq DESC
+ LIMIT 1 OFFSET 0) AS anon_1, (SELECT runs.created_at
+FROM runs
+WHERE runs.thread_id = threads.id ORDER BY runs.seq DESC
+ LIMIT 1 OFFSET 0) AS anon_2, (SELECT runs.ended_at
+FROM runs
+WHERE runs.thread_id = threads.id ORDER BY runs.seq DESC
+ LIMIT 1 OFFSET 0) AS anon_3
+FROM threads
+WHERE threads.project = :project AND NOT hidden AND threads.seq > :after ORDER BY threads.seq
+ LIMIT 200 OFFSET 0;
+
 -- ==== src/clew/store/run_lists.py ====
 
 -- SELECT_PLACE
@@ -419,7 +525,7 @@ FROM runs
 WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action');
 
 -- SELECT_UNFINISHED
-SELECT runs.id, runs.version, runs.status, runs.worker, workers.beats, runs.attempts, runs.claimed_at, runs.waits_for
+SELECT runs.id, runs.version, runs.status, runs.worker, workers.beats, runs.attempts, runs.claimed_at, runs.waits_for, runs.project
 FROM runs LEFT OUTER JOIN workers ON workers.id = runs.worker
 WHERE held IS NULL AND status IN ('cancelling', 'in_progress', 'queued', 'requires_action') AND (runs.waits_for IS NULL OR runs.due <= :now) ORDER BY runs.expires_at;
 

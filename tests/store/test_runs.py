@@ -8,7 +8,7 @@ from clew.core.decisions import AddMessage, AddStep, Decision, RunState
 from clew.core.events import CancelRequested, Started
 from clew.core.records import Run
 from clew.core.states import LIVE, RunStatus, WaitsFor
-from clew.store import messages, runs, steps, threads
+from clew.store import messages, projects, runs, steps, threads
 from clew.store.database import Conflict, Database
 from clew.store.statement import Transaction
 from tests.support import store
@@ -43,6 +43,24 @@ async def test_a_thread_has_one_live_run(place: Place, first: RunStatus, second:
         assert not await db.write(runs.add, store.run("run_2", status=second))
         await db.write(_with_run, store.run("run_3", "thread_2", status=second))
         assert [row[1] for row in dump(place)["runs"]] == ["run_1", "run_3"]
+
+
+async def test_runs_that_wait_for_a_share_come_in_their_order(place: Place) -> None:
+    async with opened(place) as db:
+        for number in (3, 1, 2):
+            await db.write(_with_run, store.run(f"run_{number}", f"thread_{number}"))
+            queued = await db.fetch(runs.queued, f"run_{number}")
+            assert queued is not None
+            await db.write(projects.have_wait, queued)
+            await db.write(projects.have_wait, queued)  # it has changed since: nothing is written
+        assert await db.fetch(projects.waiting, PROJECT, 2) == ["run_3", "run_1"]
+        assert await db.fetch(projects.with_waiting) == [PROJECT]
+        found = await db.fetch(runs.queued, "run_3")
+        assert found is not None
+        assert (found.waits_for, found.version) == (WaitsFor.SHARE, 1)
+        assert await db.scan(runs.unfinished, NOW) == []
+        taken = runs.claimed(found, "worker_1", NOW)
+        assert (taken.waits_for, taken.worker) == (None, "worker_1")
 
 
 async def test_the_database_itself_refuses_a_second_live_run(place: Place) -> None:

@@ -24,16 +24,21 @@ SMALL = (
     "SCAN webhooks",
     "SCAN workers",
     "SCAN keys",
+    "SCAN projects",
     "SCAN alembic_version",
     "INDEX live_run_of_thread",
     "INDEX live_runs_by_expiry",
     "INDEX held_runs",
+    "INDEX runs_in_wait",
     "SCAN lanes",
     "SCAN live_and_held",
     "SCAN CONSTANT ROW",
 )
-"""What may be walked through whole: webhooks, workers and keys, of which there are few; live and waiting
-runs; and the lanes of due work."""
+"""What may be walked through whole: webhooks, workers, projects and keys, of which there are few; live and
+waiting runs; and the lanes of due work."""
+
+ONCE = ("projects.DELETE_OWNED", "projects.SELECT_HIDDEN_THREADS")
+"""What `clew projects delete` asks once, at its end."""
 
 
 def _declared() -> Iterator[tuple[str, Statement]]:
@@ -110,7 +115,8 @@ def _check(plan: list[str], *, sorts: bool) -> None:
 
 @pytest.mark.parametrize(("name", "statement"), list(_declared()), ids=lambda value: str(value)[:40])
 def test_a_statement_scans_no_table(connection: sqlite3.Connection, name: str, statement: Statement) -> None:
-    _check(_plan(connection, statement), sorts=True)
+    if name not in ONCE:
+        _check(_plan(connection, statement), sorts=True)
 
 
 @pytest.mark.anyio

@@ -201,7 +201,6 @@ def _in_words(its: Belongings) -> str:
         "agents": its.agents,
         "threads": its.threads,
         "messages": its.messages,
-        "runs": its.runs,
         "webhooks": its.webhooks,
         "keys": its.keys,
     }

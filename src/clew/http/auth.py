@@ -5,6 +5,7 @@ Authentication is always on.
 
 import asyncio
 from collections.abc import Mapping
+from typing import NoReturn
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -38,12 +39,13 @@ class Authentication:
             if b"host" not in headers or len(headers) != len(scope["headers"]):
                 _check_host(scope)
             if scope["path"] not in OPEN_PATHS:
-                access = self._authenticate(headers)
-                if access is None:
-                    await self._wrong_keys.hold_back(scope)
-                    raise unauthorized(f"Incorrect API key provided: {_masked(_key_in(headers))}.")
-                self._check(access, scope)
-                scope["clew.access"], scope["clew.project"] = access, self._project(access, headers)
+                access = self._keyring.find(_key_in(headers)) or await self._refuse(headers, scope)
+                if access.reads_only or scope["path"] in OF_OPERATORS:
+                    _check(access, scope)
+                scope["clew.access"], scope["clew.project"] = access, access.project
+                if access.operates and PROJECT_HEADER in headers:
+                    named = headers[PROJECT_HEADER].decode("latin-1")
+                    scope["clew.project"] = named_project(named, access, self._keyring)
                 if access.tasks is not None:
                     await self._revocable(access, scope, receive, send)
                     return
@@ -73,11 +75,11 @@ class Authentication:
         finally:
             access.tasks.discard(task)
 
-    def _authenticate(self, headers: Mapping[bytes, bytes]) -> Access | None:
-        """Return what a request's key opens; None if it is a wrong one.
+    async def _refuse(self, headers: Mapping[bytes, bytes], scope: Scope) -> NoReturn:
+        """Refuse a request without a right key: one with a wrong key in a while, if there were many.
 
         Raises:
-            ApiError: there is no key.
+            ApiError: always.
         """
         key = _key_in(headers)
         if not key:
@@ -85,23 +87,19 @@ class Authentication:
                 "You didn't provide an API key. Send it as a header: "
                 "'Authorization: Bearer KEY' or 'api-key: KEY'."
             )
-        return self._keyring.find(key)
+        await self._wrong_keys.hold_back(scope)
+        raise unauthorized(f"Incorrect API key provided: {_masked(key)}.")
 
-    def _check(self, access: Access, scope: Scope) -> None:
-        """Raise ApiError for what a key may not do."""
-        if access.reads_only and scope["method"] not in _READING:
-            raise forbidden(f"The API key '{access.name}' may only read.")
-        if not access.operates and scope["path"] in OF_OPERATORS:
-            raise forbidden(
-                f"{scope['path']} is for operators: ask with CLEW_API_KEY's key, or one that "
-                "`clew keys add --operator` has made."
-            )
 
-    def _project(self, access: Access, headers: Mapping[bytes, bytes]) -> str:
-        """Return the project that a request is for: the key's own, or the one that an operator names."""
-        if not access.operates or (named := headers.get(PROJECT_HEADER)) is None:
-            return access.project
-        return named_project(named.decode("latin-1"), access, self._keyring)
+def _check(access: Access, scope: Scope) -> None:
+    """Raise ApiError for what a key may not do."""
+    if access.reads_only and scope["method"] not in _READING:
+        raise forbidden(f"The API key '{access.name}' may only read.")
+    if not access.operates and scope["path"] in OF_OPERATORS:
+        raise forbidden(
+            f"{scope['path']} is for operators: ask with CLEW_API_KEY's key, or one that "
+            "`clew keys add --operator` has made."
+        )
 
 
 def named_project(name: str, access: Access, keyring: Keyring) -> str:

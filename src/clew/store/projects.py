@@ -1,6 +1,6 @@
 """Projects in the store: their rows, what is theirs, and the runs that wait for their share."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Table, delete, func, insert, select, update
@@ -10,14 +10,14 @@ from clew.core.projects import Project, ProjectLimits
 from clew.core.records import Run
 from clew.core.states import RunStatus, WaitsFor
 from clew.store import due_work
-from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.statement import Mapper, Statement, Transaction, constant, param, unindexed
 from clew.store.tables import (
     IS_LIVE,
+    IS_SHOWN,
     WAITS_FOR_SHARE,
     agents,
     answers,
     keys,
-    messages,
     projects,
     runs,
     threads,
@@ -51,9 +51,9 @@ HAVE_WAIT = Statement(
     .where(
         runs.c.id == param("id"),
         runs.c.version == param("seen_version"),
-        runs.c.status == constant(f"'{RunStatus.QUEUED}'"),
+        runs.c.status == constant(RunStatus.QUEUED.value),
     )
-    .values(waits_for=constant(f"'{WaitsFor.SHARE}'"), version=runs.c.version + constant(1))
+    .values(waits_for=constant(WaitsFor.SHARE.value), version=runs.c.version + constant(1))
 )
 
 
@@ -111,34 +111,36 @@ async def with_waiting(tx: Transaction) -> list[str]:
 class Belongings(NamedTuple):
     """How much there is of a project."""
 
-    agents: int
     threads: int
     messages: int
-    runs: int
     live_runs: int
+    agents: int
     webhooks: int
     keys: int
 
 
-def _count(table: Table, *conditions: object) -> Statement:
+def _count(table: Table, *conditions: Any) -> Statement:
     where = (table.c.project == param("project"), *conditions)
-    return Statement(select(func.count()).select_from(table).where(*where))  # type: ignore[arg-type]
+    return Statement(select(func.count()).select_from(table).where(*where))
 
 
-_COUNTS = (
-    _count(agents),
-    _count(threads),
-    _count(messages),
-    _count(runs),
-    _count(runs, IS_LIVE),
-    _count(webhooks),
-    _count(keys),
+COUNT_THREADS = Statement(
+    select(func.count(), func.sum(threads.c.message_count)).where(
+        threads.c.project == param("project"), IS_SHOWN
+    )
 )
-SELECT_THREADS = Statement(
-    select(threads.c.id)
-    .where(threads.c.project == param("project"))
-    .limit(param("limit"))
-    .offset(constant(0))
+COUNT_LIVE = Statement(
+    select(func.count()).select_from(runs).where(unindexed(runs.c.project) == param("project"), IS_LIVE)
+)
+COUNTS = (_count(agents), _count(webhooks), _count(keys))
+SELECT_THREADS, SELECT_HIDDEN_THREADS = (
+    Statement(
+        select(threads.c.id)
+        .where(threads.c.project == param("project"), condition)
+        .limit(param("limit"))
+        .offset(constant(0))
+    )
+    for condition in (IS_SHOWN, threads.c.hidden)
 )
 _OWNED = (webhooks, agents, answers, usage_by_day, due_rows)
 DELETE_OWNED = tuple(Statement(delete(table).where(table.c.project == param("project"))) for table in _OWNED)
@@ -147,8 +149,9 @@ DELETE_KEYS = Statement(delete(keys).where(keys.c.project == param("project")))
 
 async def belongings(tx: Transaction, project: str) -> Belongings:
     """Count what is a project's."""
-    found = [await tx.one(each, {"project": project}) for each in _COUNTS]
-    return Belongings(*(0 if row is None else int(row[0]) for row in found))
+    its = {"project": project}
+    found = [await tx.one(each, its) for each in (COUNT_THREADS, COUNT_LIVE, *COUNTS)]
+    return Belongings(*(int(value or 0) for row in found if row is not None for value in row))
 
 
 async def revoke_keys(tx: Transaction, project: str) -> int:
@@ -158,7 +161,9 @@ async def revoke_keys(tx: Transaction, project: str) -> int:
 
 async def some_threads(tx: Transaction, project: str, limit: int) -> list[str]:
     """Return some of a project's threads, those that no list shows too."""
-    return [row[0] for row in await tx.all(SELECT_THREADS, {"project": project, "limit": limit})]
+    keys_ = {"project": project, "limit": limit}
+    found = await tx.all(SELECT_THREADS, keys_) or await tx.all(SELECT_HIDDEN_THREADS, keys_)
+    return [row[0] for row in found]
 
 
 async def remove_rest(tx: Transaction, project: str) -> None:
