@@ -157,6 +157,26 @@ def test_calls_that_are_answered_go_on_whatever_the_share(
     other.wait("completed")
 
 
+def test_who_floods_a_server_keeps_nobody_else_waiting(
+    place: Place, model: ScriptedModel, clock: ManualClock, http: httpx2.Client
+) -> None:
+    """One place, a line of two: who has filled it waits, others come next, and are let into the line."""
+    with Server(
+        place, model.url, clock=clock, ids=CountingIds(), max_active_runs=1, max_waiting_runs=2
+    ) as server:
+        flooding, calm = (Api(http, server.url, KEYS[name]) for name in ("alpha", "beta"))
+        held = [model.hold("An ", "answer.") for _ in range(4)]
+        first = _runs(flooding, 3)
+        held[0].gates[0].wait_reached()
+        other = calm.run(calm.thread("Is there room?"), calm.agent())
+        for reply in held:
+            reply.release()
+        for run in (*first, other):
+            run.wait("completed")
+        asked = [str(each.messages[-1]["content"]) for each in model.requests]
+        assert asked == ["Question 0", "Question 1", "Is there room?", "Question 2"]
+
+
 # --- readers, tokens --------------------------------------------------------------------------------
 
 
