@@ -661,6 +661,13 @@ UPDATE webhooks SET disabled_at=$1::BIGINT, last_error=$2::VARCHAR WHERE webhook
 -- SAVE_ERROR
 UPDATE webhooks SET last_error=$1::VARCHAR WHERE webhooks.id = $2::VARCHAR;
 
+-- SELECT_SECRETS
+SELECT webhooks.id, webhooks.secret
+FROM webhooks;
+
+-- SAVE_SECRET
+UPDATE webhooks SET secret=$1::VARCHAR WHERE webhooks.id = $2::VARCHAR;
+
 -- CLEAR_ERROR
 UPDATE webhooks SET last_error=NULL WHERE webhooks.id = $1::VARCHAR AND webhooks.last_error IS NOT NULL;
 

@@ -661,6 +661,13 @@ UPDATE webhooks SET disabled_at=:now, last_error=:error WHERE webhooks.id = :web
 -- SAVE_ERROR
 UPDATE webhooks SET last_error=:error WHERE webhooks.id = :webhook_id;
 
+-- SELECT_SECRETS
+SELECT webhooks.id, webhooks.secret
+FROM webhooks;
+
+-- SAVE_SECRET
+UPDATE webhooks SET secret=:sealed WHERE webhooks.id = :webhook_id;
+
 -- CLEAR_ERROR
 UPDATE webhooks SET last_error=NULL WHERE webhooks.id = :webhook_id AND webhooks.last_error IS NOT NULL;
 

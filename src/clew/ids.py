@@ -59,6 +59,11 @@ def new_api_key() -> str:
     return "clew_" + secrets.token_urlsafe(32)
 
 
+def new_nonce(size: int) -> bytes:
+    """Return bytes that were never used before."""
+    return secrets.token_bytes(size)
+
+
 def new_secret_key() -> str:
     """Return a new secret for an installation: 43 characters that hold 256 random bits."""
     return secrets.token_urlsafe(32)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clew.bus.seal import TAG, Dropped, Seal, fingerprint
+from clew.bus.seal import TAG, Dropped, Seal
+from clew.vault import fingerprint
 
 SECRET, OTHER = b"a" * 32, b"b" * 32
 SEAL = Seal(SECRET)

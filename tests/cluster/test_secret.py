@@ -80,12 +80,11 @@ def test_a_secret_is_replaced_while_nobody_uses_it(
     _is_refused(together.begin("worker", secret_key=made))
 
 
-def test_one_machine_needs_no_secret(tmp_path: Path, model: ScriptedModel) -> None:
-    """A SQLite file has one process, and nothing of it leaves that."""
+def test_one_machine_makes_its_own(tmp_path: Path, model: ScriptedModel) -> None:
     settings: dict[str, Any] = {"CLEW_MODEL_URL": model.url}
     alone = Process(tmp_path, ["serve", "--port", "0"], settings)
     alone.start()
     alone.wait_ready()
     alone.kill()
     assert (tmp_path / "api-key").exists()
-    assert not (tmp_path / "secret.key").exists()
+    assert stat.S_IMODE((tmp_path / "secret.key").stat().st_mode) == 0o600

@@ -268,6 +268,23 @@ def test_a_missing_output_counts_as_empty(api: Api, model: ScriptedModel, output
     assert run.steps()[0]["step_details"]["tool_calls"][0]["function"]["output"] == ""
 
 
+@pytest.mark.parametrize("root", ["/v1", "/api/projects/alpha"])
+def test_outputs_may_say_what_they_are_of(api: Api, model: ScriptedModel, root: str) -> None:
+    """From 1.2.0b4 on, azure-ai-agents says so; what has a type and what has none may come together."""
+    spoken = api.at(root)
+    model.reply(call("look"), call("turn", {"way": "left"}))
+    run = spoken.run(spoken.thread("Go."), spoken.agent(tools=[LOOK, TURN]))
+    first, second = run.wait_calls()
+    typed = {"type": "function_call_output", "tool_call_id": first["id"], "output": "a wall"}
+    path, plain = f"{run.path}/submit_tool_outputs", {"tool_call_id": second["id"], "output": "turned"}
+    error = spoken.refused(400, "POST", path, {"tool_outputs": [typed | {"type": "other"}, plain]})
+    assert "tool_outputs[0].type" in error["message"]
+    spoken.post(path, {"tool_outputs": [typed, plain]})
+    run.wait("completed")
+    calls = run.steps()[0]["step_details"]["tool_calls"]
+    assert [each["function"]["output"] for each in calls] == ["a wall", "turned"]
+
+
 def test_several_rounds_are_several_steps_and_the_model_gets_them_all_back(
     api: Api, model: ScriptedModel
 ) -> None:

@@ -35,6 +35,7 @@ from clew.service.context import Services
 from clew.store.database import Database
 from clew.store.keys import OPERATOR
 from clew.tools.toolbox import KINDS, Toolbox
+from clew.vault import Vault
 from clew.wire import webhooks
 from tests.support.database import Place, miscounted_threads, open_place
 
@@ -43,6 +44,8 @@ KEYS = {"alpha": "clew_alpha-key-0123456789abcdef", "beta": "clew_beta-key-01234
 
 OPERATOR_KEY = "clew_operator-key-0123456789abcdef"
 """A key for all projects, whose own is alpha."""
+
+VAULT = Vault(b"the secret of the tests, thirty-two")
 
 MODEL_KEY = "sk-the-providers-secret-0123456789"
 """The key that the server sends to the model."""
@@ -227,12 +230,13 @@ class Server:
             daily_token_budget=self._daily_token_budget,
             outbound=outbound,
             shares=engine.shares,
+            vault=VAULT,
             wake_webhooks=engine.wake_webhooks,
             trouble=engine.trouble,
         )
         given = {key: Access(project, "") for project, key in KEYS.items()}
         keyring = Keyring(given | {OPERATOR_KEY: Access("alpha", "", role=OPERATOR)})
-        assembly = Assembly(db, engine, models, self._toolbox, process, outbound, row, bus, tally)
+        assembly = Assembly(db, engine, models, self._toolbox, process, outbound, row, bus, tally, VAULT)
         watch = Watch(self._caps, self._proxies)
         condition = condition_of(assembly, watch, self.place)
         app = create_app(services, keyring, condition, proxies=self._proxies)
@@ -250,7 +254,12 @@ class Server:
         kinds: list[Kind] = [Retention(db, process)]
         if self._outbound is not None:
             deliveries = WebhookDeliveries(
-                db, http=self._outbound, encode=webhooks.event, process=process, jitter=lambda _: 0
+                db,
+                http=self._outbound,
+                encode=webhooks.event,
+                process=process,
+                vault=VAULT,
+                jitter=lambda _: 0,
             )
             kinds.append(deliveries)
         return kinds

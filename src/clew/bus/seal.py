@@ -11,26 +11,16 @@ import hmac
 import logging
 from collections.abc import Callable
 
+from clew.vault import derived
+
 TAG = 16
 """Bytes that a message is longer on the bus."""
 
 _PERSON = b"clew bus"
-_FINGERPRINT = b"clew fingerprint"
 _SAID_EVERY = 60.0
 """Seconds between two lines in the log about what was dropped."""
 
 _log = logging.getLogger(__name__)
-
-
-def fingerprint(secret: bytes) -> str:
-    """Return what tells one secret from another, and nothing about either."""
-    return _derived(secret, _FINGERPRINT).hex()
-
-
-def _derived(secret: bytes, person: bytes) -> bytes:
-    """Return a key for one purpose: what is known of it says nothing about those for others."""
-    whole = hashlib.sha256(secret).digest()  # a key of BLAKE2b has 64 bytes at most
-    return hashlib.blake2b(key=whole, digest_size=32, person=person).digest()
 
 
 class Seal:
@@ -41,7 +31,7 @@ class Seal:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._key = _derived(secret, _PERSON)
+        self._key = derived(secret, _PERSON)
 
     def close(self, subject: str, payload: bytes, reply: str = "") -> bytes:
         """Return a message as it goes over the bus; ``reply`` is the subject that answers are to go to."""

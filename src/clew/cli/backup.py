@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from clew.cli import keys
 from clew.cli.options import load_settings, setting
 from clew.cli.problems import USAGE, Problem
 from clew.cli.serve import without_password
@@ -56,6 +57,8 @@ def restore(file: Path, database_url: str | None, data_dir: Path | None) -> None
         contents, aside = copies.restore(file, database, progress)
     click.echo(f"{database} now holds {_summary(contents)}.")
     click.echo(f"Copies hold no keys: those in {settings.data_dir} are as they were.")
+    if not settings.on_postgres and not keys.secret_path(settings).is_file() and settings.secret_key is None:
+        click.echo("Secrets of webhooks are sealed with secret.key, which is not here: put it there too.")
     if aside is not None:
         click.echo(f"What was there before is {aside}; delete it when you need it no more.")
 

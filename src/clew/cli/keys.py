@@ -22,21 +22,12 @@ def secret_path(settings: Settings) -> Path:
     return settings.data_dir / "secret.key"
 
 
-def bus_secret(settings: Settings) -> bytes | None:
-    """Return the installation's secret, making one on first use; None without a bus, where nothing needs it.
-
-    Raises:
-        Problem: the file is empty.
-        OSError: the data directory can't be written.
-    """
-    return None if settings.bus_url is None else installation_secret(settings)
-
-
 def installation_secret(settings: Settings) -> bytes:
     """Return the installation's secret, making one on first use.
 
     Raises:
-        Problem, OSError: as of :func:`bus_secret`.
+        Problem: the file is empty.
+        OSError: the data directory can't be written.
     """
     if settings.secret_key is not None:
         return settings.secret_key.reveal().strip().encode()

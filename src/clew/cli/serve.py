@@ -76,11 +76,11 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
             server_file.remove(settings.data_dir, os.getpid())
 
 
-_Private = tuple[str, bytes | None, tuple[Path, Path] | None]
+_Private = tuple[str, bytes, tuple[Path, Path] | None]
 
 
 def _private_files(settings: Settings, own_bundle: Path | None) -> _Private:
-    """Return the key, the bus's secret, and the paths of a certificate and its key where they are needed.
+    """Return the key, the installation's secret, and where needed the paths of a certificate and its key.
 
     Raises:
         Problem: one can't be read or made; the message says what to do.
@@ -88,7 +88,7 @@ def _private_files(settings: Settings, own_bundle: Path | None) -> _Private:
     try:
         private_directory(settings.data_dir)
         key = keys.api_key(settings)
-        secret = keys.bus_secret(settings)
+        secret = keys.installation_secret(settings)
         if not settings.tls:
             return key, secret, None
         made = certificates.ensure(settings.data_dir, settings.host, SystemClock().now(), own_bundle)
@@ -212,6 +212,8 @@ def _model(settings: Settings) -> str:
 def without_password(url: str) -> str:
     """Return a URL as it may be shown: also its query may hold a password."""
     parts = urlsplit(url)
+    if "@" not in parts.netloc and not parts.query:
+        return url
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 

@@ -39,7 +39,7 @@ def worker(**flags: Any) -> None:
     if settings.bus_url is None:
         raise Problem("a worker needs a bus to be handed runs: set CLEW_BUS_URL to nats://host:4222", USAGE)
     check_addresses(settings)
-    secret = keys.bus_secret(settings)
+    secret = keys.installation_secret(settings)
 
     from clew.bus.bus import BusError
     from clew.store.database import StoreError
@@ -54,7 +54,7 @@ def worker(**flags: Any) -> None:
             raise Problem.of(error) from None
 
 
-def _run(settings: Settings, secret: bytes | None) -> None:
+def _run(settings: Settings, secret: bytes) -> None:
     from clew.engine.assemble import assemble
     from clew.file_limit import raise_file_limit
     from clew.wire import webhooks

@@ -1,11 +1,11 @@
 """Puts the engine of a process together, as the settings say."""
 
+import logging
 import os
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 from clew.bus.bus import Bus, LocalBus
-from clew.bus.seal import fingerprint
 from clew.clock import Clock, SystemClock
 from clew.engine.engine import Engine
 from clew.engine.retention import Retention
@@ -26,9 +26,13 @@ from clew.store.watched import WatchedDatabase
 from clew.store.workers import WorkerRow
 from clew.telemetry import watched_process
 from clew.tools.toolbox import KINDS, Toolbox
+from clew.vault import Vault, fingerprint
 
 if TYPE_CHECKING:
     from clew.bus.nats_access import BusAddress
+
+
+_log = logging.getLogger(__name__)
 
 
 class Assembly(NamedTuple):
@@ -46,6 +50,8 @@ class Assembly(NamedTuple):
     bus: Bus
     tally: Tally
     """What it has seen since its start."""
+    vault: Vault
+    """Seals what the database need not know."""
     secret: bytes | None = None
     """The installation's secret, where this process needs it."""
 
@@ -58,7 +64,7 @@ class Assembly(NamedTuple):
         """
         await self.db.open()
         if self.secret is not None:
-            await share_secret(self.db, self.secret)
+            await share_secret(self.db, self.secret, alone=not self.bus.shared)
         await self.engine.start()
 
     async def stop(self, grace: float = 0) -> None:
@@ -67,14 +73,21 @@ class Assembly(NamedTuple):
         await self.db.close()
 
 
-async def share_secret(db: Database, secret: bytes) -> None:
+async def share_secret(db: Database, secret: bytes, *, alone: bool) -> None:
     """Make sure that all processes on a database have one secret. The first one's is the one.
 
     Raises:
-        StoreError: this process has another.
+        StoreError: this process has another, and others are or will be there.
     """
     mine = fingerprint(secret)
-    if await db.write(installation.claim, installation.FINGERPRINT, mine) != mine:
+    if await db.write(installation.claim, installation.FINGERPRINT, mine) == mine:
+        return
+    if alone:  # a copy of a database, perhaps: what it says goes on being true
+        _log.warning(
+            "this database was used with another secret.key or CLEW_SECRET_KEY: what is sealed with it, the "
+            "secrets of webhooks, can't be read. Bring it back, or `clew secrets rotate` and make them anew"
+        )
+    else:
         raise StoreError(
             "This process has another secret than the first one on its database, so they would not believe "
             "each other. Give all of them the same CLEW_SECRET_KEY, or the same secret.key in their data "
@@ -100,6 +113,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     db = open_database(settings, process.clock, row.id)
     if process.hooks.store_wrote:
         db = WatchedDatabase(db, process.hooks)
+    vault = Vault(secret)
     models, tools = make_models(settings, process.clock), make_toolbox(settings)
     outbound = Guard(settings.outbound_allow)
     bus = _make_bus(settings, row, secret)
@@ -112,11 +126,11 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
         toolbox=tools,
         takeover_after=int(settings.takeover_after * 1000),
         kinds=[
-            WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process),
+            WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process, vault=vault),
             Retention(db, process),
         ],
     )
-    return Assembly(db, engine, models, tools, process, outbound, row, bus, tally, secret)
+    return Assembly(db, engine, models, tools, process, outbound, row, bus, tally, vault, secret)
 
 
 def this_process(process: Process, *, works: bool) -> WorkerRow:

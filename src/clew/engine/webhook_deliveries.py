@@ -26,6 +26,7 @@ from clew.process import Process
 from clew.store import runs, steps, webhooks
 from clew.store.database import Database
 from clew.store.statement import Transaction
+from clew.vault import Unreadable, Vault
 
 DELAYS = (5_000, 30_000, 120_000, 600_000, 3_600_000, 10_800_000, 43_200_000)
 """Milliseconds from each failed attempt to the next; after the last, the delivery is given up."""
@@ -55,6 +56,7 @@ class WebhookDeliveries(Kind):
 
     Args:
         encode: makes an event's body; wire knows how.
+        vault: opens their secrets.
         jitter: spreads retries.
     """
 
@@ -68,11 +70,12 @@ class WebhookDeliveries(Kind):
         http: GuardedHttp,
         encode: Encode,
         process: Process,
+        vault: Vault,
         jitter: Jitter = spread,
     ) -> None:
         self._db, self._http, self._encode = db, http, encode
         self._clock, self._ids, self._hooks = process.clock, process.ids, process.hooks
-        self._jitter = jitter
+        self._jitter, self._vault = jitter, vault
 
     def delay(self, work: Work) -> int | None:
         if work.attempts >= len(DELAYS):
@@ -129,9 +132,15 @@ class WebhookDeliveries(Kind):
         event_id = self._ids.derived(_EVENT, delivery.run_id, str(delivery.position))
         try:
             body = self._encode(WebhookEvent(event_id, delivery.event, work.created_at, run, open_step))
-            signed = signed_headers(webhook.secret, event_id, self._clock.now() // 1000, body)
+            secret = self._vault.open(webhook.secret, webhook.id)
+            signed = signed_headers(secret, event_id, self._clock.now() // 1000, body)
             headers = {"Content-Type": "application/json", **signed}
             reply = await self._http.post(webhook.url, body, headers)
+        except Unreadable:
+            return None, (
+                "Its secret was sealed with another secret of this installation: give the server the former "
+                "secret.key, or make the webhook anew."
+            )
         except UrlBlocked as refused:
             return None, f"The URL is not asked: {refused}."
         except Unreachable as unreachable:

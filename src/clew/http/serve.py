@@ -59,7 +59,7 @@ def run(
         works: whether this process works on runs too.
         certificate: paths of a TLS certificate chain and its key; None serves plain http.
         on_ready: called with the server's URL as soon as it accepts requests.
-        secret: the installation's secret; with a bus it must be given.
+        secret: the installation's secret.
 
     Raises:
         StoreError: the database cannot be opened.
@@ -204,6 +204,7 @@ def make_services(settings: Settings, assembly: Assembly) -> Services:
         daily_token_budget=settings.daily_token_budget,
         outbound=assembly.outbound,
         shares=assembly.engine.shares,
+        vault=assembly.vault,
         wake_webhooks=assembly.engine.wake_webhooks,
         trouble=assembly.engine.trouble,
         stopping=assembly.engine.stopping,

@@ -15,6 +15,7 @@ from clew.net.guard import Guard
 from clew.process import Process
 from clew.store.database import Database
 from clew.tools.toolbox import Toolbox
+from clew.vault import Vault
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -35,6 +36,8 @@ class Services(Struct, frozen=True, kw_only=True):
     """Says which URLs of clients this server may ask."""
     shares: Shares = field(default_factory=Shares)
     """What each project may have of this process."""
+    vault: Vault = field(default_factory=lambda: Vault(None))
+    """Seals what the database need not know."""
     wake_webhooks: Callable[[], None] = lambda: None
     """To be called when the outbox may hold something new."""
     trouble: Callable[[], str | None] = lambda: None

@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from msgspec.structs import replace
+
 from clew.core.errors import NotFound, UrlRefused, WebhookLimit
 from clew.core.webhooks import Webhook
 from clew.net.guard import UrlBlocked
@@ -32,18 +34,20 @@ async def create(services: Services, project: str, new: NewWebhook, key: Key | N
     except UrlBlocked as refused:
         raise UrlRefused(str(refused)) from None
     ids = services.process.ids
+    webhook_id = ids.new(_WEBHOOK)
+    secret = ids.new(PREFIX) + ids.new("")  # letters and digits that are also base64, of 36 bytes
     webhook = Webhook(
-        id=ids.new(_WEBHOOK),
+        id=webhook_id,
         project=project,
         created_at=services.process.clock.now(),
         url=new.url,
         events=new.events,
-        secret=ids.new(PREFIX) + ids.new(""),  # letters and digits that are also base64, of 36 bytes
+        secret=services.vault.seal(secret, webhook_id),
         metadata=new.metadata,
     )
-    return (
-        await once(services, project, key, partial(_add, webhook=webhook), lambda _: webhook, Webhook)
-    ).receipt
+    function = partial(_add, webhook=webhook)
+    made = (await once(services, project, key, function, lambda _: webhook, Webhook)).receipt
+    return replace(made, secret=services.vault.open(made.secret, made.id))
 
 
 async def _add(tx: Transaction, webhook: Webhook) -> None:

@@ -16,6 +16,7 @@ from clew.store import pages
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, Write, constant, param
 from clew.store.tables import due_work, webhooks
+from clew.vault import Unreadable, Vault
 
 _WEBHOOK = Mapper(webhooks, Webhook)
 _ONE = (webhooks.c.id == param("id"), webhooks.c.project == param("project"))
@@ -31,6 +32,10 @@ DISABLE_WEBHOOK = Statement(
 )
 SAVE_ERROR = Statement(
     update(webhooks).where(webhooks.c.id == param("webhook_id")).values(last_error=param("error"))
+)
+SELECT_SECRETS = Statement(select(webhooks.c.id, webhooks.c.secret))
+SAVE_SECRET = Statement(
+    update(webhooks).where(webhooks.c.id == param("webhook_id")).values(secret=param("sealed"))
 )
 CLEAR_ERROR = Statement(
     update(webhooks)
@@ -89,6 +94,19 @@ async def remove(tx: Transaction, project: str, webhook_id: str) -> bool:
         return False
     await due_work_rows.cancel_lane(tx, DELIVERY, webhook_id)
     return True
+
+
+async def reseal(tx: Transaction, before: Vault, after: Vault) -> list[str]:
+    """Seal the secrets of all webhooks anew; return those whose secret can't be read, and stays as it is."""
+    lost = []
+    for webhook_id, sealed in await tx.all(SELECT_SECRETS, {}):
+        try:
+            secret = before.open(sealed, webhook_id)
+        except Unreadable:
+            lost.append(webhook_id)
+            continue
+        await tx.run(SAVE_SECRET, {"webhook_id": webhook_id, "sealed": after.seal(secret, webhook_id)})
+    return lost
 
 
 # --- what they are told ------------------------------------------------------------------------------

@@ -183,8 +183,12 @@ class CreateThreadAndRun(RunOptions, frozen=True):
 
 
 class ToolOutput(Request, frozen=True):
-    """The output of one function call. A missing output counts as empty."""
+    """The output of one function call. A missing output counts as empty.
 
+    From 1.2.0b4 on, azure-ai-agents says what it is the output of.
+    """
+
+    type: Literal["function_call_output"] | None = None
     tool_call_id: str | None = None
     output: str | None = None
 
