@@ -278,7 +278,7 @@ def test_outputs_may_say_what_they_are_of(api: Api, model: ScriptedModel, root: 
     typed = {"type": "function_call_output", "tool_call_id": first["id"], "output": "a wall"}
     path, plain = f"{run.path}/submit_tool_outputs", {"tool_call_id": second["id"], "output": "turned"}
     error = spoken.refused(400, "POST", path, {"tool_outputs": [typed | {"type": "other"}, plain]})
-    assert "tool_outputs[0].type" in error["message"]
+    assert error["param"] == "tool_outputs[0].type"
     spoken.post(path, {"tool_outputs": [typed, plain]})
     run.wait("completed")
     calls = run.steps()[0]["step_details"]["tool_calls"]
