@@ -1,0 +1,231 @@
+"""What is to be known of a run that is not over. Pure."""
+
+from collections.abc import Iterator
+
+from clew.core.calls import those
+from clew.core.decide import MOST_ATTEMPTS
+from clew.core.records import Call, Step
+from clew.core.states import CallState, RunStatus, WaitsFor
+from clew.service.explaining.facts import Facts, Finding, listed, several, span
+
+_SOON = 3_000
+"""Milliseconds in which a worker that has room takes a run up."""
+
+_SILENT = 20_000
+"""Milliseconds without a word after which a model is called slow."""
+
+
+def findings(facts: Facts) -> Iterator[Finding]:
+    """Yield what is to be known of a live run."""
+    match facts.run.status:
+        case RunStatus.QUEUED if facts.run.held is not None:
+            yield _in_line(facts)
+        case RunStatus.QUEUED:
+            yield _queued(facts)
+        case RunStatus.IN_PROGRESS:
+            yield from _in_progress(facts)
+        case RunStatus.REQUIRES_ACTION:
+            yield from _requires_action(facts)
+        case RunStatus.CANCELLING:
+            yield _cancelling(facts)
+
+
+# --- queued -------------------------------------------------------------------------------------------
+
+
+def _in_line(facts: Facts) -> Finding:
+    line = facts.line
+    before = f", behind {several(line.before, 'other run')}" if line.before else ""
+    if line.live is None:
+        return Finding("in_line", f"It waits in its thread's line{before}, and is about to be let in.")
+    return Finding(
+        "in_line",
+        f"It waits in its thread's line{before}: run {line.live} is active there ({line.live_status}), and "
+        "one run at a time works on a thread. Its own time to expire has not begun yet.",
+        f"Ask why that one takes so long (`clew runs explain {line.live}`), cancel it "
+        f"(`clew runs cancel {line.live}`), or use a thread of its own.",
+    )
+
+
+def _queued(facts: Facts) -> Finding:
+    """A queued run that waits in no line: it only needs a worker."""
+    workers = facts.workers
+    since = max(facts.run.created_at, *(wait.resumed_at or 0 for wait in facts.run.waits), 0)
+    waited = facts.now - since
+    if not workers.alive:
+        return Finding(
+            "no_worker",
+            f"It has waited for {span(waited)}, and no worker is there: nobody works on runs.",
+            "Start one: `clew worker` with the same database and bus, or `clew serve` without --no-worker.",
+        )
+    if workers.waiting:
+        return Finding(
+            "workers_busy",
+            f"It has waited for {span(waited)} for a worker with room: all of them have as many runs as they "
+            "take.",
+            "It will have its turn. Start more workers (`clew worker`), or raise CLEW_MAX_ACTIVE_RUNS; "
+            "`clew doctor` says how full they are.",
+        )
+    if waited <= _SOON or workers.here:
+        return Finding("starting", f"It was queued {span(waited)} ago, and a worker is about to take it.")
+    return Finding(
+        "not_taken_up",
+        f"It has waited for {span(waited)} though a worker is there. What should have woken one was lost, "
+        "perhaps with a process that died; a sweep finds such runs every 5 seconds.",
+        "If that does not help within half a minute, look at the servers' logs and `clew doctor`: the bus or "
+        "the database may be away for the workers.",
+    )
+
+
+# --- in progress ----------------------------------------------------------------------------------
+
+
+def _in_progress(facts: Facts) -> Iterator[Finding]:
+    run, step = facts.run, _open_step(facts)
+    if run.waits_for == WaitsFor.RETRY:
+        yield _retrying(facts)
+        return
+    if facts.workers.owner is False or (facts.workers.owner is None and not facts.workers.here):
+        yield _without_owner(facts)
+    if step is not None and (at_work := those(step, CallState.AT_WORK)):
+        yield _tools_at_work(facts, at_work)
+    elif step is None:
+        yield _model_at_work(facts)
+    if run.attempts:
+        yield Finding(
+            "attempts",
+            f"{several(run.attempts, 'worker')} died or broke off since anything of it was last stored; "
+            f"after {MOST_ATTEMPTS} the run fails.",
+            "Look for the run's id in the servers' logs.",
+        )
+
+
+def _retrying(facts: Facts) -> Finding:
+    run = facts.run
+    since = span(facts.now - run.retrying_since) if run.retrying_since is not None else "a while"
+    again = span(run.due - facts.now) if run.due is not None and run.due > facts.now else "a moment"
+    lost = [endpoint.name for endpoint in facts.endpoints if endpoint.lost]
+    where = f" The endpoint {listed(lost)} can't be reached." if lost else ""
+    return Finding(
+        "model_away",
+        f"Its model has not answered for {since}. It waits without holding a place, and asks again in "
+        f"{again}.{where}",
+        "Is the model's endpoint running, and does it take the key? `clew models try` and `clew doctor` say "
+        "so. The run goes on by itself once it answers; CLEW_MODEL_RETRY_FOR says for how long it tries.",
+    )
+
+
+def _without_owner(facts: Facts) -> Finding:
+    if not facts.workers.alive:
+        return Finding(
+            "no_worker",
+            "The worker that had it has gone, and no other is there.",
+            "Start one: `clew worker` with the same database and bus, or `clew serve` without --no-worker.",
+        )
+    return Finding(
+        "owner_gone",
+        "The worker that had it has gone or gave it up. Another takes it over within seconds, and goes on "
+        "from what was last stored.",
+    )
+
+
+def _tools_at_work(facts: Facts, at_work: list[Call]) -> Finding:
+    begun = min(call.begun_at or facts.now for call in at_work)
+    names = listed([call.name for call in at_work])
+    return Finding("tools_at_work", f"The server runs {names}, for {span(facts.now - begun)} now.")
+
+
+def _model_at_work(facts: Facts) -> Finding:
+    run = facts.run
+    ended = [call.ended_at or 0 for step in facts.steps for call in step.calls]
+    since = max(run.started_at or run.created_at, *ended, *(each.at for each in facts.takeovers), 0)
+    asked = facts.now - since
+    lost = [endpoint.name for endpoint in facts.endpoints if endpoint.lost]
+    if lost:
+        return Finding(
+            "model_away",
+            f"Its model is being asked, for {span(asked)} now, and the endpoint {listed(lost)} could not be "
+            "reached when it was last tried.",
+            "Is the endpoint running? `clew models try` and `clew doctor` ask it.",
+        )
+    advice = None
+    if asked >= _SILENT:
+        advice = (
+            "Watch what it says, if anything: `clew runs watch`. A model that stays silent ends the run "
+            "after CLEW_MODEL_TIMEOUT seconds."
+        )
+    turn = f"for turn {run.turns + 1}, " if run.turns else ""
+    return Finding("model_at_work", f"Its model is being asked, {turn}for {span(asked)} now.", advice)
+
+
+# --- requires action ------------------------------------------------------------------------------
+
+
+def _requires_action(facts: Facts) -> Iterator[Finding]:
+    step = _open_step(facts)
+    approval = facts.run.waits_for == WaitsFor.APPROVAL
+    if step is None:
+        return
+    state = CallState.WAITS_FOR_APPROVAL if approval else CallState.WAITS_FOR_CLIENT
+    waiting = those(step, state)
+    left = span(facts.run.expires_at - facts.now)
+    calls = listed([f"{call.id} ({call.name})" for call in waiting])
+    if facts.refused is not None:
+        yield _refused(facts, [call.id for call in waiting])
+    if approval:
+        yield Finding(
+            "waits_for_approval",
+            f"It waits until somebody approves or denies {several(len(waiting), 'call')}: {calls}. "
+            f"It expires in {left}.",
+            "Submit one decision for each, all together: "
+            + _submit(facts, " ".join(f"--approve {call.id}" for call in waiting[:3])),
+        )
+        return
+    yield Finding(
+        "waits_for_outputs",
+        f"It waits for the outputs of {several(len(waiting), 'call')}: {calls}. It expires in {left}.",
+        "Submit exactly one output for each, all together: "
+        + _submit(facts, " ".join(f"--output {call.id}=TEXT" for call in waiting[:3])),
+    )
+
+
+def _submit(facts: Facts, options: str) -> str:
+    return f"`clew runs submit {facts.run.id} {options}`"
+
+
+def _refused(facts: Facts, open_ids: list[str]) -> Finding:
+    refused = facts.refused
+    assert refused is not None
+    missing = [each for each in open_ids if each not in refused.got]
+    unknown = [each for each in dict.fromkeys(refused.got) if each not in open_ids]
+    twice = [each for each in dict.fromkeys(refused.got) if refused.got.count(each) > 1]
+    wrong = [
+        f"{word} {listed(ids)}"
+        for word, ids in (
+            ("it lacks", missing),
+            ("it does not wait for", unknown),
+            ("it had twice", twice),
+        )
+        if ids
+    ]
+    sent = listed(list(refused.got)) if refused.got else "nothing"
+    return Finding(
+        "submission_refused",
+        f"A submission of {refused.what} was refused {span(facts.now - refused.at)} ago: it named {sent}; "
+        f"{'; '.join(wrong) or 'the run waited for others then'}.",
+        "Ids of calls are new in each turn: read them from required_action of the run as it is now.",
+    )
+
+
+def _cancelling(facts: Facts) -> Finding:
+    if not facts.workers.alive:
+        return Finding(
+            "no_worker",
+            "It is to be cancelled, and no worker is there to end it.",
+            "Start one: `clew worker`, or `clew serve` without --no-worker.",
+        )
+    return Finding("cancelling", "It is to be cancelled: whoever works on it stops and ends it in a moment.")
+
+
+def _open_step(facts: Facts) -> Step | None:
+    return next((step for step in facts.steps if step.id == facts.run.open_step), None)
