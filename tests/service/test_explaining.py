@@ -10,9 +10,9 @@ from clew.core.errors import OutputsMismatch
 from clew.core.records import Call, Failure, Run, RunConfig, Step, Usage, Wait
 from clew.core.states import CallResult, CallState, RunStatus, WaitsFor
 from clew.service import explaining
-from clew.service.explaining.facts import Explanation, Facts, Workers, listed, span
 from clew.service.explaining.failures import failure
 from clew.service.explaining.findings import explained
+from clew.service.explaining.situation import Explanation, Situation, Workers, listed, span
 from clew.service.refused import Refusals
 from clew.store.explanations import Line, Takeover
 
@@ -53,8 +53,8 @@ def _step(*calls: Call, **fields: object) -> Step:
     return Step(**given | fields, calls=list(calls))  # type: ignore[arg-type]
 
 
-def _at(seconds: float, run: Run = RUN, **more: object) -> Facts:
-    return Facts(now=BEGAN + int(1000 * seconds), run=run, **more)  # type: ignore[arg-type]
+def _at(seconds: float, run: Run = RUN, **more: object) -> Situation:
+    return Situation(now=BEGAN + int(1000 * seconds), run=run, **more)  # type: ignore[arg-type]
 
 
 def _codes(told: Explanation) -> list[str]:
@@ -155,8 +155,8 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_said_of_a_run(name: str) -> None:
-    facts, codes = CASES[name]
-    told = explained(facts)
+    situation, codes = CASES[name]
+    told = explained(situation)
     assert _codes(told) == codes
     for finding in told.findings:
         assert finding.says.endswith(".")
@@ -217,7 +217,7 @@ def test_time_is_told_apart_and_adds_up() -> None:
             id="step_2", type="message_creation", turn=2, first_token_at=BEGAN + 29_000, message_id="msg_1"
         ),
     ]
-    told = explained(Facts(now=BEGAN + 40_000, run=run, steps=steps, ended_at=BEGAN + 30_000))
+    told = explained(Situation(now=BEGAN + 40_000, run=run, steps=steps, ended_at=BEGAN + 30_000))
     assert {spell.code: spell.ms for spell in told.spells} == {
         "start": 1_000,
         "first_word": 1_500 + 2_000,

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from clew.core.records import Run
 from clew.core.states import RunStatus
-from clew.service.explaining.facts import Explanation
+from clew.service.explaining.situation import Explanation
 
 
 class RunFinding(Struct, frozen=True):

@@ -5,37 +5,37 @@ from collections.abc import Iterator
 from clew.core.calls import is_client_s
 from clew.core.records import Call
 from clew.core.states import CallResult, RunStatus, WaitsFor
-from clew.service.explaining.facts import Facts, Finding, listed, several, span
 from clew.service.explaining.failures import failure
+from clew.service.explaining.situation import Finding, Situation, listed, several, span
 
 
-def findings(facts: Facts) -> Iterator[Finding]:
+def findings(situation: Situation) -> Iterator[Finding]:
     """Yield what is to be known of a run that is over: first how it ended."""
-    match facts.run.status:
+    match situation.run.status:
         case RunStatus.FAILED:
-            yield _failed(facts)
+            yield _failed(situation)
         case RunStatus.EXPIRED:
-            yield _expired(facts)
+            yield _expired(situation)
         case RunStatus.INCOMPLETE:
-            yield _incomplete(facts)
+            yield _incomplete(situation)
         case RunStatus.CANCELLED:
-            yield _cancelled(facts)
+            yield _cancelled(situation)
         case RunStatus.COMPLETED:
-            yield _completed(facts)
-    yield from _of_calls(facts)
+            yield _completed(situation)
+    yield from _of_calls(situation)
 
 
-def _failed(facts: Facts) -> Finding:
-    error = facts.run.last_error
+def _failed(situation: Situation) -> Finding:
+    error = situation.run.last_error
     if error is None:
         return Finding("server_error", "It failed, and nobody noted why.")
     found = failure(error)
     return Finding(found.code, f"It failed. {found.says} Its error: {error.message}", found.advice)
 
 
-def _expired(facts: Facts) -> Finding:
+def _expired(situation: Situation) -> Finding:
     """Say what it was doing when its time was over."""
-    run = facts.run
+    run = situation.run
     span_of = span(run.expires_at - run.created_at)
     ending = "Give such runs more time: `expires_in` of the run, in seconds, or CLEW_RUN_EXPIRY for all."
     if run.begun_at is None:
@@ -47,13 +47,13 @@ def _expired(facts: Facts) -> Finding:
     last = run.waits[-1] if run.waits else None
     if last is not None and last.resumed_at is None:
         names = listed(
-            [f"{call.id} ({call.name})" for call in _calls_without_outcome(facts, last.step_id)], most=4
+            [f"{call.id} ({call.name})" for call in _calls_without_outcome(situation, last.step_id)], most=4
         )
         wanted = "somebody's approval" if last.reason == WaitsFor.APPROVAL else "the outputs"
         return Finding(
             "expired_waiting",
             f"It expired after {span_of} while it waited for {wanted} of {names or 'its calls'}, for "
-            f"{span(facts.until - last.at)}. Time in which a run waits for its client counts.",
+            f"{span(situation.until - last.at)}. Time in which a run waits for its client counts.",
             f"Submit sooner: `clew runs submit` or your program. {ending}",
         )
     if run.retrying_since is not None:
@@ -69,18 +69,18 @@ def _expired(facts: Facts) -> Finding:
     )
 
 
-def _calls_without_outcome(facts: Facts, step_id: str) -> list[Call]:
+def _calls_without_outcome(situation: Situation, step_id: str) -> list[Call]:
     return [
         call
-        for step in facts.steps
+        for step in situation.steps
         if step.id == step_id
         for call in step.calls
         if call.result == CallResult.EXPIRED
     ]
 
 
-def _incomplete(facts: Facts) -> Finding:
-    run, config = facts.run, facts.run.config
+def _incomplete(situation: Situation) -> Finding:
+    run, config = situation.run, situation.run.config
     used = run.usage
     match run.incomplete_reason:
         case "content_filter":
@@ -121,9 +121,9 @@ def _incomplete(facts: Facts) -> Finding:
     )
 
 
-def _cancelled(facts: Facts) -> Finding:
-    run = facts.run
-    kept = "" if not facts.messages else " What it had said is in the thread, as far as it got."
+def _cancelled(situation: Situation) -> Finding:
+    run = situation.run
+    kept = "" if not situation.messages else " What it had said is in the thread, as far as it got."
     if run.begun_at is None:
         return Finding("cancelled", "A client cancelled it before it had begun.")
     waited = run.waits[-1].resumed_at is None if run.waits else False
@@ -131,18 +131,18 @@ def _cancelled(facts: Facts) -> Finding:
     return Finding("cancelled", f"A client cancelled it {doing}.{kept}")
 
 
-def _completed(facts: Facts) -> Finding:
-    tokens = f"{facts.run.usage.prompt_tokens} + {facts.run.usage.completion_tokens} tokens"
+def _completed(situation: Situation) -> Finding:
+    tokens = f"{situation.run.usage.prompt_tokens} + {situation.run.usage.completion_tokens} tokens"
     return Finding(
         "completed",
-        f"It completed after {several(facts.run.turns, 'turn')}, {tokens}, and left "
-        f"{several(len(facts.messages), 'message')}.",
+        f"It completed after {several(situation.run.turns, 'turn')}, {tokens}, and left "
+        f"{several(len(situation.messages), 'message')}.",
     )
 
 
-def _of_calls(facts: Facts) -> Iterator[Finding]:
+def _of_calls(situation: Situation) -> Iterator[Finding]:
     """Yield what is to be known of calls that went wrong."""
-    calls = [call for step in facts.steps for call in step.calls]
+    calls = [call for step in situation.steps for call in step.calls]
     unknown = [call.name for call in calls if call.result == CallResult.UNKNOWN]
     made_up = [call.name for call in calls if call.result == CallResult.NOT_OFFERED]
     failed = [call.name for call in calls if call.result == CallResult.FAILED]

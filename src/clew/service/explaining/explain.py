@@ -6,8 +6,8 @@ from clew.core.errors import NotFound
 from clew.core.records import Run
 from clew.model.remote import RemoteModel
 from clew.service.context import Services
-from clew.service.explaining.facts import Endpoint, Explanation, Facts, Workers
 from clew.service.explaining.findings import explained
+from clew.service.explaining.situation import Endpoint, Explanation, Situation, Workers
 from clew.service.following import RunKeys
 from clew.service.refused import Submission
 from clew.store import explanations, messages, runs, steps
@@ -26,20 +26,20 @@ async def explain(services: Services, keys: RunKeys) -> tuple[Run, Explanation]:
         NotFound: there is no such run.
     """
     now = services.process.clock.now()
-    facts, rows = await services.db.scan(_facts, keys, now, services.refusals.of(keys.run_id))
-    workers, endpoints = _workers(services, facts.run, rows, now), _endpoints(services, facts.run)
-    return facts.run, explained(replace(facts, workers=workers, endpoints=endpoints))
+    situation, rows = await services.db.scan(_situation, keys, now, services.refusals.of(keys.run_id))
+    workers, endpoints = _workers(services, situation.run, rows, now), _endpoints(services, situation.run)
+    return situation.run, explained(replace(situation, workers=workers, endpoints=endpoints))
 
 
-async def _facts(
+async def _situation(
     tx: Transaction, keys: RunKeys, now: int, refused: Submission | None
-) -> tuple[Facts, list[WorkerRow]]:
+) -> tuple[Situation, list[WorkerRow]]:
     """Return what the rows say, of one moment."""
     run = await runs.get(tx, *keys)
     if run is None:
         raise NotFound("run", keys.run_id)
     around = await explanations.surroundings(tx, run)
-    facts = Facts(
+    situation = Situation(
         now=now,
         run=run,
         steps=await steps.of_run(tx, run.id),
@@ -49,7 +49,7 @@ async def _facts(
         line=around.line,
         refused=refused,
     )
-    return facts, await worker_rows.all_(tx) if run.status.live else []
+    return situation, await worker_rows.all_(tx) if run.status.live else []
 
 
 def _workers(services: Services, run: Run, rows: list[WorkerRow], now: int) -> Workers:

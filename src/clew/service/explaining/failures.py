@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from clew.core.records import Failure
-from clew.service.explaining.facts import Finding
+from clew.service.explaining.situation import Finding
 
 
 class _Row(NamedTuple):

@@ -6,7 +6,7 @@ from clew.core.calls import those
 from clew.core.decide import MOST_ATTEMPTS
 from clew.core.records import Call, Step
 from clew.core.states import CallState, RunStatus, WaitsFor
-from clew.service.explaining.facts import Facts, Finding, listed, several, span
+from clew.service.explaining.situation import Finding, Situation, listed, several, span
 
 _SOON = 3_000
 """Milliseconds in which a worker that has room takes a run up."""
@@ -15,26 +15,26 @@ _SILENT = 20_000
 """Milliseconds without a word after which a model is called slow."""
 
 
-def findings(facts: Facts) -> Iterator[Finding]:
+def findings(situation: Situation) -> Iterator[Finding]:
     """Yield what is to be known of a live run."""
-    match facts.run.status:
-        case RunStatus.QUEUED if facts.run.held is not None:
-            yield _in_line(facts)
+    match situation.run.status:
+        case RunStatus.QUEUED if situation.run.held is not None:
+            yield _in_line(situation)
         case RunStatus.QUEUED:
-            yield _queued(facts)
+            yield _queued(situation)
         case RunStatus.IN_PROGRESS:
-            yield from _in_progress(facts)
+            yield from _in_progress(situation)
         case RunStatus.REQUIRES_ACTION:
-            yield from _requires_action(facts)
+            yield from _requires_action(situation)
         case RunStatus.CANCELLING:
-            yield _cancelling(facts)
+            yield _cancelling(situation)
 
 
 # --- queued -------------------------------------------------------------------------------------------
 
 
-def _in_line(facts: Facts) -> Finding:
-    line = facts.line
+def _in_line(situation: Situation) -> Finding:
+    line = situation.line
     before = f", behind {several(line.before, 'other run')}" if line.before else ""
     if line.live is None:
         return Finding("in_line", f"It waits in its thread's line{before}, and is about to be let in.")
@@ -47,11 +47,11 @@ def _in_line(facts: Facts) -> Finding:
     )
 
 
-def _queued(facts: Facts) -> Finding:
+def _queued(situation: Situation) -> Finding:
     """A queued run that waits in no line: it only needs a worker."""
-    workers = facts.workers
-    since = max(facts.run.created_at, *(wait.resumed_at or 0 for wait in facts.run.waits), 0)
-    waited = facts.now - since
+    workers = situation.workers
+    since = max(situation.run.created_at, *(wait.resumed_at or 0 for wait in situation.run.waits), 0)
+    waited = situation.now - since
     if not workers.alive:
         return Finding(
             "no_worker",
@@ -80,17 +80,17 @@ def _queued(facts: Facts) -> Finding:
 # --- in progress ----------------------------------------------------------------------------------
 
 
-def _in_progress(facts: Facts) -> Iterator[Finding]:
-    run, step = facts.run, _open_step(facts)
+def _in_progress(situation: Situation) -> Iterator[Finding]:
+    run, step = situation.run, _open_step(situation)
     if run.waits_for == WaitsFor.RETRY:
-        yield _retrying(facts)
+        yield _retrying(situation)
         return
-    if facts.workers.owner is False or (facts.workers.owner is None and not facts.workers.here):
-        yield _without_owner(facts)
+    if situation.workers.owner is False or (situation.workers.owner is None and not situation.workers.here):
+        yield _without_owner(situation)
     if step is not None and (at_work := those(step, CallState.AT_WORK)):
-        yield _tools_at_work(facts, at_work)
+        yield _tools_at_work(situation, at_work)
     elif step is None:
-        yield _model_at_work(facts)
+        yield _model_at_work(situation)
     if run.attempts:
         yield Finding(
             "attempts",
@@ -100,11 +100,11 @@ def _in_progress(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _retrying(facts: Facts) -> Finding:
-    run = facts.run
-    since = span(facts.now - run.retrying_since) if run.retrying_since is not None else "a while"
-    again = span(run.due - facts.now) if run.due is not None and run.due > facts.now else "a moment"
-    lost = [endpoint.name for endpoint in facts.endpoints if endpoint.lost]
+def _retrying(situation: Situation) -> Finding:
+    run = situation.run
+    since = span(situation.now - run.retrying_since) if run.retrying_since is not None else "a while"
+    again = span(run.due - situation.now) if run.due is not None and run.due > situation.now else "a moment"
+    lost = [endpoint.name for endpoint in situation.endpoints if endpoint.lost]
     where = f" The endpoint {listed(lost)} can't be reached." if lost else ""
     return Finding(
         "model_away",
@@ -115,8 +115,8 @@ def _retrying(facts: Facts) -> Finding:
     )
 
 
-def _without_owner(facts: Facts) -> Finding:
-    if not facts.workers.alive:
+def _without_owner(situation: Situation) -> Finding:
+    if not situation.workers.alive:
         return Finding(
             "no_worker",
             "The worker that had it has gone, and no other is there.",
@@ -129,18 +129,18 @@ def _without_owner(facts: Facts) -> Finding:
     )
 
 
-def _tools_at_work(facts: Facts, at_work: list[Call]) -> Finding:
-    begun = min(call.begun_at or facts.now for call in at_work)
+def _tools_at_work(situation: Situation, at_work: list[Call]) -> Finding:
+    begun = min(call.begun_at or situation.now for call in at_work)
     names = listed([call.name for call in at_work])
-    return Finding("tools_at_work", f"The server runs {names}, for {span(facts.now - begun)} now.")
+    return Finding("tools_at_work", f"The server runs {names}, for {span(situation.now - begun)} now.")
 
 
-def _model_at_work(facts: Facts) -> Finding:
-    run = facts.run
-    ended = [call.ended_at or 0 for step in facts.steps for call in step.calls]
-    since = max(run.started_at or run.created_at, *ended, *(each.at for each in facts.takeovers), 0)
-    asked = facts.now - since
-    lost = [endpoint.name for endpoint in facts.endpoints if endpoint.lost]
+def _model_at_work(situation: Situation) -> Finding:
+    run = situation.run
+    ended = [call.ended_at or 0 for step in situation.steps for call in step.calls]
+    since = max(run.started_at or run.created_at, *ended, *(each.at for each in situation.takeovers), 0)
+    asked = situation.now - since
+    lost = [endpoint.name for endpoint in situation.endpoints if endpoint.lost]
     if lost:
         return Finding(
             "model_away",
@@ -161,40 +161,40 @@ def _model_at_work(facts: Facts) -> Finding:
 # --- requires action ------------------------------------------------------------------------------
 
 
-def _requires_action(facts: Facts) -> Iterator[Finding]:
-    step = _open_step(facts)
-    approval = facts.run.waits_for == WaitsFor.APPROVAL
+def _requires_action(situation: Situation) -> Iterator[Finding]:
+    step = _open_step(situation)
+    approval = situation.run.waits_for == WaitsFor.APPROVAL
     if step is None:
         return
     state = CallState.WAITS_FOR_APPROVAL if approval else CallState.WAITS_FOR_CLIENT
     waiting = those(step, state)
-    left = span(facts.run.expires_at - facts.now)
+    left = span(situation.run.expires_at - situation.now)
     calls = listed([f"{call.id} ({call.name})" for call in waiting])
-    if facts.refused is not None:
-        yield _refused(facts, [call.id for call in waiting])
+    if situation.refused is not None:
+        yield _refused(situation, [call.id for call in waiting])
     if approval:
         yield Finding(
             "waits_for_approval",
             f"It waits until somebody approves or denies {several(len(waiting), 'call')}: {calls}. "
             f"It expires in {left}.",
             "Submit one decision for each, all together: "
-            + _submit(facts, " ".join(f"--approve {call.id}" for call in waiting[:3])),
+            + _submit(situation, " ".join(f"--approve {call.id}" for call in waiting[:3])),
         )
         return
     yield Finding(
         "waits_for_outputs",
         f"It waits for the outputs of {several(len(waiting), 'call')}: {calls}. It expires in {left}.",
         "Submit exactly one output for each, all together: "
-        + _submit(facts, " ".join(f"--output {call.id}=TEXT" for call in waiting[:3])),
+        + _submit(situation, " ".join(f"--output {call.id}=TEXT" for call in waiting[:3])),
     )
 
 
-def _submit(facts: Facts, options: str) -> str:
-    return f"`clew runs submit {facts.run.id} {options}`"
+def _submit(situation: Situation, options: str) -> str:
+    return f"`clew runs submit {situation.run.id} {options}`"
 
 
-def _refused(facts: Facts, open_ids: list[str]) -> Finding:
-    refused = facts.refused
+def _refused(situation: Situation, open_ids: list[str]) -> Finding:
+    refused = situation.refused
     assert refused is not None
     missing = [each for each in open_ids if each not in refused.got]
     unknown = [each for each in dict.fromkeys(refused.got) if each not in open_ids]
@@ -211,14 +211,14 @@ def _refused(facts: Facts, open_ids: list[str]) -> Finding:
     sent = listed(list(refused.got)) if refused.got else "nothing"
     return Finding(
         "submission_refused",
-        f"A submission of {refused.what} was refused {span(facts.now - refused.at)} ago: it named {sent}; "
-        f"{'; '.join(wrong) or 'the run waited for others then'}.",
+        f"A submission of {refused.what} was refused {span(situation.now - refused.at)} ago: it named "
+        f"{sent}; {'; '.join(wrong) or 'the run waited for others then'}.",
         "Ids of calls are new in each turn: read them from required_action of the run as it is now.",
     )
 
 
-def _cancelling(facts: Facts) -> Finding:
-    if not facts.workers.alive:
+def _cancelling(situation: Situation) -> Finding:
+    if not situation.workers.alive:
         return Finding(
             "no_worker",
             "It is to be cancelled, and no worker is there to end it.",
@@ -227,5 +227,5 @@ def _cancelling(facts: Facts) -> Finding:
     return Finding("cancelling", "It is to be cancelled: whoever works on it stops and ends it in a moment.")
 
 
-def _open_step(facts: Facts) -> Step | None:
-    return next((step for step in facts.steps if step.id == facts.run.open_step), None)
+def _open_step(situation: Situation) -> Step | None:
+    return next((step for step in situation.steps if step.id == situation.run.open_step), None)

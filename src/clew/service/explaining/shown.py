@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from clew.core.content import TextContent
 from clew.core.records import Message
 from clew.core.states import MessageStatus, RunStatus
-from clew.service.explaining.facts import Facts, Finding, listed, several
+from clew.service.explaining.situation import Finding, Situation, listed, several
 
 
-def findings(facts: Facts) -> Iterator[Finding]:
+def findings(situation: Situation) -> Iterator[Finding]:
     """Yield why somebody may miss messages."""
-    run = facts.run
-    there = {message.id for message in facts.messages}
-    written = [step.message_id for step in facts.steps if step.message_id is not None]
+    run = situation.run
+    there = {message.id for message in situation.messages}
+    written = [step.message_id for step in situation.steps if step.message_id is not None]
     if deleted := [message_id for message_id in written if message_id not in there]:
         yield Finding(
             "messages_deleted",
@@ -25,14 +25,14 @@ def findings(facts: Facts) -> Iterator[Finding]:
             "What its model says now is in the list of messages only when the turn is over.",
             "Until then it is in the run's stream: `clew runs watch`.",
         )
-    if empty := [message.id for message in facts.messages if _is_empty(message)]:
+    if empty := [message.id for message in situation.messages if _is_empty(message)]:
         yield Finding(
             "message_empty",
             f"The model ended a turn without a word: {listed(empty)} is empty.",
             "Look at what it was asked: `clew steps list`, `clew messages list`. Some models answer nothing "
             "after tools, or put all they say into their reasoning.",
         )
-    cut = [message.id for message in facts.messages if message.status == MessageStatus.INCOMPLETE]
+    cut = [message.id for message in situation.messages if message.status == MessageStatus.INCOMPLETE]
     if cut:
         yield Finding("message_incomplete", f"Its message {listed(cut)} is incomplete: it breaks off.")
     if run.status == RunStatus.COMPLETED and written and not deleted and not empty:
@@ -42,17 +42,17 @@ def findings(facts: Facts) -> Iterator[Finding]:
             f"`clew messages list {run.thread_id} --run {run.id}` lists just these. A list is newest first, "
             "and a page has 20 of them.",
         )
-    if facts.line.messages:
+    if situation.line.messages:
         yield Finding(
             "messages_in_line",
-            f"{several(facts.line.messages, 'message')} of clients wait in the thread's line: they are in "
-            "no list until the active run is over.",
+            f"{several(situation.line.messages, 'message')} of clients wait in the thread's line: they are "
+            "in no list until the active run is over.",
         )
-    yield from _not_shown(facts)
+    yield from _not_shown(situation)
 
 
-def _not_shown(facts: Facts) -> Iterator[Finding]:
-    dropped = max((step.facts.dropped for step in facts.steps if step.facts is not None), default=0)
+def _not_shown(situation: Situation) -> Iterator[Finding]:
+    dropped = max((step.facts.dropped for step in situation.steps if step.facts is not None), default=0)
     if dropped:
         yield Finding(
             "history_cut",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from clew.core.calls import is_client_s
 from clew.core.records import Run, Step
 from clew.core.states import WaitsFor
-from clew.service.explaining.facts import Facts, Finding, Spell, several, span
+from clew.service.explaining.situation import Finding, Situation, Spell, several, span
 
 _SLOW = 10_000
 """Milliseconds from which it is said what took most of them."""
@@ -13,22 +13,22 @@ _SLOW = 10_000
 _Piece = tuple[int, int]
 
 
-def spells(facts: Facts) -> list[Spell]:
+def spells(situation: Situation) -> list[Spell]:
     """Return what a run's time was spent on, in the order in which it mostly comes; together all of it."""
-    run, end = facts.run, facts.until
+    run, end = situation.run, situation.until
     began = end if run.begun_at is None else run.begun_at
     starts = max(0, min(began, end) - run.created_at)
     by_client = _waits(run, WaitsFor.CLIENT, end)
     by_person = _waits(run, WaitsFor.APPROVAL, end)
     again = _length((each.resumed_at, each.started_at or end) for each in run.waits if each.resumed_at)
-    tools = _length(_server_calls(facts.steps, end))
+    tools = _length(_server_calls(situation.steps, end))
     known = starts + by_client + by_person + again + tools
     model = max(0, end - run.created_at - known)
-    first = min(model, sum(_first_words(facts)))
+    first = min(model, sum(_first_words(situation)))
     found = [
         Spell("start", starts, _of_start(run)),
         Spell("first_word", first, "asking the model, up to its first word or call of each turn"),
-        Spell("answer", model - first, _of_answer(facts)),
+        Spell("answer", model - first, _of_answer(situation)),
         Spell("tools", tools, "tools that the server runs"),
         Spell("client", by_client, "waiting for the client's tool outputs"),
         Spell("approval", by_person, "waiting for a person's approval"),
@@ -43,19 +43,19 @@ def _of_start(run: Run) -> str:
     return "waiting to be started: in the thread's line, or for a worker"
 
 
-def _of_answer(facts: Facts) -> str:
-    if facts.run.turns or facts.steps:
+def _of_answer(situation: Situation) -> str:
+    if situation.run.turns or situation.steps:
         return "the model's answers, from their first word on, with what lies between the turns"
     return "asking the model, which has brought nothing that was kept"
 
 
-def slow(facts: Facts, found: Sequence[Spell]) -> Finding | None:
+def slow(situation: Situation, found: Sequence[Spell]) -> Finding | None:
     """Return what took most of a long run's time, and what would make it shorter."""
-    total = facts.until - facts.run.created_at
+    total = situation.until - situation.run.created_at
     most = max(found, key=lambda spell: spell.ms, default=None)
     if total < _SLOW or most is None or most.ms * 2 < total:
         return None
-    calls = [call.name for step in facts.steps for call in step.calls if not is_client_s(call)]
+    calls = [call.name for step in situation.steps for call in step.calls if not is_client_s(call)]
     says = f"{span(most.ms)} of {span(total)} went into {most.says}."
     return Finding(f"slow_{most.code}", says, _ADVICE[most.code].format(calls=several(len(calls), "call")))
 
@@ -97,27 +97,27 @@ def _server_calls(steps: Iterable[Step], end: int) -> list[_Piece]:
     return joined
 
 
-def _first_words(facts: Facts) -> Iterable[int]:
+def _first_words(situation: Situation) -> Iterable[int]:
     """Yield for each turn how long its first word or call took, from when the model could be asked."""
-    bounds = sorted(_bounds(facts))
-    firsts = {step.turn: step.first_token_at for step in facts.steps if step.first_token_at is not None}
+    bounds = sorted(_bounds(situation))
+    firsts = {step.turn: step.first_token_at for step in situation.steps if step.first_token_at is not None}
     for first in firsts.values():
         asked = max((bound for bound in bounds if bound <= first), default=None)
         if asked is not None:
             yield first - asked
 
 
-def _bounds(facts: Facts) -> Iterable[int]:
+def _bounds(situation: Situation) -> Iterable[int]:
     """Yield the moments at which a turn may have begun."""
-    run = facts.run
+    run = situation.run
     if run.begun_at is not None:
         yield run.begun_at
     for wait in run.waits:
         if wait.started_at is not None:
             yield wait.started_at
-    for _, over in _server_calls(facts.steps, facts.until):
+    for _, over in _server_calls(situation.steps, situation.until):
         yield over
-    for takeover in facts.takeovers:
+    for takeover in situation.takeovers:
         yield takeover.at
 
 

@@ -60,7 +60,7 @@ class Workers(Struct, frozen=True, kw_only=True):
     waiting: int = 0
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class Situation(Struct, frozen=True, kw_only=True):
     """All that is known of a run.
 
     Attributes:
