@@ -129,7 +129,7 @@ DELETE FROM due_work WHERE due_work.kind = $1::VARCHAR AND due_work.lane = $2::V
 -- ==== src/clew/store/explanations.py ====
 
 -- SELECT_TAKEOVERS
-SELECT takeovers.at, takeovers.turn
+SELECT takeovers.at, takeovers.turn, takeovers.from_worker
 FROM takeovers
 WHERE takeovers.run_id = $1::VARCHAR ORDER BY takeovers.seq
  LIMIT $2 OFFSET 0;

@@ -129,7 +129,7 @@ DELETE FROM due_work WHERE due_work.kind = :of_kind AND due_work.lane = :in_lane
 -- ==== src/clew/store/explanations.py ====
 
 -- SELECT_TAKEOVERS
-SELECT takeovers.at, takeovers.turn
+SELECT takeovers.at, takeovers.turn, takeovers.from_worker
 FROM takeovers
 WHERE takeovers.run_id = :run_id ORDER BY takeovers.seq
  LIMIT :limit OFFSET 0;

@@ -80,7 +80,7 @@ CASES = {
                 WORKING, waits_for=WaitsFor.RETRY, due=BEGAN + 9_000, retrying_since=BEGAN + 500, worker=None
             ),
         ),
-        ["model_away", "messages_later"],
+        ["model_away"],
     ),
     "its worker died": (
         _at(1, WORKING, workers=Workers(alive=1, owner=False)),
@@ -92,12 +92,17 @@ CASES = {
     ),
     "given up": (_at(1, replace(WORKING, worker=None)), ["owner_gone", "model_at_work", "messages_later"]),
     "attempts": (
-        _at(1, replace(WORKING, attempts=3), workers=HERE, takeovers=[Takeover(BEGAN + 900, 1)] * 3),
+        _at(
+            1,
+            replace(WORKING, attempts=3),
+            workers=HERE,
+            takeovers=[Takeover(BEGAN + 900, 1, "worker_0")] * 3,
+        ),
         ["model_at_work", "attempts", "taken_over", "messages_later"],
     ),
     "a tool at work": (
         _at(4, replace(WORKING, open_step="step_1"), workers=HERE, steps=[LOOKING]),
-        ["tools_at_work", "messages_later"],
+        ["tools_at_work"],
     ),
     "cancelling": (_at(1, replace(WORKING, status=RunStatus.CANCELLING)), ["cancelling"]),
     "cancelling, no worker": (
@@ -145,6 +150,15 @@ CASES = {
             ended_at=BEGAN + 600_000,
         ),
         ["expired_model_away", "slow_answer"],
+    ),
+    "cancelled while its model was away": (
+        _at(
+            2,
+            replace(WORKING, status=RunStatus.CANCELLED, retrying_since=BEGAN + 500),
+            ended_at=BEGAN + 1_000,
+            takeovers=[Takeover(BEGAN + 900, 1, None)],
+        ),
+        ["cancelled"],
     ),
     "cancelled in the queue": (
         _at(2, replace(RUN, status=RunStatus.CANCELLED), ended_at=BEGAN + 1_000),

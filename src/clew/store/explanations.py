@@ -9,7 +9,7 @@ from clew.store.statement import Statement, Transaction, constant, param
 from clew.store.tables import IS_HELD, messages, runs, takeovers, threads
 
 SELECT_TAKEOVERS = Statement(
-    select(takeovers.c.at, takeovers.c.turn)
+    select(takeovers.c.at, takeovers.c.turn, takeovers.c.from_worker)
     .where(takeovers.c.run_id == param("run_id"))
     .order_by(takeovers.c.seq)
     .limit(param("limit"))
@@ -32,10 +32,17 @@ MOST_TAKEOVERS = 1_000
 
 
 class Takeover(NamedTuple):
-    """A claim of a run that another claim had begun to work on: when (milliseconds), and in which turn."""
+    """A claim of a run that another claim had begun to work on.
+
+    Attributes:
+        at: when, in milliseconds.
+        turn: which turn was under way.
+        former: whose the run was; None if it had been given up or parked.
+    """
 
     at: int
     turn: int
+    former: str | None
 
 
 class Line(NamedTuple):

@@ -128,6 +128,8 @@ def _cancelled(situation: Situation) -> Finding:
         return Finding("cancelled", "A client cancelled it before it had begun.")
     waited = run.waits[-1].resumed_at is None if run.waits else False
     doing = "while it waited for its client" if waited else "while it was at work"
+    if run.retrying_since is not None:
+        doing = "while it waited for its model, which did not answer"
     return Finding("cancelled", f"A client cancelled it {doing}.{kept}")
 
 

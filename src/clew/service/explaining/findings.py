@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from clew.core.states import RunStatus
 from clew.service.explaining import ended, live, shown
 from clew.service.explaining.situation import Explanation, Finding, Situation, several
 from clew.service.explaining.times import slow, spells
@@ -18,11 +19,17 @@ def explained(situation: Situation) -> Explanation:
 
 def _findings(situation: Situation) -> Iterator[Finding]:
     yield from live.findings(situation) if situation.run.status.live else ended.findings(situation)
-    if situation.takeovers:
+    if taken := _taken_over(situation):
         yield Finding(
             "taken_over",
-            f"Its work was taken over {several(len(situation.takeovers), 'time')}, because a worker had "
+            f"Its work was taken over {several(taken, 'time')}, because a worker had "
             "died, had been stopped or had given it up; the turn under way was made again.",
             "The servers' logs say what became of the workers.",
         )
     yield from shown.findings(situation)
+
+
+def _taken_over(situation: Situation) -> int:
+    """Return how often the run changed hands: that a parked one is claimed to be cancelled is no such thing."""
+    cancelled = situation.run.status in (RunStatus.CANCELLING, RunStatus.CANCELLED)
+    return sum(not cancelled or each.former is not None for each in situation.takeovers)

@@ -19,7 +19,7 @@ def findings(situation: Situation) -> Iterator[Finding]:
             f"{several(len(deleted), 'message')} that it wrote {'was' if len(deleted) == 1 else 'were'} "
             f"deleted since: {listed(deleted)}.",
         )
-    if run.status == RunStatus.IN_PROGRESS:
+    if run.status == RunStatus.IN_PROGRESS and run.waits_for is None and run.open_step is None:
         yield Finding(
             "messages_later",
             "What its model says now is in the list of messages only when the turn is over.",
