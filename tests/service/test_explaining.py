@@ -34,6 +34,7 @@ WORKING = replace(
     worker="worker_1",
     epoch=1,
 )
+TAKEN = Takeover(BEGAN + 900, 1, "worker_0")
 HERE = Workers(alive=1, owner=True, here=True)
 
 

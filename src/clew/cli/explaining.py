@@ -60,4 +60,6 @@ def _line(spell: Json, total: int) -> Text:
 
 
 def _seconds(ms: int) -> str:
+    if ms < 1_000:
+        return f"{ms} ms"
     return f"{ms / 1000:.1f} s" if ms < 600_000 else f"{ms / 60_000:.1f} min"

@@ -26,6 +26,8 @@ _COMMANDS = {
     "messages": ("clew.cli.messages", "List, show, create, update and delete messages of a thread."),
     "runs": ("clew.cli.runs", "List, show, explain, create, answer, cancel and watch runs."),
     "steps": ("clew.cli.steps", "List and show the steps of a run."),
+    "webhooks": ("clew.cli.webhooks", "Have URLs told when runs end or wait for their client."),
+    "listen": ("clew.cli.listen", "Print events as they happen, and forward them to a local program."),
     "stats": ("clew.cli.stats", "Show what runs took: times, tokens, tool calls, errors."),
     "export": ("clew.cli.transfer", "Write a thread to a file, or all of them."),
     "import": ("clew.cli.transfer", "Create threads from exported ones."),

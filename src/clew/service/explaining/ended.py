@@ -134,7 +134,8 @@ def _cancelled(situation: Situation) -> Finding:
 
 
 def _completed(situation: Situation) -> Finding:
-    tokens = f"{situation.run.usage.prompt_tokens} + {situation.run.usage.completion_tokens} tokens"
+    usage = situation.run.usage
+    tokens = f"{usage.prompt_tokens} tokens of prompts and {usage.completion_tokens} of answers"
     return Finding(
         "completed",
         f"It completed after {several(situation.run.turns, 'turn')}, {tokens}, and left "

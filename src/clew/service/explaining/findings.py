@@ -30,6 +30,6 @@ def _findings(situation: Situation) -> Iterator[Finding]:
 
 
 def _taken_over(situation: Situation) -> int:
-    """Return how often the run changed hands: that a parked one is claimed to be cancelled is no such thing."""
+    """Return how often a run changed hands; that a parked one is claimed to be cancelled is no such thing."""
     cancelled = situation.run.status in (RunStatus.CANCELLING, RunStatus.CANCELLED)
     return sum(not cancelled or each.former is not None for each in situation.takeovers)

@@ -45,7 +45,7 @@ def _of_start(run: Run) -> str:
 
 def _of_answer(situation: Situation) -> str:
     if situation.run.turns or situation.steps:
-        return "the model's answers, from their first word on, with what lies between the turns"
+        return "the model's answers, from their first word on"
     return "asking the model, which has brought nothing that was kept"
 
 
