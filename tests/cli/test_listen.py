@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Listening:
 
 
 @pytest.fixture
-def listening(server_settings: None, tmp_path: Path) -> Iterator[Any]:
+def listening(server_settings: None, tmp_path: Path) -> Callable[..., AbstractContextManager[Listening]]:
     @contextmanager
     def start(*arguments: str) -> Iterator[Listening]:
         out, err = tmp_path / "out", tmp_path / "err"
