@@ -1,5 +1,7 @@
 """How ``clew runs explain`` looks."""
 
+import re
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -12,6 +14,7 @@ _WIDTH = 100
 """Columns from which sentences are broken, also where there is more room."""
 
 _BAR = 24
+_WORD = re.compile(r"[^\s`]*`[^`]*`[^\s`]*|\S+")
 
 
 def show_explanation(told: Json) -> None:
@@ -44,8 +47,9 @@ def _wrapped(sentence: str, mark: str = "") -> RenderableType:
 
 
 def _lines(text: str, width: int) -> list[str]:
+    """Break a text into lines. A command in backticks stays whole, to be copied."""
     lines = [""]
-    for word in text.split(" "):
+    for word in _WORD.findall(text):
         if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
             lines.append(word)
         else:

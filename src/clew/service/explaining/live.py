@@ -178,19 +178,21 @@ def _requires_action(situation: Situation) -> Iterator[Finding]:
             f"It waits until somebody approves or denies {several(len(waiting), 'call')}: {calls}. "
             f"It expires in {left}.",
             "Submit one decision for each, all together: "
-            + _submit(situation, " ".join(f"--approve {call.id}" for call in waiting[:3])),
+            + _submit(situation, [f"--approve {call.id}" for call in waiting]),
         )
         return
     yield Finding(
         "waits_for_outputs",
         f"It waits for the outputs of {several(len(waiting), 'call')}: {calls}. It expires in {left}.",
         "Submit exactly one output for each, all together: "
-        + _submit(situation, " ".join(f"--output {call.id}=TEXT" for call in waiting[:3])),
+        + _submit(situation, [f"--output {call.id}=TEXT" for call in waiting]),
     )
 
 
-def _submit(situation: Situation, options: str) -> str:
-    return f"`clew runs submit {situation.run.id} {options}`"
+def _submit(situation: Situation, options: list[str]) -> str:
+    """Return the command that submits; of many options, the first few and that there are more."""
+    shown = " ".join(options[:3]) + (" ..." if len(options) > 3 else "")
+    return f"`clew runs submit {situation.run.id} {shown}`"
 
 
 def _refused(situation: Situation, open_ids: list[str]) -> Finding:
