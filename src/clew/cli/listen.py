@@ -119,14 +119,17 @@ async def _hear(
     as_json: bool,
 ) -> None:
     """Print what is heard and is wanted, and hand it on if it is to be forwarded."""
-    ready = False
+    ready = lost = False
     async with aclosing(listener.events()) as heard:
         async for each in heard:
             if isinstance(each, ToolkitError):
-                output.say(f"{in_words(each)} Connecting again ...")
+                if not lost:  # once, however often it is tried
+                    output.say(f"{in_words(each)} Connecting again ...")
+                lost = True
             elif each is None:
-                _say_ready(forward, again=ready)
-                ready = True
+                if lost or not ready:
+                    _say_ready(forward, again=ready)
+                ready, lost = True, False
             elif wanted(each):
                 _print(each, as_json)
                 if forward is not None:
