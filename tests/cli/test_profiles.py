@@ -135,6 +135,12 @@ def test_what_can_not_be_a_profile_is_said(
     assert "wrong-key" not in result.output
 
 
+def test_doctor_asks_the_server_of_a_profile(nowhere: Clew, server: Server) -> None:
+    _add(nowhere, server, "a")
+    told = json.loads(nowhere("--profile", "a", "doctor", "--json").stdout)
+    assert any(finding["subject"] == "server" and server.url in finding["text"] for finding in told), told
+
+
 def test_a_server_that_is_away_is_kept_and_said(nowhere: Clew) -> None:
     added = nowhere("profiles", "add", "a", "--server", "http://127.0.0.1:9", stdin="clew_key-of-somebody\n")
     assert "Not checked" in added.stderr
