@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clew.testing.scripted_model import ScriptedModel
+from clew.testing.scripted_model import Raw, ScriptedModel
 from clew.toolkit import Service
 from tests.cli.conftest import Clew
 
@@ -89,3 +89,15 @@ def test_runs_are_listed_by_what_they_are(clew: Clew, service: Service, model: S
     assert runs[2] in _ids(clew, "runs", "list", "--since", then)
     assert _ids(clew, "runs", "list", "--until", then, "--agent", agents[0]) == []
     assert "No thread found" in clew("runs", "list", "thread_x", "--status", "failed", code=3).stderr
+
+
+def test_reasoning_is_shown_to_who_asks(clew: Clew, service: Service, model: ScriptedModel) -> None:
+    delta = {"reasoning_content": "The wall is on the right."}
+    frame = {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    model.reply(Raw(f"data: {json.dumps(frame)}\n\n".encode()), "Left.")
+    thread = service.create_thread(messages=[{"role": "user", "content": "Hello"}]).id
+    run = clew("runs", "create", thread, "--agent", service.create_agent("gpt").id, "--wait").stdout.strip()
+    assert "The wall is" not in clew("steps", "list", thread, run).stdout
+    assert "The wall is on the right." in clew("steps", "list", thread, run, "--reasoning").stdout
+    (step,) = service.list_steps(thread, run).data
+    assert "The wall is" in clew("steps", "show", thread, run, step.id, "--reasoning").stdout

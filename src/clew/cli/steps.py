@@ -37,11 +37,22 @@ _COLUMNS = (
     Column("did", _did),
 )
 
+_REASONED = Column("reasoning", lambda step: step["step_details"].get("reasoning") or "")
+_reasoning = click.option(
+    "--reasoning", is_flag=True, help="with what the model reasoned before it, where the model told"
+)
+
+
+def _include(reasoning: bool) -> dict[str, str | int]:
+    """Return the query that asks for reasoning."""
+    return {"include[]": "step_details.reasoning"} if reasoning else {}
+
 
 @click.group(
     epilog="""\b
 Examples:
   clew steps list thread_... run_... --order asc
+  clew steps list thread_... run_... --reasoning
   clew steps show thread_... run_... step_... --json
 """
 )
@@ -52,20 +63,25 @@ def steps() -> None:
 @steps.command("list")
 @click.argument("thread_id", metavar="THREAD")
 @click.argument("run_id", metavar="RUN")
+@_reasoning
 @listing
 @on_server
-def list_steps(remote: Remote, thread_id: str, run_id: str, **wanted: Any) -> None:
+def list_steps(remote: Remote, thread_id: str, run_id: str, reasoning: bool, **wanted: Any) -> None:
     """List a run's steps, newest first."""
-    print_list(remote.service, ["threads", thread_id, "runs", run_id, "steps"], _COLUMNS, wanted)
+    columns = (*_COLUMNS, _REASONED) if reasoning else _COLUMNS
+    path = ["threads", thread_id, "runs", run_id, "steps"]
+    print_list(remote.service, path, columns, wanted, _include(reasoning))
 
 
 @steps.command()
 @click.argument("thread_id", metavar="THREAD")
 @click.argument("run_id", metavar="RUN")
 @click.argument("step_id", metavar="STEP")
+@_reasoning
 @json_option
 @on_server
-def show(remote: Remote, thread_id: str, run_id: str, step_id: str, as_json: bool) -> None:
+def show(remote: Remote, thread_id: str, run_id: str, step_id: str, reasoning: bool, as_json: bool) -> None:
     """Show a step."""
-    found = remote.service.request("GET", "threads", thread_id, "runs", run_id, "steps", step_id)
+    path = ("threads", thread_id, "runs", run_id, "steps", step_id)
+    found = remote.service.request("GET", *path, query=_include(reasoning))
     (print_json if as_json else print_fields)(found)
