@@ -51,6 +51,7 @@ def test_threads_messages_and_runs_are_updated(clew: Clew, service: Service, mod
         (("runs", "list", "--since", "yesterday"), "is no age such as 24h"),
         (("runs", "list", "--status", "done"), "'done' is not one of"),
         (("runs", "show", "a", "b", "c"), "give one run"),
+        (("steps", "show", "step_x"), "give the run's id and the step's"),
     ],
 )
 def test_what_changes_or_means_nothing_is_2(clew: Clew, arguments: tuple[str, ...], said: str) -> None:
@@ -98,6 +99,6 @@ def test_reasoning_is_shown_to_who_asks(clew: Clew, service: Service, model: Scr
     thread = service.create_thread(messages=[{"role": "user", "content": "Hello"}]).id
     run = clew("runs", "create", thread, "--agent", service.create_agent("gpt").id, "--wait").stdout.strip()
     assert "The wall is" not in clew("steps", "list", thread, run).stdout
-    assert "The wall is on the right." in clew("steps", "list", thread, run, "--reasoning").stdout
+    assert "The wall is on the right." in clew("steps", "list", run, "--reasoning").stdout
     (step,) = service.list_steps(thread, run).data
-    assert "The wall is" in clew("steps", "show", thread, run, step.id, "--reasoning").stdout
+    assert "The wall is" in clew("steps", "show", run, step.id, "--reasoning").stdout

@@ -176,6 +176,7 @@ def test_what_is_said_of_a_run(name: str) -> None:
     for finding in told.findings:
         assert finding.says.endswith(".")
         assert finding.advice is None or finding.advice.endswith((".", "`", ")"))
+        assert "<" not in (finding.advice or "")
     assert sum(spell.ms for spell in told.spells) == told.total_ms
 
 

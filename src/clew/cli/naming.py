@@ -21,12 +21,12 @@ def on_run(command: Callable[..., Any]) -> Callable[..., Any]:
     @on_server
     @wraps(command)
     def found(remote: Remote, run_ids: Sequence[str], **arguments: Any) -> Any:
-        return command(remote, run=_path(remote.service, run_ids), **arguments)
+        return command(remote, run=run_path(remote.service, run_ids), **arguments)
 
     return found
 
 
-def _path(service: Service, ids: Sequence[str]) -> RunPath:
+def run_path(service: Service, ids: Sequence[str]) -> RunPath:
     """Return where a run is.
 
     Raises:

@@ -170,5 +170,5 @@ def _of_calls(situation: Situation) -> Iterator[Finding]:
             "calls_failed",
             f"{several(len(failed), 'call')} ended with an error, {where}: "
             f"{listed(list(dict.fromkeys(failed)))}.",
-            "`clew steps list` shows what they answered.",
+            "`clew steps list <run>` shows what they answered.",
         )

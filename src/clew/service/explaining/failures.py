@@ -45,21 +45,21 @@ _ROWS = (
         "too_many_turns",
         r"^the run stopped after \d+ calls of the model",
         "The model called tools again and again and never came to an answer.",
-        "Look at its steps (`clew steps list`): tell the agent when to stop, or make what the tools answer "
-        "clearer.",
+        "Look at its steps (`clew steps list <run>`): tell the agent when to stop, or make what the tools "
+        "answer clearer.",
     ),
     _row(
         "functions_not_offered",
         r"^the model called only functions that it was not offered",
         "The model made up names of functions.",
-        "Look at its steps (`clew steps list`) for the names. A stronger model, fewer tools, or instructions "
-        "that name the tools help.",
+        "Look at its steps (`clew steps list <run>`) for the names. A stronger model, fewer tools, or "
+        "instructions that name the tools help.",
     ),
     _row(
         "model_gone",
         r"^there is no model .{1,300} any more",
         "The run's model was taken out of the server's settings after the run began.",
-        "Update the agent to one of the models that there are (`clew agents update AGENT --model NAME`).",
+        "Update the agent to one of the models that there are (`clew agents update <agent> --model NAME`).",
     ),
     _row(
         "not_stored",
@@ -145,7 +145,7 @@ _ROWS = (
         r"answered 404\b|model.{0,80}(not found|does not exist|not exist|unknown)|unknown model",
         "The model's endpoint does not know the model, or has nothing at that URL.",
         "Compare the run's model with the names that the endpoint has, then update the agent "
-        "(`clew agents update AGENT --model NAME`), or set CLEW_MODEL_NAME.",
+        "(`clew agents update <agent> --model NAME`), or set CLEW_MODEL_NAME.",
     ),
     _row(
         "broke_off",

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
+from clew.core.records import Run
 from clew.core.states import RunStatus
 from clew.service.explaining import ended, live, shown
 from clew.service.explaining.situation import Explanation, Finding, Situation, several
@@ -14,6 +17,7 @@ def explained(situation: Situation) -> Explanation:
     found = list(_findings(situation))
     if (why := slow(situation, spent)) is not None:
         found.insert(1, why)
+    found = [_named(finding, situation.run) for finding in found]
     return Explanation(found, max(0, situation.until - situation.run.created_at), spent)
 
 
@@ -33,3 +37,14 @@ def _taken_over(situation: Situation) -> int:
     """Return how often a run changed hands; that a parked one is claimed to be cancelled is no such thing."""
     cancelled = situation.run.status in (RunStatus.CANCELLING, RunStatus.CANCELLED)
     return sum(not cancelled or each.former is not None for each in situation.takeovers)
+
+
+def _named(finding: Finding, run: Run) -> Finding:
+    """Return a finding whose advice names the run, its thread and its agent, so that it can be copied."""
+    if finding.advice is None:
+        return finding
+    names = (("<run>", run.id), ("<thread>", run.thread_id), ("<agent>", run.assistant_id or "AGENT"))
+    advice = finding.advice
+    for place, name in names:
+        advice = advice.replace(place, name)
+    return replace(finding, advice=advice)

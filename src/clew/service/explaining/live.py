@@ -151,8 +151,8 @@ def _model_at_work(situation: Situation) -> Finding:
     advice = None
     if asked >= _SILENT:
         advice = (
-            "Watch what it says, if anything: `clew runs watch`. A model that stays silent ends the run "
-            "after CLEW_MODEL_TIMEOUT seconds."
+            "Watch what it says, if anything: `clew runs watch <run>`. A model that stays silent ends the "
+            "run after CLEW_MODEL_TIMEOUT seconds."
         )
     turn = f"for turn {run.turns + 1}, " if run.turns else ""
     return Finding("model_at_work", f"Its model is being asked, {turn}for {span(asked)} now.", advice)

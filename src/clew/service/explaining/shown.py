@@ -23,14 +23,14 @@ def findings(situation: Situation) -> Iterator[Finding]:
         yield Finding(
             "messages_later",
             "What its model says now is in the list of messages only when the turn is over.",
-            "Until then it is in the run's stream: `clew runs watch`.",
+            "Until then it is in the run's stream: `clew runs watch <run>`.",
         )
     if empty := [message.id for message in situation.messages if _is_empty(message)]:
         yield Finding(
             "message_empty",
             f"The model ended a turn without a word: {listed(empty)} is empty.",
-            "Look at what it was asked: `clew steps list`, `clew messages list`. Some models answer nothing "
-            "after tools, or put all they say into their reasoning.",
+            "Look at what it was asked: `clew steps list <run>`, `clew messages list <thread>`. Some models "
+            "answer nothing after tools, or put all they say into their reasoning.",
         )
     cut = [message.id for message in situation.messages if message.status == MessageStatus.INCOMPLETE]
     if cut:

@@ -13,7 +13,8 @@ class Finding(Struct, frozen=True):
     """One thing that is to be known of a run.
 
     ``code`` stays the same over versions; ``says`` is a sentence or two for people, ``advice`` what they
-    can do, None where there is nothing to do.
+    can do, None where there is nothing to do. Until it is shown, ``<run>``, ``<thread>`` and ``<agent>`` in
+    it stand for their ids.
     """
 
     code: str

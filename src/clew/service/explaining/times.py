@@ -68,7 +68,7 @@ _ADVICE = {
     "makes the prompt shorter.",
     "answer": "The model writes slowly or much, or was asked again after it had broken off: a smaller model, "
     "max_completion_tokens, or instructions to be brief.",
-    "tools": "{calls} of tools on the server: `clew steps list` shows which, and what they answered.",
+    "tools": "{calls} of tools on the server: `clew steps list <run>` shows which, and what they answered.",
     "client": "Submit the outputs sooner, together for all calls; a program that polls should ask with "
     "wait=30, or follow the run's stream.",
     "approval": "Nobody decided for so long: a webhook on run.requires_action tells at once.",
