@@ -1,13 +1,15 @@
 """Explanations of runs as clients see them. Pure. Clew's own."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from clew.core.records import Run
 from clew.core.states import RunStatus
-from clew.service.explaining.situation import Explanation
+
+if TYPE_CHECKING:  # a room that is imported when it is used
+    from clew.service.explaining.situation import Explanation
 
 
 class RunFinding(Struct, frozen=True):
@@ -38,7 +40,7 @@ class RunExplanation(Struct, frozen=True, kw_only=True):
     times: Sequence[RunTime]
 
 
-def explanation(run: Run, told: Explanation) -> RunExplanation:
+def explanation(run: Run, told: "Explanation") -> RunExplanation:
     """Return an explanation as clients see it."""
     return RunExplanation(
         run_id=run.id,
