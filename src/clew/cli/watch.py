@@ -30,7 +30,8 @@ def watch_run(service: Service, thread_id: str, run_id: str, *, timeout: float |
     try:
         RunMonitor(service, timeout=timeout, view=view).watch(thread_id, run_id)
     except RunError as error:
-        raise Problem(in_words(error), code_of(error)) from error
+        hint = f" (`clew runs explain {run_id}` says more)"
+        raise Problem(in_words(error) + hint, code_of(error)) from error
     return 0
 
 
