@@ -3,12 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
+from click.testing import CliRunner
 
+from clew.cli.main import cli
 from clew.model.endpoint import Endpoint
 from clew.testing.scripted_model import Reply, ScriptedModel, Usage, call
 from tests.support.api import Api, Json, RunHandle, function_tool
 from tests.support.clock import ManualClock
+from tests.support.ids import CountingIds
+from tests.support.server import KEYS, Server
 from tests.support.servers import Servers
 from tests.support.wait import until
 
@@ -233,6 +238,26 @@ def test_a_run_that_waits_for_a_worker_with_room(servers: Servers, model: Script
         assert _codes(first) == ["model_at_work", "messages_later"]
         held.release()
         second.wait("completed")
+
+
+def test_a_run_beyond_its_projects_share(
+    servers: Servers, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = servers.place
+    monkeypatch.setenv("CLEW_DATABASE_URL", place if isinstance(place, str) else f"sqlite:///{place}")
+    with Server(servers.place, model.url, clock=servers.clock, ids=CountingIds()) as server:
+        assert CliRunner().invoke(cli, ["projects", "add", "alpha", "--runs", "1"]).exit_code == 0
+        until(lambda: server.shares.of("alpha").runs == 1)
+        with httpx2.Client(timeout=30) as client:
+            api = Api(client, server.url, KEYS["alpha"])
+            held = model.hold("Go left.")
+            _run(api)
+            held.wait_paused()
+            second = _run(api)
+            assert _codes(second) == ["share_used"]
+            assert "as many runs at work as it may, 1 run," in _first(second)["says"]
+            held.release()
+            second.wait("completed")
 
 
 def test_a_run_in_a_busy_threads_line(api: Api, model: ScriptedModel) -> None:

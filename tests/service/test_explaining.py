@@ -69,6 +69,10 @@ CASES = {
     "just queued": (_at(1), ["starting"]),
     "queued, no worker": (_at(1, workers=Workers(alive=0)), ["no_worker"]),
     "queued, no room": (_at(1, workers=Workers(alive=2, waiting=7)), ["workers_busy"]),
+    "queued, beyond its project's share": (
+        _at(2, replace(RUN, waits_for=WaitsFor.SHARE), share=3, workers=Workers(alive=1, waiting=1)),
+        ["share_used"],
+    ),
     "queued, forgotten": (_at(9, workers=Workers(alive=1)), ["not_taken_up"]),
     "queued for long": (_at(11, workers=Workers(alive=1, waiting=1)), ["workers_busy", "slow_start"]),
     "in line": (_at(1, replace(RUN, held=2), line=Line("run_0", "queued", 1, 0)), ["in_line"]),

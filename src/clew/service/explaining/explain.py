@@ -28,7 +28,9 @@ async def explain(services: Services, keys: RunKeys) -> tuple[Run, Explanation]:
     now = services.process.clock.now()
     situation, rows = await services.db.scan(_situation, keys, now, services.refusals.of(keys.run_id))
     workers, endpoints = _workers(services, situation.run, rows, now), _endpoints(services, situation.run)
-    return situation.run, explained(replace(situation, workers=workers, endpoints=endpoints))
+    return situation.run, explained(
+        replace(situation, workers=workers, endpoints=endpoints, share=services.shares.of(keys.project).runs)
+    )
 
 
 async def _situation(

@@ -58,6 +58,8 @@ def _queued(situation: Situation) -> Finding:
             f"It has waited for {span(waited)}, and no worker is there: nobody works on runs.",
             "Start one: `clew worker` with the same database and bus, or `clew serve` without --no-worker.",
         )
+    if situation.run.waits_for == WaitsFor.SHARE:
+        return _beyond_share(situation, waited)
     if workers.waiting:
         return Finding(
             "workers_busy",
@@ -74,6 +76,17 @@ def _queued(situation: Situation) -> Finding:
         "perhaps with a process that died; a sweep finds such runs every 5 seconds.",
         "If that does not help within half a minute, look at the servers' logs and `clew doctor`: the bus or "
         "the database may be away for the workers.",
+    )
+
+
+def _beyond_share(situation: Situation, waited: int) -> Finding:
+    limit = "" if situation.share is None else f", {several(situation.share, 'run')},"
+    return Finding(
+        "share_used",
+        f"It has waited for {span(waited)}: its project has as many runs at work as it may{limit} and this "
+        "one comes when another ends, first come, first served.",
+        "See which are at work (`clew runs list --status in_progress`) and cancel what nobody needs, or "
+        "have an operator raise the limit (`clew projects set`).",
     )
 
 

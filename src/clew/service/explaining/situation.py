@@ -67,6 +67,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     Attributes:
         messages: those that the run wrote and that are still there.
         ended_at: when it ended, None while it is live.
+        share: runs of its project that may be at work at once; None for any number.
         refused: the last submission to it that was refused, if this process remembers one.
     """
 
@@ -79,6 +80,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     line: Line = Line(None, None, 0, 0)
     workers: Workers = Workers(alive=1)
     endpoints: Sequence[Endpoint] = ()
+    share: int | None = None
     refused: Submission | None = None
 
     @property
