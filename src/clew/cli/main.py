@@ -53,7 +53,7 @@ _COMMANDS = {
 }
 
 _WITHOUT_SERVER = (
-    "demo", "serve", "worker", "keys", "env", "migrate", "backup", "restore", "secrets", "models",
+    "demo", "serve", "worker", "projects", "keys", "env", "migrate", "backup", "restore", "secrets", "models",
 )  # fmt: skip
 """Commands that talk to no server that has a profile."""
 
