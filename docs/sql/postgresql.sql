@@ -126,6 +126,34 @@ DELETE FROM due_work WHERE due_work.kind = $1::VARCHAR AND due_work.id = $2::VAR
 -- DELETE_LANE
 DELETE FROM due_work WHERE due_work.kind = $1::VARCHAR AND due_work.lane = $2::VARCHAR;
 
+-- ==== src/clew/store/explanations.py ====
+
+-- SELECT_TAKEOVERS
+SELECT takeovers.at, takeovers.turn, takeovers.from_worker
+FROM takeovers
+WHERE takeovers.run_id = $1::VARCHAR ORDER BY takeovers.seq
+ LIMIT $2 OFFSET 0;
+
+-- SELECT_ENDED_AT
+SELECT runs.ended_at
+FROM runs
+WHERE runs.id = $1::VARCHAR;
+
+-- SELECT_LIVE_RUN
+SELECT runs.id, runs.status
+FROM threads JOIN runs ON runs.id = threads.live_run
+WHERE threads.id = $1::VARCHAR;
+
+-- COUNT_BEFORE
+SELECT count(*) AS count_1
+FROM runs
+WHERE runs.thread_id = $1::VARCHAR AND held IS NOT NULL AND runs.held < $2::INTEGER;
+
+-- COUNT_HELD_MESSAGES
+SELECT count(*) AS count_1
+FROM messages
+WHERE messages.thread_id = $1::VARCHAR AND messages.held IS NOT NULL;
+
 -- ==== src/clew/store/health.py ====
 
 -- PING

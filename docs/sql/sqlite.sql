@@ -126,6 +126,34 @@ DELETE FROM due_work WHERE due_work.kind = :of_kind AND due_work.id = :work_id;
 -- DELETE_LANE
 DELETE FROM due_work WHERE due_work.kind = :of_kind AND due_work.lane = :in_lane;
 
+-- ==== src/clew/store/explanations.py ====
+
+-- SELECT_TAKEOVERS
+SELECT takeovers.at, takeovers.turn, takeovers.from_worker
+FROM takeovers
+WHERE takeovers.run_id = :run_id ORDER BY takeovers.seq
+ LIMIT :limit OFFSET 0;
+
+-- SELECT_ENDED_AT
+SELECT runs.ended_at
+FROM runs
+WHERE runs.id = :id;
+
+-- SELECT_LIVE_RUN
+SELECT runs.id, runs.status
+FROM threads JOIN runs ON runs.id = threads.live_run
+WHERE threads.id = :thread_id;
+
+-- COUNT_BEFORE
+SELECT count(*) AS count_1
+FROM runs
+WHERE runs.thread_id = :thread_id AND held IS NOT NULL AND runs.held < :place;
+
+-- COUNT_HELD_MESSAGES
+SELECT count(*) AS count_1
+FROM messages
+WHERE messages.thread_id = :thread_id AND messages.held IS NOT NULL;
+
 -- ==== src/clew/store/health.py ====
 
 -- PING

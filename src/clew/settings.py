@@ -33,6 +33,15 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "clew"
 
 
+def config_dir() -> Path:
+    """Return where this person's own configuration of the command line lies."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA", str(Path.home()))) / "clew"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "clew"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "clew"
+
+
 def proxy_for(url: str) -> str | None:
     """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), if any."""
     parts = urlsplit(url.strip())

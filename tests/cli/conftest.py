@@ -24,6 +24,7 @@ def server_settings(
 ) -> None:
     """The environment in which commands find the module's server."""
     monkeypatch.setenv("CLEW_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("CLEW_URL", server.url)
     monkeypatch.setenv("CLEW_API_KEY", KEYS["alpha"])
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -29,6 +29,8 @@ class Handed:
 
     claimant = None
     full = False
+    works = True
+    waiting = 0
 
     def full_for(self, project: str) -> bool:
         return False

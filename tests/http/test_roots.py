@@ -49,7 +49,15 @@ def journey(api: Api, model: ScriptedModel) -> dict[str, Json]:
     call("list_run_steps", learn="step_id")
     stream = api.send("GET", call.world.path(BY_NAME["follow_run"]))
     call.answers["follow_run"] = {"events": names(stream.text)}
-    for name in ("get_run_step", "get_run", "update_run", "get_agent", "update_agent", "get_thread"):
+    for name in (
+        "get_run_step",
+        "get_run",
+        "explain_run",
+        "update_run",
+        "get_agent",
+        "update_agent",
+        "get_thread",
+    ):
         call(name)
     for name in ("update_thread", "get_message", "update_message", "get_model"):
         call(name)

@@ -73,7 +73,8 @@ class NoWorkers:
     """A dispatch that hands runs to nobody: in this test the rules are the workers."""
 
     claimant = None
-    full = False
+    full = works = False
+    waiting = 0
 
     def full_for(self, project: str) -> bool:
         return False

@@ -42,6 +42,16 @@ class Dispatch(Protocol):
         """Whether so many runs wait for a worker with room that no more should be accepted."""
         ...
 
+    @property
+    def works(self) -> bool:
+        """Whether this process works on runs."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for a worker with room, as far as this process knows."""
+        ...
+
     def full_for(self, project: str) -> bool:
         """Whether it is full for a project: others may have a part of the line that is theirs."""
         ...

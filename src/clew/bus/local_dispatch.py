@@ -50,6 +50,14 @@ class LocalDispatch:
         return self.full and self._waiting.has_share(project, self._line)
 
     @property
+    def works(self) -> bool:
+        return self._worker is not None
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
     def room(self) -> int:
         """How many more runs this process would begin to work on now."""
         return 0 if self._worker is None or self._closing else max(0, self._limit - self._running)

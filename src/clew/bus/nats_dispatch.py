@@ -121,6 +121,14 @@ class NatsDispatch:
     def full(self) -> bool:
         return self._waiting >= self._line and not self._local.room
 
+    @property
+    def works(self) -> bool:
+        return self._works
+
+    @property
+    def waiting(self) -> int:
+        return self._waiting + self._local.waiting
+
     def full_for(self, project: str) -> bool:
         """Whether the queue is full, which nobody knows by project."""
         return self.full

@@ -5,7 +5,7 @@ from typing import Any, TextIO
 
 import click
 
-from clew.cli.bodies import body, body_options
+from clew.cli.bodies import body, body_options, changes
 from clew.cli.lists import Column, json_option, listing, print_list
 from clew.cli.output import print_fields, print_json, when
 from clew.cli.remote import Remote, on_server
@@ -30,10 +30,11 @@ Examples:
   clew agents create --model gpt-4o --name helper --instructions "Answer in one sentence."
   clew agents create --fields agent.json            tools and all, as the API takes them
   clew agents show asst_...
+  clew agents update asst_... --instructions "Answer in Portuguese."
 """
 )
 def agents() -> None:
-    """List, show, create and delete agents."""
+    """List, show, create, update and delete agents."""
 
 
 @agents.command("list")
@@ -69,6 +70,32 @@ def create(
     wanted = body(fields, metadata, **known)
     wanted.setdefault("model", remote.default_model())
     made = remote.service.request("POST", "assistants", body=wanted)
+    print_json(made) if as_json else click.echo(made["id"])
+
+
+@agents.command()
+@click.argument("agent_id", metavar="AGENT")
+@click.option("--model", metavar="NAME")
+@click.option("--name")
+@click.option("--description")
+@click.option("--instructions", help="what it is told before every conversation")
+@body_options
+@json_option
+@on_server
+def update(
+    remote: Remote,
+    agent_id: str,
+    fields: TextIO | None,
+    metadata: Sequence[str],
+    as_json: bool,
+    **known: str | None,
+) -> None:
+    """Change an agent and print its id. What is not given stays; metadata and tools change as a whole.
+
+    Runs that are under way go on as they began.
+    """
+    wanted = changes(fields, metadata, **known)
+    made = remote.service.request("POST", "assistants", agent_id, body=wanted)
     print_json(made) if as_json else click.echo(made["id"])
 
 

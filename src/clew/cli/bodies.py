@@ -32,7 +32,20 @@ def body(fields: TextIO | None, metadata: Sequence[str], **known: Any) -> Json:
     found: Json = {} if fields is None else _read(fields)
     found |= {name: value for name, value in known.items() if value is not None}
     if metadata:
-        found["metadata"] = dict(map(_pair, metadata))
+        found["metadata"] = pairs(metadata)
+    return found
+
+
+def changes(fields: TextIO | None, metadata: Sequence[str], **known: Any) -> Json:
+    """Return the body of an update, as :func:`body` does.
+
+    Raises:
+        Problem: as of :func:`body`; or nothing is to be changed.
+    """
+    found = body(fields, metadata, **known)
+    if not found:
+        options = ["--metadata", *(f"--{name.replace('_', '-')}" for name in known), "--fields"]
+        raise Problem(f"nothing is to be changed: give one of {', '.join(options)}", USAGE)
     return found
 
 
@@ -43,6 +56,19 @@ def _read(file: TextIO) -> Json:
         raise Problem(f"--fields: {file.name} is no JSON: {error}", USAGE) from None
     if not isinstance(found, dict):
         raise Problem(f"--fields: {file.name} is no JSON object", USAGE)
+    return found
+
+
+def pairs(metadata: Sequence[str]) -> dict[str, str]:
+    """Return metadata as it was given with ``--metadata``.
+
+    Raises:
+        Problem: one is no pair, or a key has two values.
+    """
+    found: dict[str, str] = {}
+    for key, value in map(_pair, metadata):
+        if found.setdefault(key, value) != value:
+            raise Problem(f"--metadata: {key!r} is given twice, with two values", USAGE)
     return found
 
 

@@ -1,7 +1,7 @@
 """Where the server is, and its key: for commands that talk to one."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -10,7 +10,10 @@ from clew.cli import certificates, keys, server_file
 from clew.cli.problems import NOT_FOUND, USAGE, Problem
 from clew.settings import Settings
 
-_LOCAL = ("localhost", "127.0.0.1", "::1")
+if TYPE_CHECKING:
+    from clew.cli.profile_file import Profile
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 class Target(NamedTuple):
@@ -26,6 +29,44 @@ class Target(NamedTuple):
     key: str
     ca_bundle: Path | None
     model: str | None
+
+
+def chosen(
+    settings: Settings, url: str | None, profile: str | None, *, given: bool, here: bool = False
+) -> Target:
+    """Return the server that a command talks to.
+
+    Args:
+        url: as a flag or the environment say.
+        profile: likewise.
+        given: whether the URL comes from a flag, which beats the environment's profile.
+        here: whether a flag names the data directory, whose server beats the profile in use.
+
+    Raises:
+        Problem: as of :func:`target`; or there is no such profile.
+    """
+    from clew.cli import profile_file
+
+    if url is not None and (given or profile is None):
+        return target(settings, url)
+    name = profile
+    if profile is None and not here:
+        name = profile_file.read().current
+    if name in (None, profile_file.LOCAL):
+        return target(settings, url if profile is None else None)
+    return of_profile(profile_file.named(str(name)))
+
+
+def of_profile(profile: "Profile") -> Target:
+    """Return the server of a profile.
+
+    Raises:
+        Problem: its key can't be had, or the file of its authorities has gone.
+    """
+    bundle = None if profile.ca_file is None else Path(profile.ca_file)
+    if bundle is not None and not bundle.is_file():
+        raise Problem(f"{bundle}, the authorities of {profile.url}, is not there", NOT_FOUND)
+    return Target(_root(profile.url), profile.secret(), bundle, None)
 
 
 def target(settings: Settings, url: str | None) -> Target:
@@ -51,7 +92,7 @@ def target(settings: Settings, url: str | None) -> Target:
     return Target(_root(info.url), key, bundle if info.tls and bundle.is_file() else None, info.model)
 
 
-def check_url(url: str) -> None:
+def check_url(url: str, option: str = "--url") -> None:
     """Raise Problem if this is no URL of a server."""
     try:
         parts = urlsplit(url)
@@ -59,7 +100,7 @@ def check_url(url: str) -> None:
     except ValueError:
         known = False
     if not known:
-        raise Problem(f"--url: {url!r} is not a URL such as http://127.0.0.1:8787", USAGE)
+        raise Problem(f"{option}: {url!r} is not a URL such as http://127.0.0.1:8787", USAGE)
 
 
 def _that(url: str, settings: Settings, here: server_file.ServerInfo | None) -> server_file.ServerInfo:
@@ -67,7 +108,7 @@ def _that(url: str, settings: Settings, here: server_file.ServerInfo | None) -> 
     if here is not None and url.startswith(here.url):
         return msgspec.structs.replace(here, url=url)
     parts = urlsplit(url)
-    tls = parts.scheme == "https" and parts.hostname in _LOCAL
+    tls = parts.scheme == "https" and parts.hostname in LOCAL_HOSTS
     return server_file.ServerInfo(url=url, project=settings.project, tls=tls, pid=0)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from clew.cli import server_file
 from clew.cli.checks import HERE, WITHOUT_SERVER, Finding
-from clew.cli.connection import target
+from clew.cli.connection import Target, chosen, target
 from clew.cli.options import load_settings, setting
 from clew.cli.problems import FAILED
 from clew.clock import SystemClock
@@ -44,7 +45,8 @@ def doctor(as_json: bool, url: str | None, data_dir: Path | None, **flags: Any) 
     A server that runs is asked, with an operator's key; without one, this shell's settings are tried out.
     """
     settings = load_settings(data_dir=data_dir, **flags)
-    findings = asyncio.run(_examine(settings, url))
+    profile = click.get_current_context().find_root().params.get("profile")
+    findings = asyncio.run(_examine(settings, _named(settings, url, profile)))
     if as_json:
         click.echo(msgspec.json.encode(findings))
     else:
@@ -53,21 +55,29 @@ def doctor(as_json: bool, url: str | None, data_dir: Path | None, **flags: Any) 
         sys.exit(FAILED)
 
 
-async def _examine(settings: Settings, url: str | None) -> list[Finding]:
+def _named(settings: Settings, url: str | None, profile: str | None) -> Target | None:
+    """Return the server that a flag or the environment name, None for the one that runs here."""
+    if url is None and not profile:
+        return None
+    flagged = click.get_current_context().get_parameter_source("url") is ParameterSource.COMMANDLINE
+    return chosen(settings, url, profile or None, given=flagged)
+
+
+async def _examine(settings: Settings, where: Target | None) -> list[Finding]:
     clock = SystemClock()
-    asked, told = await _ask_server(settings, url)
-    checks = HERE if told or url is not None else (*HERE, *WITHOUT_SERVER)
+    asked, told = await _ask_server(settings, where)
+    checks = HERE if told or where is not None else (*HERE, *WITHOUT_SERVER)
     found = [finding for check in checks for finding in await check(settings, clock)]
     return [*found, *asked]
 
 
-async def _ask_server(settings: Settings, url: str | None) -> tuple[list[Finding], bool]:
+async def _ask_server(settings: Settings, where: Target | None) -> tuple[list[Finding], bool]:
     """Return what the server says of itself, and whether that is all there is to know."""
-    if url is None and server_file.read(settings.data_dir) is None:
+    if where is None and server_file.read(settings.data_dir) is None:
         return [Finding("server", "note", "none runs on this data directory")], False
     from clew.cli.server_checks import ask
 
-    return await ask(target(settings, url))
+    return await ask(target(settings, None) if where is None else where)
 
 
 def _table(findings: Sequence[Finding]) -> Table:

@@ -1,6 +1,6 @@
 """Lists of the API as commands: their options, their pages, and how they are printed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -54,10 +54,20 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="print what the API answers")(command)
 
 
-def print_list(service: Service, path: Sequence[str], columns: Sequence[Column], options: Json) -> None:
-    """Read a list of the API and print it, as the options of :func:`listing` say."""
+def print_list(
+    service: Service,
+    path: Sequence[str],
+    columns: Sequence[Column],
+    options: Json,
+    only: Mapping[str, str | int | None] | None = None,
+) -> None:
+    """Read a list of the API and print it, as the options of :func:`listing` say.
+
+    ``only`` is what narrows it: parameters of the query, of which those that are None are left out.
+    """
     wanted = Wanted(**options)
-    page = _page(service, path, wanted)
+    narrowed = {name: value for name, value in (only or {}).items() if value is not None}
+    page = _page(service, path, wanted, narrowed)
     if wanted.as_json:
         print_json(page)
         return
@@ -67,18 +77,25 @@ def print_list(service: Service, path: Sequence[str], columns: Sequence[Column],
     else:
         output.say("There are none.")
     if page.get("has_more"):
-        output.say(f"There are more: --after {page['last_id']}, or --all.")
+        output.say(f"There are more: --after {_following(page)}, or --all.")
 
 
-def _page(service: Service, path: Sequence[str], wanted: Wanted) -> Json:
+def _following(page: Json) -> str:
+    """Return the cursor behind a page; one of a list that looks at a part of what there is may be empty."""
+    return str(page.get("next") or page["last_id"])
+
+
+def _page(service: Service, path: Sequence[str], wanted: Wanted, only: Mapping[str, str | int]) -> Json:
     limit = _LONGEST if wanted.everything else wanted.limit
-    query: dict[str, str | int] = {"limit": limit, "order": wanted.order}
+    query: dict[str, str | int] = {"limit": limit, "order": wanted.order, **only}
     if wanted.before is not None:
         query["before"] = wanted.before
     if wanted.after is not None:
         query["after"] = wanted.after
     page = service.request("GET", *path, query=query)
     while wanted.everything and page["has_more"]:
-        following = service.request("GET", *path, query={**query, "after": page["last_id"]})
-        page = {**following, "first_id": page["first_id"], "data": page["data"] + following["data"]}
+        following = service.request("GET", *path, query={**query, "after": _following(page)})
+        first, last = page["first_id"] or following["first_id"], following["last_id"] or page["last_id"]
+        both = page["data"] + following["data"]
+        page = {**following, "first_id": first, "last_id": last, "data": both}
     return page

@@ -8,10 +8,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 not found or not allo
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 import clew
 from clew.cli.problems import FAILED, INTERRUPTED, NOT_FOUND, TIMED_OUT, USAGE, Problem
@@ -21,11 +24,13 @@ __all__ = ["FAILED", "INTERRUPTED", "NOT_FOUND", "TIMED_OUT", "USAGE", "Commands
 _COMMANDS = {
     "ask": ("clew.cli.ask", "Ask a question and print the answer."),
     "chat": ("clew.cli.chat", "Talk with an agent, in this terminal."),
-    "agents": ("clew.cli.agents", "List, show, create and delete agents."),
-    "threads": ("clew.cli.threads", "List, show, create and delete threads."),
-    "messages": ("clew.cli.messages", "List, show, create and delete messages of a thread."),
-    "runs": ("clew.cli.runs", "List, show, create, cancel and watch runs."),
+    "agents": ("clew.cli.agents", "List, show, create, update and delete agents."),
+    "threads": ("clew.cli.threads", "List, show, create, update and delete threads."),
+    "messages": ("clew.cli.messages", "List, show, create, update and delete messages of a thread."),
+    "runs": ("clew.cli.runs", "List, show, explain, create, answer, cancel and watch runs."),
     "steps": ("clew.cli.steps", "List and show the steps of a run."),
+    "webhooks": ("clew.cli.webhooks", "Have URLs told when runs end or wait for their client."),
+    "listen": ("clew.cli.listen", "Print events as they happen, and forward them."),
     "stats": ("clew.cli.stats", "Show what runs took: times, tokens, tool calls, errors."),
     "export": ("clew.cli.transfer", "Write a thread to a file, or all of them."),
     "import": ("clew.cli.transfer", "Create threads from exported ones."),
@@ -41,8 +46,19 @@ _COMMANDS = {
     "backup": ("clew.cli.backup", "Copy the SQLite database, while the server runs."),
     "restore": ("clew.cli.backup", "Put a copy in the place of the SQLite database."),
     "secrets": ("clew.cli.secrets", "Change the secret that the processes of an installation share."),
+    "profiles": ("clew.cli.profiles", "Keep several servers, by name."),
+    "completion": ("clew.cli.completion", "Print what has a shell complete commands and options."),
+    "help": ("clew.cli.help", "Say what a command does."),
     "models": ("clew.cli.models", "List and fetch embedded models, and try what endpoints can do."),
 }
+
+_WITHOUT_SERVER = (
+    "demo", "serve", "worker", "projects", "keys", "env", "migrate", "backup", "restore", "secrets", "models",
+)  # fmt: skip
+"""Commands that talk to no server that has a profile."""
+
+COMPLETE = "_CLEW_COMPLETE"
+"""The variable by which a shell asks what completes a word, however the command was started."""
 
 _EXAMPLES = """\b
 Examples:
@@ -65,9 +81,18 @@ class Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _ = _COMMANDS[cmd_name]
-        name = "import_" if cmd_name == "import" else cmd_name
+        name = f"{cmd_name}_" if cmd_name in ("import", "help") else cmd_name
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return what completes a word, without importing all commands for their help."""
+        found = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -84,7 +109,7 @@ class Commands(click.Group):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, **extra)
         try:
-            result = super().main(args, prog_name, complete_var, False, **extra)
+            result = super().main(args, prog_name, complete_var or COMPLETE, False, **extra)
         except Problem as error:
             _fail(error.format_message(), error.code)
         except click.ClickException as error:
@@ -104,10 +129,31 @@ def _fail(message: str, exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
+def _profile_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the profiles whose names begin so."""
+    from clew.cli import profile_file
+
+    with suppress(Problem, OSError):
+        names = profile_file.read().profiles
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return []
+
+
 @click.group(cls=Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(clew.__version__, prog_name="clew")
-def cli() -> None:
+@click.option(
+    "--profile",
+    envvar="CLEW_PROFILE",
+    metavar="NAME",
+    shell_complete=_profile_names,
+    help="the server to talk to, one that `clew profiles add` keeps.  [CLEW_PROFILE]",
+)
+@click.pass_context
+def cli(context: click.Context, profile: str | None) -> None:
     """Threads and runs that you own: an agent service on your machine."""
+    given = context.get_parameter_source("profile") is ParameterSource.COMMANDLINE
+    if given and profile is not None and context.invoked_subcommand in _WITHOUT_SERVER:
+        raise Problem(f"--profile: `clew {context.invoked_subcommand}` talks to no server", USAGE)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,12 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print JSON. Control characters of both sets are escaped in it."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    click.echo(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    click.echo(without_controls(json.dumps(value, ensure_ascii=False, indent=2)))
+
+
+def without_controls(text: str) -> str:
+    """Return JSON with the control characters escaped that JSON itself lets through."""
+    return _C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

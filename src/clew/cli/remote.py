@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from clew.cli.connection import Target, target
+from clew.cli.connection import Target, chosen
 from clew.cli.options import load_settings, setting
 from clew.cli.problems import FAILED, NOT_FOUND, TIMED_OUT, USAGE, Problem
+from clew.settings import Settings
 from clew.toolkit.connect import connect
 from clew.toolkit.errors import (
     AnswerTimedOut,
@@ -60,16 +62,34 @@ def on_server(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="URL",
         help="the server, such as http://127.0.0.1:8787; by default the one that runs here.  [CLEW_URL]",
     )
+    @click.option("--profile", metavar="NAME", help="the same, by the name that `clew profiles add` gave it")
     @setting("data_dir", "--data-dir")
     @wraps(command)
-    def connected(url: str | None, data_dir: Path | None, **arguments: Any) -> Any:
+    def connected(url: str | None, profile: str | None, data_dir: Path | None, **arguments: Any) -> Any:
         _refuse_empty_ids(arguments)
         with said_in_words():
-            remote = Remote(target(load_settings(data_dir=data_dir), url))
+            remote = Remote(
+                _chosen(load_settings(data_dir=data_dir), url, profile, here=data_dir is not None)
+            )
             with remote.service:
                 return command(remote, **arguments)
 
     return connected
+
+
+def _chosen(settings: Settings, url: str | None, profile: str | None, *, here: bool) -> Target:
+    """Return the server that the options of a command, of `clew` itself and the environment say.
+
+    Raises:
+        Problem: two flags say two of them, or there is none.
+    """
+    context = click.get_current_context()
+    root = context.find_root()
+    flagged = context.get_parameter_source("url") is ParameterSource.COMMANDLINE
+    of_root = root.get_parameter_source("profile") is ParameterSource.COMMANDLINE
+    if flagged and (profile is not None or of_root):
+        raise Problem("--url and --profile: give one of them", USAGE)
+    return chosen(settings, url, profile or root.params.get("profile"), given=flagged, here=here)
 
 
 def _refuse_empty_ids(arguments: Mapping[str, Any]) -> None:

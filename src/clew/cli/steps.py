@@ -1,11 +1,14 @@
 """``clew steps``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from clew.cli.lists import Column, json_option, listing, print_list
+from clew.cli.naming import RunPath, on_run, run_path
 from clew.cli.output import print_fields, print_json, when
+from clew.cli.problems import USAGE, Problem
 from clew.cli.remote import Remote, on_server
 
 
@@ -37,12 +40,23 @@ _COLUMNS = (
     Column("did", _did),
 )
 
+_REASONED = Column("reasoning", lambda step: step["step_details"].get("reasoning") or "")
+_reasoning = click.option(
+    "--reasoning", is_flag=True, help="with what the model reasoned before it, where the model told"
+)
+
+
+def _include(reasoning: bool) -> dict[str, str | int]:
+    """Return the query that asks for reasoning."""
+    return {"include[]": "step_details.reasoning"} if reasoning else {}
+
 
 @click.group(
     epilog="""\b
 Examples:
-  clew steps list thread_... run_... --order asc
-  clew steps show thread_... run_... step_... --json
+  clew steps list run_... --order asc
+  clew steps list run_... --reasoning
+  clew steps show run_... step_... --json
 """
 )
 def steps() -> None:
@@ -50,22 +64,24 @@ def steps() -> None:
 
 
 @steps.command("list")
-@click.argument("thread_id", metavar="THREAD")
-@click.argument("run_id", metavar="RUN")
+@_reasoning
 @listing
-@on_server
-def list_steps(remote: Remote, thread_id: str, run_id: str, **wanted: Any) -> None:
+@on_run
+def list_steps(remote: Remote, run: RunPath, reasoning: bool, **wanted: Any) -> None:
     """List a run's steps, newest first."""
-    print_list(remote.service, ["threads", thread_id, "runs", run_id, "steps"], _COLUMNS, wanted)
+    columns = (*_COLUMNS, _REASONED) if reasoning else _COLUMNS
+    print_list(remote.service, [*run, "steps"], columns, wanted, _include(reasoning))
 
 
 @steps.command()
-@click.argument("thread_id", metavar="THREAD")
-@click.argument("run_id", metavar="RUN")
-@click.argument("step_id", metavar="STEP")
+@click.argument("step_ids", metavar="[THREAD] RUN STEP", nargs=-1, required=True)
+@_reasoning
 @json_option
 @on_server
-def show(remote: Remote, thread_id: str, run_id: str, step_id: str, as_json: bool) -> None:
+def show(remote: Remote, step_ids: Sequence[str], reasoning: bool, as_json: bool) -> None:
     """Show a step."""
-    found = remote.service.request("GET", "threads", thread_id, "runs", run_id, "steps", step_id)
+    if len(step_ids) < 2:
+        raise Problem("give the run's id and the step's", USAGE)
+    path = (*run_path(remote.service, step_ids[:-1]), "steps", step_ids[-1])
+    found = remote.service.request("GET", *path, query=_include(reasoning))
     (print_json if as_json else print_fields)(found)

@@ -5,7 +5,7 @@ from typing import Any, TextIO
 
 import click
 
-from clew.cli.bodies import body, body_options
+from clew.cli.bodies import body, body_options, changes, pairs
 from clew.cli.lists import Column, json_option, listing, print_list
 from clew.cli.output import print_fields, print_json, when
 from clew.cli.remote import Remote, on_server
@@ -22,19 +22,28 @@ _COLUMNS = (
 Examples:
   clew threads list --limit 5
   thread=$(clew threads create --metadata customer=42)
+  clew threads list --metadata customer=42
+  clew threads update "$thread" --metadata customer=42 --metadata state=closed
   clew threads delete "$thread"
 """
 )
 def threads() -> None:
-    """List, show, create and delete threads."""
+    """List, show, create, update and delete threads."""
 
 
 @threads.command("list")
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="only those that have it; can be repeated",
+)
 @listing
 @on_server
-def list_threads(remote: Remote, **wanted: Any) -> None:
+def list_threads(remote: Remote, metadata: Sequence[str], **wanted: Any) -> None:
     """List threads, newest first."""
-    print_list(remote.service, ["threads"], _COLUMNS, wanted)
+    only = {f"metadata[{key}]": value for key, value in pairs(metadata).items()}
+    print_list(remote.service, ["threads"], _COLUMNS, wanted, only)
 
 
 @threads.command()
@@ -54,6 +63,26 @@ def show(remote: Remote, thread_id: str, as_json: bool) -> None:
 def create(remote: Remote, fields: TextIO | None, metadata: Sequence[str], as_json: bool) -> None:
     """Create a thread and print its id."""
     made = remote.service.request("POST", "threads", body=body(fields, metadata))
+    print_json(made) if as_json else click.echo(made["id"])
+
+
+@threads.command()
+@click.argument("thread_id", metavar="THREAD")
+@click.option("--token-budget", type=click.IntRange(min=1), help="tokens that all its runs may use together")
+@body_options
+@json_option
+@on_server
+def update(
+    remote: Remote,
+    thread_id: str,
+    fields: TextIO | None,
+    metadata: Sequence[str],
+    as_json: bool,
+    token_budget: int | None,
+) -> None:
+    """Change a thread and print its id. What is not given stays; metadata changes as a whole."""
+    wanted = changes(fields, metadata, token_budget=token_budget)
+    made = remote.service.request("POST", "threads", thread_id, body=wanted)
     print_json(made) if as_json else click.echo(made["id"])
 
 

@@ -7,10 +7,10 @@ from contextlib import aclosing
 import click
 
 from clew.cli import output
-from clew.cli.problems import NOT_FOUND, Problem
+from clew.cli.problems import Problem
 from clew.cli.remote import code_of, in_words
 from clew.cli.watch_app import WatchApp
-from clew.cli.watched import Board, find_run, news
+from clew.cli.watched import Board, news
 from clew.toolkit.errors import RunError, ToolkitError
 from clew.toolkit.monitor.monitor import RunMonitor
 from clew.toolkit.monitor.views import LiveView, PlainView, View
@@ -30,20 +30,9 @@ def watch_run(service: Service, thread_id: str, run_id: str, *, timeout: float |
     try:
         RunMonitor(service, timeout=timeout, view=view).watch(thread_id, run_id)
     except RunError as error:
-        raise Problem(in_words(error), code_of(error)) from error
+        hint = f" (`clew runs explain {run_id}` says more)"
+        raise Problem(in_words(error) + hint, code_of(error)) from error
     return 0
-
-
-def thread_of(service: Service, run_id: str) -> str:
-    """Return the id of the thread that a run is on.
-
-    Raises:
-        Problem: there is no such run.
-    """
-    found = find_run(service, run_id)
-    if found is None:
-        raise Problem(f"No run found with id '{run_id}'.", NOT_FOUND)
-    return found.thread_id
 
 
 def watch_runs(service: Service, thread_id: str | None, *, plain: bool) -> int:

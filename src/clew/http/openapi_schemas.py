@@ -18,7 +18,7 @@ from clew.http import openapi_shapes as shapes
 from clew.http.feed_stream import FeedStream
 from clew.http.operations import OPERATIONS, Operation
 from clew.http.streams import RunStream
-from clew.wire import calls, errors, metrics, objects, project_runs
+from clew.wire import calls, errors, explanations, metrics, objects, project_runs
 
 Schemas: TypeAlias = dict[str, Json]
 
@@ -110,7 +110,7 @@ def _name(kind: Any) -> str:
 def schemas() -> Schemas:
     """Return every schema of the document, by name."""
     bodies = [operation.body for operation in OPERATIONS if operation.body is not None]
-    modules = (objects, calls, metrics, project_runs, errors, shapes)
+    modules = (objects, calls, explanations, metrics, project_runs, errors, shapes)
     answers = [kind for module in modules for kind in _structs(module)]
     _, components = msgspec.json.schema_components(
         list(dict.fromkeys([*bodies, *answers])), ref_template=_REF

@@ -136,6 +136,7 @@ OPERATIONS: tuple[Operation, ...] = (
         long_body=True,
         reads=_ONCE,
     ),
+    Operation("explain_run", "GET", _RUN + "/explanation", runs.explain),
     Operation("follow_run", "GET", _RUN + "/events", runs.follow, reads=("after_event", "last_event_id")),
     Operation("list_run_steps", "GET", _RUN + "/steps", steps.list_, reads=(*_PAGE, "include")),
     Operation("get_run_step", "GET", _RUN + "/steps/{step_id}", steps.get, reads=("include",)),

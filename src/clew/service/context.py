@@ -13,6 +13,7 @@ from clew.engine.watching import run_changed
 from clew.model.catalogue import Models
 from clew.net.guard import Guard
 from clew.process import Process
+from clew.service.refused import Refusals
 from clew.store.database import Database
 from clew.tools.toolbox import Toolbox
 from clew.vault import Vault
@@ -42,6 +43,9 @@ class Services(Struct, frozen=True, kw_only=True):
     """To be called when the outbox may hold something new."""
     trouble: Callable[[], str | None] = lambda: None
     """Tells why this process should be sent no new requests now, if it should not."""
+
+    refusals: Refusals = field(default_factory=Refusals)
+    """Submissions that this process has refused."""
 
     stopping: Stopping = field(default_factory=Stopping)
     """Whether this process is about to stop."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from clew.core.decide import decide
 from clew.core.decisions import Decision, RunState
 from clew.core.entries import Entry
-from clew.core.errors import NotFound
+from clew.core.errors import ApprovalsMismatch, NotFound, OutputsMismatch
 from clew.core.events import CancelRequested, Event, Started, Submitted
 from clew.core.records import Run, Step
 from clew.core.states import RunStatus
@@ -37,7 +37,12 @@ async def submit(services: Services, keys: RunKeys, command: Submit, key: Key | 
     """
     event, claimant = Submitted(command.outputs, command.approvals), services.dispatch.claimant
     function = partial(change, keys=keys, event=event, now=services.process.clock.now(), claimant=claimant)
-    done = await once(services, keys.project, key, function, _resumed, RunReceipt)
+    try:
+        done = await once(services, keys.project, key, function, _resumed, RunReceipt)
+    except (OutputsMismatch, ApprovalsMismatch) as refused:
+        services.refusals.note(keys.run_id, refused, services.process.clock.now())
+        raise
+    services.refusals.forget(keys.run_id)
     if done.result is not None:
         decision, state = done.result
         services.dispatch.advance(keys.run_id, state if claimant else None, project=keys.project)

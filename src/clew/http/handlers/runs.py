@@ -9,6 +9,7 @@ from clew.service.commands import StartRun
 from clew.service.following import RunKeys
 from clew.service.starting import RunReceipt, start
 from clew.wire import bodies, frames, objects
+from clew.wire.explanations import RunExplanation, explanation
 from clew.wire.objects import ListObject, RunObject
 from clew.wire.requests import CreateRun, CreateThreadAndRun, SubmitToolOutputs, UpdateMetadata
 
@@ -70,6 +71,18 @@ async def get(call: Call[None]) -> Json[RunObject]:
     """Read a run; with ``wait``, as soon as it is over or waits for somebody, or after so long."""
     state = await runs.read(call.services, call.run_keys, wait=wait_seconds(call))
     return Json(objects.run(state.run, state.open_step), _POLL_AFTER)
+
+
+async def explain(call: Call[None]) -> Json[RunExplanation]:
+    """Say in words why a run is where it is, what can be done, and where its time went.
+
+    Findings come in the order in which they matter. Their `code` and that of `times` stay the same over
+    versions, the words may change. That a submission was refused is known to the process that refused it,
+    until it ends. Clew's own.
+    """
+    from clew.service.explaining.explain import explain as explained
+
+    return Json(explanation(*await explained(call.services, call.run_keys)))
 
 
 async def follow(call: Call[None]) -> RunStream:
