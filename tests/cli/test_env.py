@@ -46,6 +46,10 @@ def test_without_a_server_it_says_what_would_be(data_dir: Path) -> None:
     assert values(result) == {
         "PROJECT_ENDPOINT": "http://127.0.0.1:8787/api/projects/default",
         "MODEL_DEPLOYMENT_NAME": "qwen2.5-coder-0.5b",
+        "AZURE_AI_PROJECT_ENDPOINT": "http://127.0.0.1:8787/api/projects/default",
+        "AZURE_AI_MODEL_DEPLOYMENT_NAME": "qwen2.5-coder-0.5b",
+        "AZURE_AI_AGENT_ENDPOINT": "http://127.0.0.1:8787/api/projects/default",
+        "AZURE_AI_AGENT_MODEL_DEPLOYMENT_NAME": "qwen2.5-coder-0.5b",
         "OPENAI_BASE_URL": "http://127.0.0.1:8787/v1",
         "OPENAI_API_KEY": key,
         "AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:8787",
@@ -60,6 +64,7 @@ def test_without_a_server_it_says_what_would_be(data_dir: Path) -> None:
 
 
 def test_the_running_server_is_found(data_dir: Path) -> None:
+    write_private(data_dir / "api-key", b"clew_0123456789abcdef\n")
     running(data_dir, "http://127.0.0.1:1", model="m1")
     printed = values(env(data_dir, "--shell", "dotenv"))
     assert printed["PROJECT_ENDPOINT"] == "http://127.0.0.1:1/api/projects/p1"
@@ -67,12 +72,29 @@ def test_the_running_server_is_found(data_dir: Path) -> None:
 
 
 def test_https_names_the_bundle(data_dir: Path) -> None:
+    write_private(data_dir / "api-key", b"clew_0123456789abcdef\n")
     running(data_dir, "https://localhost:1", tls=True)
     assert "REQUESTS_CA_BUNDLE" not in values(env(data_dir, "--shell", "dotenv"))
     write_private(data_dir / "tls" / "bundle.pem", b"not a certificate")
     printed = values(env(data_dir, "--shell", "dotenv"))
     bundle = str(data_dir / "tls" / "bundle.pem")
-    assert (printed["REQUESTS_CA_BUNDLE"], printed["SSL_CERT_FILE"]) == (bundle, bundle)
+    names = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+    assert [printed[name] for name in names] == [bundle] * 3
+
+
+def test_what_is_in_a_clients_way_is_left_out(data_dir: Path) -> None:
+    assert "OPENAI_BASE_URL" in values(env(data_dir, "--shell", "dotenv"))
+    printed = values(env(data_dir, "--shell", "dotenv", "--for", "azure-openai"))
+    assert "OPENAI_BASE_URL" not in printed
+    assert "AZURE_OPENAI_ENDPOINT" in printed
+
+
+def test_no_key_is_made_up_beside_a_server_that_has_another(data_dir: Path) -> None:
+    running(data_dir, "http://127.0.0.1:1")
+    refused = env(data_dir)
+    assert refused.exit_code == 3
+    assert "set CLEW_API_KEY to the server's" in refused.stderr
+    assert not (data_dir / "api-key").exists()
 
 
 def test_another_server_needs_its_key(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

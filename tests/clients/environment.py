@@ -26,10 +26,16 @@ def python() -> Path:
     return _made("python", [LOCK], _make_python) / "bin" / "python"
 
 
-def node_modules() -> Path:
-    """Return the folder with the npm packages; node and npm must be on the PATH."""
-    package = [HERE / "node" / "package.json", HERE / "node" / "package-lock.json"]
-    return _made("node", package, lambda folder: _make_node(folder, package)) / "node_modules"
+def framework(name: str) -> Path:
+    """Return the Python interpreter that has a framework of ``requirements/frameworks``."""
+    lock = ROOT / "requirements" / "frameworks" / f"{name}.lock"
+    return _made(name, [lock], lambda folder: _make_python(folder, lock)) / "bin" / "python"
+
+
+def node_modules(name: str = "node") -> Path:
+    """Return the folder with the npm packages of a folder here; node and npm must be on the PATH."""
+    package = [HERE / name / "package.json", HERE / name / "package-lock.json"]
+    return _made(name, package, lambda folder: _make_node(folder, package)) / "node_modules"
 
 
 def samples() -> Path:
@@ -52,11 +58,11 @@ def _made(name: str, sources: list[Path], make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _make_python(folder: Path) -> None:
+def _make_python(folder: Path, lock: Path = LOCK) -> None:
     _do([sys.executable, "-m", "venv", "--without-pip", str(folder)])
     # The lock is complete, minus what its overrides leave out on purpose: hence --no-deps.
     options = ["--no-deps", "--no-compile", "--require-hashes"]
-    _do([*_pip(folder), "install", *options, "-r", str(LOCK)])
+    _do([*_pip(folder), "install", *options, "-r", str(lock)])
 
 
 def _make_node(folder: Path, package: list[Path]) -> None:

@@ -11,6 +11,8 @@ import ipaddress
 import os
 import shutil
 import socket
+import ssl
+import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +36,7 @@ class Certificates(NamedTuple):
         ca: the local authority's certificate.
         cert: the server's certificate.
         key: its private key, mode 0600.
-        bundle: every authority a client should trust: certifi's, the user's own, and the local one.
+        bundle: every authority a client should trust: certifi's, the system's, the user's own, the local one.
     """
 
     ca: Path
@@ -183,14 +185,36 @@ def _put_in_place(draft: Path, folder: Path) -> None:
 def _write_bundle(files: Certificates, own_bundle: Path | None) -> None:
     import certifi
 
-    parts = [Path(certifi.where()).read_bytes()]
+    parts = [Path(certifi.where()).read_bytes(), _of_system(files.bundle)]
     # After `eval "$(clew env)"` the user's bundle is ours: it must not take itself in.
     if own_bundle is not None and own_bundle.is_file() and not _same(own_bundle, files.bundle):
         parts.append(own_bundle.read_bytes())
     parts.append(files.ca.read_bytes())
-    data = b"\n".join(parts)
+    data = b"\n".join(part for part in parts if part)
     if not files.bundle.is_file() or files.bundle.read_bytes() != data:
         write_private(files.bundle, data)
+
+
+_SYSTEMS = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # macOS, FreeBSD
+)
+
+
+def _of_system(bundle: Path) -> bytes:
+    """Return the authorities that this machine trusts: a company's own among them. Windows keeps no file."""
+    if sys.platform == "win32":
+        found = ssl.enum_certificates("ROOT") + ssl.enum_certificates("CA")
+        ders = (der for der, encoding, _ in found if encoding == "x509_asn")
+        return "".join(map(ssl.DER_cert_to_PEM_cert, ders)).encode()
+    for name in (ssl.get_default_verify_paths().openssl_cafile, *_SYSTEMS):
+        path = Path(name)
+        if path.is_file() and not _same(path, bundle):
+            with contextlib.suppress(OSError):
+                return path.read_bytes()
+    return b""
 
 
 def _same(one: Path, other: Path) -> bool:

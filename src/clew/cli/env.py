@@ -19,6 +19,8 @@ from clew.settings import Settings
 _OPENAI_API_VERSION = "2024-05-01-preview"
 """What AzureOpenAI insists on sending; the server takes any."""
 
+_AZURE_OPENAI = "azure-openai"
+
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=\[\]-]*")
 _PROXIES = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
@@ -57,6 +59,7 @@ Examples:
   clew env --shell fish | source
   clew env --shell powershell | Out-String | Invoke-Expression
   clew env --shell dotenv > .env
+  eval "$(clew env --for azure-openai)"             for Node's AzureOpenAI
 """
 )
 @click.option(
@@ -65,6 +68,12 @@ Examples:
 @click.option(
     "--shell", type=click.Choice(list(SHELLS)), default="bash", show_default=True, help="whose syntax"
 )
+@click.option(
+    "kind",
+    "--for",
+    type=click.Choice([_AZURE_OPENAI]),
+    help="leave out what is in this client's way: Node's AzureOpenAI refuses an OPENAI_BASE_URL",
+)
 @setting("data_dir", "--data-dir")
 @click.option("proxy", "--proxy", envvar=_PROXIES, hidden=True)
 @click.option("no_proxy", "--no-proxy", envvar="NO_PROXY", hidden=True)
@@ -72,6 +81,7 @@ Examples:
 def env(
     url: str | None,
     shell: str,
+    kind: str | None,
     data_dir: Path | None,
     proxy: str | None,
     no_proxy: str | None,
@@ -80,13 +90,15 @@ def env(
     """Print what clients need to find the server: OpenAI's, Azure's and AzureOpenAI's variables."""
     settings = load_settings(data_dir=data_dir)
     info = _server(settings, url)
-    key = _key(settings, url)
+    key = _key(settings, info, url)
     models, problem = _ask(settings, info, key)
     if info.model is None and models:
         info = msgspec.structs.replace(info, model=models[0])
     variables = client_variables(settings, info, key)
     if proxy:
         variables |= _around_proxy(info.url, no_proxy, lower_no_proxy)
+    if kind == _AZURE_OPENAI:
+        del variables["OPENAI_BASE_URL"]
     for name, value in variables.items():
         click.echo(SHELLS[shell](name, value))
     _advise(settings, info, problem)
@@ -95,12 +107,18 @@ def env(
 def client_variables(settings: Settings, info: server_file.ServerInfo, key: str) -> dict[str, str]:
     """Return the environment variables by which unmodified programs find a server.
 
-    OPENAI_* are the openai package's, AZURE_OPENAI_* those of its AzureOpenAI class, the others
-    azure-identity's (the managed identity of App Service), requests' and OpenSSL's.
+    OPENAI_* are the openai package's, AZURE_OPENAI_* those of its AzureOpenAI class, PROJECT_ENDPOINT and
+    MODEL_DEPLOYMENT_NAME the vendor's samples', AZURE_AI_* Agent Framework's and Semantic Kernel's, the
+    others azure-identity's (the managed identity of App Service), requests', OpenSSL's and Node's.
     """
+    endpoint, model = f"{info.url}/api/projects/{info.project}", info.model or "default"
     variables = {
-        "PROJECT_ENDPOINT": f"{info.url}/api/projects/{info.project}",
-        "MODEL_DEPLOYMENT_NAME": info.model or "default",
+        "PROJECT_ENDPOINT": endpoint,
+        "MODEL_DEPLOYMENT_NAME": model,
+        "AZURE_AI_PROJECT_ENDPOINT": endpoint,
+        "AZURE_AI_MODEL_DEPLOYMENT_NAME": model,
+        "AZURE_AI_AGENT_ENDPOINT": endpoint,
+        "AZURE_AI_AGENT_MODEL_DEPLOYMENT_NAME": model,
         "OPENAI_BASE_URL": f"{info.url}/v1",
         "OPENAI_API_KEY": key,
         "AZURE_OPENAI_ENDPOINT": info.url,
@@ -112,7 +130,8 @@ def client_variables(settings: Settings, info: server_file.ServerInfo, key: str)
     }
     bundle = certificates.paths(settings.data_dir).bundle
     if info.tls and bundle.is_file():
-        variables |= {"REQUESTS_CA_BUNDLE": str(bundle), "SSL_CERT_FILE": str(bundle)}
+        names = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+        variables |= dict.fromkeys(names, str(bundle))
     return variables
 
 
@@ -135,13 +154,20 @@ def _expected(settings: Settings, url: str, tls: bool) -> server_file.ServerInfo
     return server_file.ServerInfo(url=url, project=settings.project, tls=tls, pid=0, model=model)
 
 
-def _key(settings: Settings, url: str | None) -> str:
-    if url is None:
+def _key(settings: Settings, info: server_file.ServerInfo, url: str | None) -> str:
+    """Return the key; one is made only where no server can have another.
+
+    Raises:
+        Problem: the server has one that is not known here.
+    """
+    if url is None and not info.pid:
         return keys.api_key(settings)
     key = keys.existing_key(settings)
     if key is None:
         where = keys.key_path(settings)
-        raise Problem(f"no key for {url}: set CLEW_API_KEY ({where} doesn't exist)", NOT_FOUND)
+        raise Problem(
+            f"no key for {info.url}: set CLEW_API_KEY to the server's ({where} is not there)", NOT_FOUND
+        )
     return key
 
 
