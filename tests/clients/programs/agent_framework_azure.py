@@ -28,10 +28,8 @@ async def main() -> None:
         session = agent.create_session()
         first = await agent.run("Who are you?", session=session)
         second = await agent.run("How much is the soup?", session=session)
-        pieces = []
-        async for update in agent.run("And the pie?", session=session, stream=True):
-            if update.text:
-                pieces.append(update.text)
+        updates = agent.run("And the pie?", session=session, stream=True)
+        pieces = [update.text async for update in updates if update.text]
     print(json.dumps({"texts": [first.text, second.text], "pieces": pieces}))
 
 
