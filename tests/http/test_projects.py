@@ -342,7 +342,7 @@ def test_projects_are_listed_changed_and_deleted_with_all_that_is_theirs(
     model.reply("Hi.")
     alpha.run(alpha.thread("Hello"), alpha.agent()).wait("completed")
     kept = beta.thread("Mine")
-    assert "1 agents, 1 threads, 2 messages" in projects("delete", "alpha", "--dry-run")
+    assert "1 agent, 1 thread, 2 messages." in projects("delete", "alpha", "--dry-run")
     assert "--with-everything" in projects("delete", "alpha", code=1)
     projects("delete", "alpha", "--with-everything")
     assert "'alpha'" not in str({name: rows for name, rows in dump(place).items() if name != "answers"})
