@@ -361,9 +361,17 @@ WHERE runs.project = $1::VARCHAR AND waits_for = 'share' ORDER BY runs.seq
  LIMIT $2 OFFSET 0;
 
 -- SELECT_PROJECTS_WAITING
-SELECT DISTINCT runs.project
+WITH RECURSIVE projects_waiting(name) AS
+(SELECT min(runs.project) AS name
 FROM runs
-WHERE waits_for = 'share';
+WHERE waits_for = 'share' UNION ALL SELECT (SELECT min(runs.project) AS min_1
+FROM runs
+WHERE waits_for = 'share' AND runs.project > projects_waiting.name) AS anon_1
+FROM projects_waiting
+WHERE projects_waiting.name IS NOT NULL)
+ SELECT projects_waiting.name
+FROM projects_waiting
+WHERE projects_waiting.name IS NOT NULL;
 
 -- HAVE_WAIT
 UPDATE runs SET version=(runs.version + 1), waits_for='share' WHERE runs.id = $1::VARCHAR AND runs.version = $2::INTEGER AND runs.status = 'queued';

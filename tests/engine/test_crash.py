@@ -6,15 +6,21 @@ by time. Everything is real: the process, its files, SIGKILL.
 
 import os
 import signal
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 
+from clew.cli.main import cli
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
 from tests.support.api import Api, Json, RunHandle, function_tool, text
+from tests.support.database import change, miscounted_threads
 from tests.support.wait import until
 
 LOOK = function_tool("look")
@@ -234,3 +240,32 @@ def test_an_asked_for_end_is_prompt_and_runs_go_on_after_the_next_start(
     run.wait("completed")
     assert api.texts(thread) == ["Which way?", "Go right."]
     assert [text(message) for message in run.messages()] == ["Go right."]
+
+
+def test_idle_threads_go_though_the_server_is_killed_in_between(model: ScriptedModel) -> None:
+    """Some are deleted, each with all that is its; the next round deletes the rest, and nothing new."""
+    idle = 500
+    with RunningServer(model) as server, httpx2.Client(timeout=30) as client:
+        database, api = server.data_dir / "clew.db", Api(client, server.url, server.api_key)
+        for number in range(idle):
+            api.thread(f"Question {number}")
+        server.kill()
+        for table in ("threads", "messages"):
+            change(database, f"UPDATE {table} SET created_at = created_at - 172800000")
+        arguments = ["set", server.info.project, "--keep-days", "1", "--data-dir", str(server.data_dir)]
+        assert CliRunner().invoke(cli, ["projects", *arguments]).exit_code == 0
+        server.start()
+        until(lambda: _count(database, "threads") < idle)
+        server.kill()
+        assert 0 < _count(database, "threads") == _count(database, "messages")
+        server.start()
+        new = api.thread("Is there anything left?")
+        until(lambda: _count(database, "threads") == 1)
+        assert api.texts(new) == ["Is there anything left?"]
+        assert _count(database, "messages") == 1
+        assert miscounted_threads(database) == []
+
+
+def _count(database: Path, table: str) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])

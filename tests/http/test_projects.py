@@ -1,6 +1,8 @@
 """Projects as rows: what each may take, and how long its threads are kept, set beside a running server."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import httpx2
 import pytest
@@ -204,6 +206,54 @@ def test_streams_beyond_the_share_are_refused_before_anything_is_done(
         pass
 
 
+def test_streams_that_are_asked_for_at_the_same_moment_share_the_places(
+    own: Server, alpha: Api, model: ScriptedModel, projects: Projects
+) -> None:
+    """Whoever is let in is counted at once, not when his run is stored."""
+    projects("add", "alpha", "--streams", "2")
+    _limited(own, "alpha", streams=2)
+    held = [model.hold("Once ", "more.") for _ in range(2)]
+    agent, at_once = alpha.agent(), 12
+    threads = [alpha.thread(f"Question {number}") for number in range(at_once)]
+    answers: list[int] = []
+    together = Barrier(at_once)
+
+    def ask(thread: str) -> None:
+        url, body = f"{own.url}/v1/threads/{thread}/runs", {"assistant_id": agent, "stream": True}
+        with httpx2.Client(timeout=30, headers={"Authorization": f"Bearer {alpha.key}"}) as client:
+            client.get(f"{own.url}/v1/threads/{thread}")  # it is connected
+            together.wait(15)
+            with client.stream("POST", url, json=body) as response:
+                answers.append(response.status_code)
+                response.read()
+
+    with ThreadPoolExecutor(at_once) as pool:
+        asked = [pool.submit(ask, thread) for thread in threads]
+        try:
+            until(lambda: len(answers) == at_once)
+        finally:
+            for reply in held:
+                reply.release()
+        for each in asked:
+            each.result()
+    assert sorted(answers) == [200] * 2 + [429] * (at_once - 2)
+    assert len(model.requests) == 2
+
+
+def test_a_stream_that_comes_to_nothing_gives_its_place_back(
+    own: Server, alpha: Api, projects: Projects
+) -> None:
+    projects("add", "alpha", "--streams", "1")
+    _limited(own, "alpha", streams=1)
+    agent, thread = alpha.agent(), alpha.thread("Hello")
+    for _ in range(3):
+        alpha.refused(404, "POST", "/threads/thread_none/runs", {"assistant_id": agent, "stream": True})
+        alpha.refused(404, "GET", f"/threads/{thread}/runs/run_none/stream")
+        alpha.refused(400, "GET", "/events?wait=soon")
+    with alpha.stream("POST", f"/threads/{thread}/runs", {"assistant_id": agent, "stream": True}) as frames:
+        list(frames)
+
+
 def test_long_polls_beyond_the_share_are_answered_at_once(
     own: Server, alpha: Api, model: ScriptedModel, projects: Projects
 ) -> None:
@@ -292,7 +342,7 @@ def test_projects_are_listed_changed_and_deleted_with_all_that_is_theirs(
     model.reply("Hi.")
     alpha.run(alpha.thread("Hello"), alpha.agent()).wait("completed")
     kept = beta.thread("Mine")
-    assert "1 agents, 1 threads, 2 messages" in projects("delete", "alpha", "--dry-run")
+    assert "1 agent, 1 thread, 2 messages." in projects("delete", "alpha", "--dry-run")
     assert "--with-everything" in projects("delete", "alpha", code=1)
     projects("delete", "alpha", "--with-everything")
     assert "'alpha'" not in str({name: rows for name, rows in dump(place).items() if name != "answers"})

@@ -30,7 +30,7 @@ EXAMPLES: list[tuple[errors.Refused, int, str | None, str]] = [
         errors.ProjectBudgetSpent(9),
         429,
         "insufficient_quota",
-        "The project has used up its budget of 9 tokens for today.",
+        "The project has used up its budget of 9 tokens for today. It begins anew at 00:00 UTC.",
     ),
     (
         errors.UnknownToolChoice("f"),

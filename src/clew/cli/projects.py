@@ -135,8 +135,9 @@ def set_limits(name: str, dry_run: bool, **options: Any) -> None:
         if days is None:
             raise Problem("--dry-run says which threads --keep-days would delete: give it a number", USAGE)
         count = _idle(flags, name, now - days * 24 * 3600 * 1000)
+        threads_ = _counted(count, "thread")
         output.say(
-            f"{count:,} threads of {name} would be deleted: nothing has happened there for {days} days."
+            f"{threads_} of {name} would be deleted: nothing has happened there for {_counted(days, 'day')}."
         )
         return
     project = on_database_of(flags, _set, name, given, now)
@@ -184,7 +185,7 @@ def delete(name: str, with_everything: bool, dry_run: bool, **flags: Any) -> Non
     deleted = 0
     while count := on_database_of(flags, _delete_some, name):
         deleted += count
-        output.say(f"{deleted:,} of {its.threads:,} threads are deleted")
+        output.say(f"{deleted:,} of {_counted(its.threads, 'thread')} deleted")
     on_database_of(flags, rows.remove_rest, name)
     output.say(f"{name} is deleted{f', with {has}' if has else ''}.")
 
@@ -197,15 +198,22 @@ async def _delete_some(tx: Transaction, project: str) -> int:
 
 
 def _in_words(its: Belongings) -> str:
-    named = {
-        "agents": its.agents,
-        "threads": its.threads,
-        "messages": its.messages,
-        "webhooks": its.webhooks,
-        "keys": its.keys,
-    }
-    said = ", ".join(f"{count:,} {what}" for what, count in named.items() if count)
-    return f"{said} ({its.live_runs:,} runs are live)" if its.live_runs else said
+    counts = (
+        (its.agents, "agent"),
+        (its.threads, "thread"),
+        (its.messages, "message"),
+        (its.webhooks, "webhook"),
+        (its.keys, "key"),
+    )
+    said = ", ".join(_counted(*each) for each in counts if each[0])
+    if not its.live_runs:
+        return said
+    live = f"{_counted(its.live_runs, 'run')} {'is' if its.live_runs == 1 else 'are'} live"
+    return f"{said} ({live})" if said else live
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _apart(options: dict[str, Any]) -> tuple[dict[str, int | None], dict[str, Any]]:

@@ -12,7 +12,11 @@ from clew.store.database import Database
 from clew.store.projects import RETENTION
 
 DAY = 24 * 3600 * 1000
-_RETRY = 3600 * 1000
+_RETRY = (1_000, 60_000, 3600 * 1000)
+"""Milliseconds after attempts that got no further; the last goes on for ever.
+
+The first may well have been one whose process was killed.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +47,7 @@ class Retention(Kind):
         return Later(self._clock.now() + DAY, stored=partial(_tell, project, deleted))
 
     def delay(self, work: Work) -> int:
-        return _RETRY
+        return _RETRY[min(work.attempts, len(_RETRY) - 1)]
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -39,14 +39,13 @@ class Shares:
         self._counts: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
         self._long_polls: Counter[str] = Counter()
-        self.on_room: Callable[[], None] = lambda: None
-        """Called when a run of a project with a limit has left."""
+        self.on_room: Callable[[str], None] = lambda _: None
+        """Called with a project's name when one of its runs that were counted has left."""
 
-    def set(self, known: Iterable[Project], workers: int) -> list[str]:
-        """Know the limits, and how many work; return the projects whose runs need wait no more."""
-        before, self._limits = self._limits, {project.name: project.limits for project in known}
+    def set(self, known: Iterable[Project], workers: int) -> None:
+        """Know the limits, and how many work."""
+        self._limits = {project.name: project.limits for project in known}
         self._workers = max(1, workers)
-        return [name for name, limits in before.items() if limits.runs is not None and not self._limit(name)]
 
     def knows(self, project: str) -> bool:
         """Whether a project has a row."""
@@ -91,39 +90,34 @@ class Shares:
             return
         with self._lock:
             project = self._at_work.pop(run_id, None)
-            if project is not None:
-                self._counts[project] -= 1
-        self.on_room()
+            if project is None:
+                return
+            self._counts[project] -= 1
+        self.on_room(project)
 
-    def room(self) -> dict[str, int]:
-        """Return how many more runs each project with a limit may have at work here."""
-        limits = {name: self._limit(name) for name in self._limits}
-        return {name: limit - self._counts[name] for name, limit in limits.items() if limit is not None}
+    def room(self, project: str) -> int | None:
+        """Return how many more runs a project may have at work here; None if it has no limit."""
+        limit = self._limit(project)
+        return None if limit is None else max(0, limit - self._counts[project])
 
     # --- readers ---
 
-    def may_stream(self, project: str) -> bool:
-        """Whether a project may have one more stream."""
-        limit = self.of(project).streams
-        return limit is None or self._streams[project] < limit
-
-    def stream(self, project: str, change: int) -> None:
-        """Note a stream that begins (1) or ends (-1)."""
-        _count(self._streams, project, change)
+    def stream(self, project: str, change: int) -> bool:
+        """Note a stream that begins (1), if there is room for it, or ends (-1); say whether there was."""
+        return _count(self._streams, project, change, self.of(project).streams)
 
     def long_poll(self, project: str, change: int) -> bool:
         """Note a long-poll that begins (1), if there is room for it, or ends (-1); say whether it is held."""
-        limit = self.of(project).long_polls
-        if change > 0 and limit is not None and self._long_polls[project] >= limit:
-            return False
-        _count(self._long_polls, project, change)
-        return True
+        return _count(self._long_polls, project, change, self.of(project).long_polls)
 
 
-def _count(counter: Counter[str], project: str, change: int) -> None:
+def _count(counter: Counter[str], project: str, change: int, limit: int | None) -> bool:
+    if change > 0 and limit is not None and counter[project] >= limit:
+        return False
     counter[project] += change
     if counter[project] <= 0:
         del counter[project]
+    return True
 
 
 class ShareKeeper(LoopingService):
@@ -139,11 +133,13 @@ class ShareKeeper(LoopingService):
         self._db, self._shares, self._dispatch = db, shares, dispatch
         self._presence, self._works = presence, works
         self._nudge = asyncio.Event()
-        self._freed: set[str] = set()
+        self._may_go_on: set[str] = set()
+        """Projects whose runs are handed on next: some of theirs wait, or one has just ended."""
         self._blind = False
-        shares.on_room = self._wake
+        shares.on_room = self._has_room
 
-    def _wake(self) -> None:
+    def _has_room(self, project: str) -> None:
+        self._may_go_on.add(project)
         self._nudge.set()
 
     async def start(self) -> None:
@@ -151,7 +147,7 @@ class ShareKeeper(LoopingService):
         await self._look()
         if self._works:
             with suppress(Exception):
-                self._freed.update(await self._db.fetch(projects.with_waiting))
+                self._may_go_on.update(await self._db.fetch(projects.with_waiting))
         await super().start()
 
     async def run(self) -> None:
@@ -171,7 +167,7 @@ class ShareKeeper(LoopingService):
 
     async def _look(self) -> None:
         try:
-            known, there = await self._db.fetch(_rows)
+            known, there, waiting = await self._db.fetch(_rows)
         except Exception as error:
             if not self._blind:
                 _log.warning("the projects can't be looked at, their limits stay: %s", error)
@@ -180,15 +176,21 @@ class ShareKeeper(LoopingService):
         self._blind = False
         gone = self._presence.is_gone
         working = sum(row.works and not gone(row.id, row.beats) for row in there)
-        self._freed.update(self._shares.set(known, working))
+        self._shares.set(known, working)
+        self._may_go_on.update(waiting)
 
     async def _hand_on(self) -> None:
-        """Have runs worked on that waited, as many as there is room for."""
-        wanted = {name: room for name, room in self._shares.room().items() if room > 0}
-        wanted |= {name: _AT_ONCE for name in self._freed if name not in wanted}
-        for project, room in wanted.items():
+        """Have runs worked on that waited, as many as there is room for.
+
+        Only those projects are asked about of which runs may wait: there may be many with a limit. One whose
+        limit was lifted while a run of it was being stored to wait is found by the next look.
+        """
+        wanted, self._may_go_on = self._may_go_on, set()
+        for project in wanted:
+            room = self._shares.room(project)
             try:
-                await self._hand_on_of(project, min(room, _AT_ONCE))
+                if room != 0:
+                    await self._hand_on_of(project, _AT_ONCE if room is None else min(room, _AT_ONCE))
             except Exception as error:
                 _log.warning("runs of %s that wait for its share can't be read: %s", project, error)
 
@@ -197,11 +199,10 @@ class ShareKeeper(LoopingService):
         for run_id in found:
             if not self._dispatch.works_on(run_id):
                 self._dispatch.advance(run_id, project=project)
-        if not found:
-            self._freed.discard(project)
 
 
-async def _rows(tx: Transaction) -> tuple[list[Project], list[WorkerRow]]:
+async def _rows(tx: Transaction) -> tuple[list[Project], list[WorkerRow], list[str]]:
+    """Return the projects, the workers and the projects of which runs wait; where none has a row, no more."""
     known = await projects.every(tx)
     limited = any(project.limits.runs is not None for project in known)
-    return known, await workers.all_(tx) if limited else []
+    return known, await workers.all_(tx) if limited else [], await projects.with_waiting(tx) if known else []

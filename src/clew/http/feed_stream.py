@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from clew.bus.feed import Change, FeedReader
 from clew.core.states import RunStatus
-from clew.http.streams import HEADERS, IDLE, body, disconnected
+from clew.http.streams import HEADERS, IDLE, StreamPlace, body, disconnected
 from clew.service import project_runs
 from clew.service.context import Services
 from clew.wire import frames
@@ -31,11 +31,10 @@ class FeedStream:
         seconds: after so long it ends; None for never.
     """
 
-    def __init__(self, services: Services, project: str, seconds: int | None) -> None:
-        self._services, self._project, self._seconds = services, project, seconds
+    def __init__(self, services: Services, project: str, place: StreamPlace, seconds: int | None) -> None:
+        self._services, self._project, self._place, self._seconds = services, project, place, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._services.shares.stream(self._project, 1)
         reader = project_runs.subscribe(self._services, self._project)
         gone = asyncio.ensure_future(disconnected(receive))
         try:
@@ -46,7 +45,7 @@ class FeedStream:
         finally:
             gone.cancel()
             reader.close()
-            self._services.shares.stream(self._project, -1)
+            self._place.leave()
 
     async def _tell_live(self, send: Send) -> None:
         rows = await project_runs.live(self._services, self._project)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Self
 
 from starlette.types import Receive, Scope, Send
 
@@ -20,15 +21,33 @@ HEADERS = (
 )
 
 
-def check_share(services: Services, project: str) -> None:
-    """Refuse a stream beyond a project's share, before anything is done for it.
+class StreamPlace:
+    """A place for one stream of a project's share, taken before anything is done for the stream.
+
+    The stream gives it back. As a context manager it goes back if what comes before the stream fails.
 
     Raises:
-        ApiError: it would be one.
+        ApiError: the project has as many streams as it may.
     """
-    if not services.shares.may_stream(project):
-        most = services.shares.of(project).streams
-        raise overloaded(f"This project has {most} streams open, as many as it may. End one, or ask without.")
+
+    def __init__(self, services: Services, project: str) -> None:
+        self._shares, self._project = services.shares, project
+        if not self._shares.stream(project, 1):
+            most = self._shares.of(project).streams
+            raise overloaded(
+                f"This project has {most} streams open, as many as it may. End one, or ask without."
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.leave()
+
+    def leave(self) -> None:
+        """Give the place back: once."""
+        self._shares.stream(self._project, -1)
 
 
 class RunStream:
@@ -40,14 +59,20 @@ class RunStream:
     """
 
     def __init__(
-        self, services: Services, keys: RunKeys, *, after: int, preface: bytes = b"", joined: bool = False
+        self,
+        services: Services,
+        keys: RunKeys,
+        place: StreamPlace,
+        *,
+        after: int,
+        preface: bytes = b"",
+        joined: bool = False,
     ) -> None:
-        self._services, self._keys, self._after = services, keys, after
+        self._services, self._keys, self._place, self._after = services, keys, place, after
         self._preface = preface
         self._joined = joined
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._services.shares.stream(self._keys.project, 1)
         follower = Follower(self._services, self._keys, self._after)
         gone = asyncio.ensure_future(disconnected(receive))
         gone.add_done_callback(lambda _: follower.wake())
@@ -59,7 +84,7 @@ class RunStream:
             quiet.close()
             gone.cancel()
             follower.close()
-            self._services.shares.stream(self._keys.project, -1)
+            self._place.leave()
 
     async def _follow(
         self, follower: Follower, send: Send, gone: "asyncio.Future[None]", quiet: "_Quiet"

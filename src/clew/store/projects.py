@@ -45,7 +45,20 @@ SELECT_WAITING = Statement(
     .limit(param("limit"))
     .offset(constant(0))
 )
-SELECT_PROJECTS_WAITING = Statement(select(runs.c.project).where(WAITS_FOR_SHARE).distinct())
+# One seek a project, however many of its runs wait: each name leads to the next one.
+_waiting = (
+    select(func.min(runs.c.project).label("name"))
+    .where(WAITS_FOR_SHARE)
+    .cte("projects_waiting", recursive=True)
+)
+_waiting = _waiting.union_all(
+    select(
+        select(func.min(runs.c.project))
+        .where(WAITS_FOR_SHARE, runs.c.project > _waiting.c.name)
+        .scalar_subquery()
+    ).where(_waiting.c.name.is_not(None))
+)
+SELECT_PROJECTS_WAITING = Statement(select(_waiting.c.name).where(_waiting.c.name.is_not(None)))
 HAVE_WAIT = Statement(
     update(runs)
     .where(

@@ -53,7 +53,8 @@ def _thread_budget_spent(error: errors.ThreadBudgetSpent) -> ApiError:
 def _project_budget_spent(error: errors.ProjectBudgetSpent) -> ApiError:
     return ApiError(
         429,
-        f"The project has used up its budget of {error.budget} tokens for today.",
+        f"The project has used up its budget of {error.budget} tokens for today. "
+        "It begins anew at 00:00 UTC.",
         type="insufficient_quota",
         code="insufficient_quota",
         headers={"x-should-retry": "false"},

@@ -6,7 +6,7 @@ from clew.core.states import RunStatus
 from clew.http.answers import Json
 from clew.http.call import LATEST, Call, page_request, whole_number
 from clew.http.feed_stream import FeedStream
-from clew.http.streams import check_share
+from clew.http.streams import StreamPlace
 from clew.service import project_runs
 from clew.service.project_runs import RunFilter
 from clew.wire import objects
@@ -66,7 +66,6 @@ async def follow(call: Call[None]) -> FeedStream:
     `run.changed` tells of one run; `ready` comes when all that were live have been told; `resync` says that
     changes may be missing, so that the list is to be asked. No event is kept: who comes back begins anew.
     """
-    check_share(call.services, call.project)
     given = call.query.get("wait")
     seconds = whole_number(given, "wait", least=0, most=LONGEST_FEED) if given else None
-    return FeedStream(call.services, call.project, seconds)
+    return FeedStream(call.services, call.project, StreamPlace(call.services, call.project), seconds)

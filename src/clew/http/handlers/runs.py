@@ -3,7 +3,7 @@
 from clew.http.answers import Json
 from clew.http.call import Call, page_request, wait_seconds, waits_in_line, whole_number
 from clew.http.idempotency import key_of
-from clew.http.streams import RunStream, check_share
+from clew.http.streams import RunStream, StreamPlace
 from clew.service import runs
 from clew.service.commands import StartRun
 from clew.service.following import RunKeys
@@ -36,30 +36,33 @@ async def create_thread_and_run(call: Call[CreateThreadAndRun]) -> Json[RunObjec
 async def _start(
     call: Call[CreateRun] | Call[CreateThreadAndRun], command: StartRun
 ) -> Json[RunObject] | RunStream:
-    if call.body.stream:
-        check_share(call.services, call.project)
-    receipt = await start(call.services, call.project, command, key_of(call))
-    return _answer(call, receipt)
+    if not call.body.stream:
+        return Json(objects.run((await start(call.services, call.project, command, key_of(call))).run))
+    with StreamPlace(call.services, call.project) as place:
+        receipt = await start(call.services, call.project, command, key_of(call))
+        return _stream(call, receipt, place)
 
 
 async def submit_tool_outputs(call: Call[SubmitToolOutputs]) -> Json[RunObject] | RunStream:
     """Answer all the calls that a run waits for. Of two submissions one wins."""
-    if call.body.stream:
-        check_share(call.services, call.project)
     command = bodies.submit(call.body)
-    return _answer(call, await runs.submit(call.services, call.run_keys, command, key_of(call)))
-
-
-def _answer(
-    call: Call[CreateRun] | Call[CreateThreadAndRun] | Call[SubmitToolOutputs], receipt: RunReceipt
-) -> Json[RunObject] | RunStream:
-    """Return the run, or its stream if that is what the client wants."""
-    run, thread = receipt.run, receipt.thread
     if not call.body.stream:
-        return Json(objects.run(run))
+        receipt = await runs.submit(call.services, call.run_keys, command, key_of(call))
+        return Json(objects.run(receipt.run))
+    with StreamPlace(call.services, call.project) as place:
+        receipt = await runs.submit(call.services, call.run_keys, command, key_of(call))
+        return _stream(call, receipt, place)
+
+
+def _stream(
+    call: Call[CreateRun] | Call[CreateThreadAndRun] | Call[SubmitToolOutputs],
+    receipt: RunReceipt,
+    place: StreamPlace,
+) -> RunStream:
+    run, thread = receipt.run, receipt.thread
     keys = RunKeys(call.project, run.thread_id, run.id)
     preface = frames.thread_created(objects.thread(thread)) if thread is not None else b""
-    return RunStream(call.services, keys, after=receipt.after, preface=preface)
+    return RunStream(call.services, keys, place, after=receipt.after, preface=preface)
 
 
 async def cancel(call: Call[None]) -> Json[RunObject]:
@@ -87,9 +90,9 @@ async def explain(call: Call[None]) -> Json[RunExplanation]:
 
 async def follow(call: Call[None]) -> RunStream:
     """Stream a run's events, from the one after position ``after`` on, whether it lives or is over."""
-    check_share(call.services, call.project)
-    await runs.read(call.services, call.run_keys)
-    return RunStream(call.services, call.run_keys, after=_after(call), joined=True)
+    with StreamPlace(call.services, call.project) as place:
+        await runs.read(call.services, call.run_keys)
+        return RunStream(call.services, call.run_keys, place, after=_after(call), joined=True)
 
 
 def _after(call: Call[None]) -> int:
