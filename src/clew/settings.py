@@ -57,6 +57,11 @@ def authorities() -> Path | None:
     return Path(named) if named else None
 
 
+def editor() -> str | None:
+    """Return the person's editor: what VISUAL or EDITOR names, if one does."""
+    return os.environ.get("VISUAL") or os.environ.get("EDITOR") or None
+
+
 def from_libpq(name: str) -> str | None:
     """Return what the environment tells all programs that use PostgreSQL: PGHOST, PGSSLMODE and the like."""
     return os.environ.get(name)

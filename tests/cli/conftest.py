@@ -1,5 +1,6 @@
 """The command, in this process and in a terminal of its own, against a server."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,8 +52,16 @@ def terminal(server_settings: None) -> Iterator[Terminal]:
 
     def run(*arguments: str, rows: int = 40, columns: int = 140) -> "pexpect.spawn[str]":
         command = ["-m", "clew.cli.main", *arguments]
+        # pexpect sets the size when the program runs already: it may look before.
+        size = {"COLUMNS": str(columns), "LINES": str(rows)}
         child = pexpect.spawn(
-            sys.executable, command, encoding="utf-8", timeout=15, dimensions=(rows, columns), echo=False
+            sys.executable,
+            command,
+            encoding="utf-8",
+            timeout=15,
+            dimensions=(rows, columns),
+            echo=False,
+            env={**os.environ, **size},
         )
         opened.append(child)
         return child

@@ -1,9 +1,11 @@
 """``clew chat`` in a real terminal, and fed from a file."""
 
 import re
+import sys
 from pathlib import Path
 
 import pexpect
+import pytest
 
 from clew.testing.scripted_model import ScriptedModel, call
 from clew.toolkit import Service
@@ -81,6 +83,41 @@ def test_ctrl_c_stops_the_answer_and_at_the_prompt_twice_it_leaves(
     chat.wait()
     assert chat.exitstatus == 130
     assert service.list_agents().data == ()
+
+
+def test_what_is_pasted_is_one_message(terminal: Terminal, model: ScriptedModel) -> None:
+    chat = terminal("chat")
+    chat.expect("> ")
+    model.reply("A poem.")
+    chat.send("\x1b[200~First line\nsecond line\n\nlast line\x1b[201~")
+    chat.send("\r")
+    chat.expect(r"A poem\.")
+    assert model.requests[-1].messages[-1]["content"] == "First line\nsecond line\n\nlast line"
+
+
+def test_a_message_is_written_in_an_editor(
+    clew: Clew, model: ScriptedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command may have arguments; no shell reads them, nor what was typed."""
+    script = tmp_path / "an editor.py"
+    script.write_text("import sys; open(sys.argv[-1], 'a').write(f' and {sys.argv[1]}')", encoding="utf-8")
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", f"{sys.executable} '{script}' more;x")
+    model.reply("Read.")
+    result = clew("chat", stdin="/edit $(touch never) first\n")
+    assert "Read." in result.stdout
+    assert model.requests[-1].messages[-1]["content"] == "$(touch never) first and more;x"
+    monkeypatch.setenv("EDITOR", str(tmp_path / "none"))
+    assert "can't be started" in clew("chat", stdin="/edit\n").stderr
+    monkeypatch.setenv("EDITOR", "false")
+    assert "nothing is sent" in clew("chat", stdin="/edit\n").stderr
+
+
+def test_what_was_broken_off_is_marked(clew: Clew, model: ScriptedModel, service: Service) -> None:
+    model.reply("Half an ans", finish_reason="length")
+    clew("chat", stdin="Tell me.\n/history\n")
+    thread = service.list_threads(limit=1).data[0].id
+    assert "Half an ans [unfinished: max_tokens]" in clew("messages", "list", thread).stdout
 
 
 def test_tools_are_asked_for_before_they_are_called(terminal: Terminal, model: ScriptedModel) -> None:

@@ -91,7 +91,7 @@ def test_without_a_server_it_says_how_to_start_one(clew: Clew, monkeypatch: pyte
     monkeypatch.delenv("CLEW_URL")
     assert "start one with `clew serve`" in clew("threads", "list", code=3).stderr
     monkeypatch.setenv("CLEW_URL", "http://127.0.0.1:9")
-    assert "Check the address" in clew("threads", "list", code=1).stderr
+    assert "start it with `clew serve`" in clew("threads", "list", code=1).stderr
     monkeypatch.setenv("CLEW_URL", "127.0.0.1")
     assert "is not a URL" in clew("threads", "list", code=2).stderr
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from clew.cli import output
-from clew.cli.bodies import text_of
+from clew.cli import output, used_threads
+from clew.cli.bodies import piped, text_of
 from clew.cli.lists import json_option
 from clew.cli.output import print_json
 from clew.cli.problems import Problem
@@ -24,7 +24,7 @@ Examples:
   clew ask "What is a thread?"
   clew ask --tools "What is 25 * 47, and what time is it in Lisbon?"
   clew ask --last "And a run?"
-  git diff | clew ask --instructions "Write a commit message." -
+  git diff | clew ask "Write a commit message for this."
   clew ask --json "..." | jq -r .text
 
 \b
@@ -51,8 +51,13 @@ def ask(
     forget: bool,
     as_json: bool,
 ) -> None:
-    """Ask a question and print the answer. A QUESTION of - is read from stdin."""
+    """Ask a question and print the answer.
+
+    What a pipe or a file gives on stdin belongs to the question, after it; a QUESTION of - is all of that.
+    """
     text = text_of(question)
+    if question != "-" and (more := piped()).strip():
+        text = f"{text}\n\n{more}"
     thread = thread_to_go_on_with(remote, thread_id, last)
     executor = own_tools() if tools else ToolExecutor()
     with (
@@ -67,6 +72,8 @@ def ask(
         ) as conversation,
     ):
         result = _answer(conversation, text, as_json)
+        if not forget and conversation.thread_id is not None:
+            used_threads.remember(remote.data_dir, remote.url, conversation.thread_id)
         if not forget and not as_json and sys.stderr.isatty():
             output.say(f"(clew ask --thread {conversation.thread_id} ... goes on from here)")
     if result.problem is not None:

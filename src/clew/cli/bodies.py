@@ -1,6 +1,9 @@
 """Bodies of requests from options: fields, metadata, and a file for everything else."""
 
 import json
+import os
+import stat
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
@@ -52,6 +55,8 @@ def changes(fields: TextIO | None, metadata: Sequence[str], **known: Any) -> Jso
 def _read(file: TextIO) -> Json:
     try:
         found = json.loads(file.read())
+    except UnicodeDecodeError as error:
+        raise Problem(f"--fields: {file.name} is not UTF-8: byte {error.start + 1}", USAGE) from None
     except ValueError as error:
         raise Problem(f"--fields: {file.name} is no JSON: {error}", USAGE) from None
     if not isinstance(found, dict):
@@ -79,16 +84,38 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
+def from_stdin() -> str:
+    """Return what comes on stdin.
+
+    Raises:
+        Problem: it is no text.
+    """
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Problem(f"what comes on stdin is not UTF-8: byte {error.start + 1} is no text", USAGE) from None
+
+
+def piped() -> str:
+    """Return what a pipe or a file gives on stdin; nothing where it is a terminal, or something else.
+
+    Raises:
+        Problem: it is no text.
+    """
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):  # nothing of the system's: a test's, or closed
+        return "" if sys.stdin.isatty() else from_stdin()
+    return from_stdin() if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) else ""
+
+
 def text_of(argument: str) -> str:
     """Return a text that was given as an argument; - stands for what comes on stdin.
 
     Raises:
         Problem: there is nothing in it.
     """
-    text = argument
-    if argument == "-":
-        with click.open_file("-", encoding="utf-8") as stdin:
-            text = stdin.read()
+    text = from_stdin() if argument == "-" else argument
     if not text.strip():
         raise Problem("the message is empty", USAGE)
     return text

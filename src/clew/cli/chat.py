@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from clew.cli import used_threads
 from clew.cli.remote import Remote, on_server
 from clew.cli.talk import Answerer, answering, own_tools, talk_options, thread_to_go_on_with
 from clew.toolkit.conversation.manager import ConversationManager
@@ -22,6 +23,7 @@ Examples:
 
 \b
 In the chat, /help lists what you can do; Ctrl-C stops an answer, Ctrl-D leaves.
+What you paste is one message; a \\ at the end of a line goes on in the next, /edit opens your editor.
 """
 )
 @talk_options
@@ -46,7 +48,10 @@ def chat(
     executor = own_tools(_ask_first if approve else None) if tools or approve else ToolExecutor()
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has none
-            import readline  # noqa: F401 - gives input() the keys of a shell
+            import readline  # gives input() the keys of a shell
+
+            # What is pasted is one message, however many lines it has. libedit knows nothing of it.
+            readline.parse_and_bind("set enable-bracketed-paste on")
     with answering(remote, Answerer(agent_id, model, instructions), executor) as agent:
 
         def begin(on_thread: str | None) -> ConversationManager:
@@ -54,7 +59,12 @@ def chat(
                 remote.service, agent, thread_id=on_thread, tools=executor, timeout=timeout
             )
 
-        return ChatSession(begin, thread, executor).talk()
+        session = ChatSession(begin, thread, executor)
+        try:
+            return session.talk()
+        finally:
+            if session.thread_id is not None:
+                used_threads.remember(remote.data_dir, remote.url, session.thread_id)
 
 
 def _ask_first(call: ProposedCall) -> bool:

@@ -7,12 +7,14 @@ from typing import NamedTuple
 import click
 
 from clew.cli import output
+from clew.cli.editor import in_editor
 from clew.cli.output import show
-from clew.cli.problems import INTERRUPTED
+from clew.cli.problems import INTERRUPTED, Problem
 from clew.cli.remote import in_words
-from clew.cli.talk import Writer, sent
+from clew.cli.talk import Writer, sent, unfinished
 from clew.toolkit.conversation.manager import ConversationManager
 from clew.toolkit.errors import ToolkitError
+from clew.toolkit.records import Message
 from clew.toolkit.tools.executor import ToolExecutor
 from clew.toolkit.tools.text import clean
 
@@ -36,6 +38,11 @@ class ChatSession:
         self._begin = begin
         self._conversation = begin(thread_id)
         self._tools = tools
+
+    @property
+    def thread_id(self) -> str | None:
+        """The thread that is talked on; None before anything was said."""
+        return self._conversation.thread_id
 
     def talk(self) -> int:
         """Talk until the person leaves; return the exit code."""
@@ -86,6 +93,8 @@ class ChatSession:
             output.say("\n(stopped)")
         except ToolkitError as error:
             output.say(f"Error: {in_words(error)}")
+        except Problem as error:
+            output.say(f"Error: {error.format_message()}")
         except (OSError, ValueError) as error:
             output.say(f"Error: {error}")
         return None
@@ -122,7 +131,17 @@ class ChatSession:
         """Print the last messages."""
         count = int(last) if last else _SHOWN
         for message in self._conversation.history(last=max(1, count)):
-            click.echo(f"{message.role}: {clean(message.text)}")
+            mark = _unfinished(message)
+            click.echo(f"{message.role}: {clean(message.text)}{mark}")
+
+    def edit(self, text: str) -> None:
+        """Write a message in an editor, and send it."""
+        written = in_editor(text)
+        if written.strip():
+            click.echo(clean(written.rstrip()))
+            self._send(written)
+        else:
+            click.echo("  nothing was written, nothing is sent")
 
     def tools(self, _: str) -> None:
         """List the tools."""
@@ -161,12 +180,18 @@ class ChatSession:
         return False
 
 
+def _unfinished(message: Message) -> str:
+    why = message.incomplete_details
+    return unfinished(message.status, None if why is None else why.reason)
+
+
 COMMANDS = {
     "help": _Command("", "this list", ChatSession.help),
     "history": _Command("[N]", f"the last N messages ({_SHOWN})", ChatSession.history),
     "tools": _Command("", "what the agent may call", ChatSession.tools),
     "search": _Command("WORDS", "where they stand in the conversation", ChatSession.search),
     "summary": _Command("", "the conversation at a glance", ChatSession.summary),
+    "edit": _Command("[TEXT]", "write a message in $EDITOR, and send it", ChatSession.edit),
     "export": _Command("FILE", "write it down: .md, .json or .jsonl", ChatSession.export),
     "new": _Command("", "begin a new thread; this one stays", ChatSession.new),
     "quit": _Command("", "leave (Ctrl-D does too)", ChatSession.quit),

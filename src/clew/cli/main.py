@@ -117,6 +117,8 @@ class Commands(click.Group):
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             sys.exit(INTERRUPTED)
+        except UnicodeError as error:
+            _fail(f"what was given is not text in UTF-8: {error}", USAGE)
         except TimeoutError as error:
             _fail(f"timed out: {error}", TIMED_OUT)
         except OSError as error:

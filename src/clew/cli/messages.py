@@ -9,11 +9,13 @@ from clew.cli.bodies import body, body_options, changes, text_of
 from clew.cli.lists import Column, json_option, listing, print_list
 from clew.cli.output import print_fields, print_json, when
 from clew.cli.remote import Remote, on_server
+from clew.cli.talk import unfinished
 
 
 def _text(message: dict[str, Any]) -> str:
     parts = (part.get("text", {}).get("value") or f"[{part['type']}]" for part in message["content"])
-    return "\n".join(parts)
+    reason = (message.get("incomplete_details") or {}).get("reason")
+    return "\n".join(parts) + unfinished(message.get("status"), reason)
 
 
 _COLUMNS = (

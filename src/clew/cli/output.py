@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +16,14 @@ from rich.text import Text
 from clew.toolkit.tools.text import clean
 
 _WIDE = 100_000
-_C1 = re.compile("[\x7f-\x9f]")
+_GAP = 2
+_LEAST = 12
+"""Columns of characters that the last column of a table is cut to at most."""
+
+_ESSENTIAL = frozenset(("id", "role", "status"))
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Controls of the second set, and what turns the direction of text or ends a line."""
+
 
 _STYLES = {
     "queued": "yellow",
@@ -35,24 +43,49 @@ def say(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON. Control characters of both sets are escaped in it."""
+    """Print JSON. What steers a terminal is escaped in it."""
     click.echo(without_controls(json.dumps(value, ensure_ascii=False, indent=2)))
 
 
 def without_controls(text: str) -> str:
-    """Return JSON with the control characters escaped that JSON itself lets through."""
-    return _C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """Return JSON that means the same, with what steers a terminal or hides text escaped."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of texts. On a terminal the last column is cut to fit; elsewhere nothing is."""
+    """Print rows of texts. On a terminal the last column is cut to fit; elsewhere nothing is.
+
+    Where even that is not enough, columns are left out, from the right, but never ids, roles and statuses;
+    a line says which.
+    """
+    cells = [[" ".join(clean(cell).split()) for cell in row] for row in rows]
+    kept, room = _fitting(columns, cells) if sys.stdout.isatty() else (list(range(len(columns))), None)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns, start=1):
-        last = number == len(columns)
-        table.add_column(column, no_wrap=True, overflow="ellipsis" if last else "ignore")
-    for row in rows:
-        table.add_row(*(status_text(cell) for cell in row))
+    for place in kept:
+        last = place == len(columns) - 1
+        table.add_column(
+            columns[place],
+            no_wrap=True,
+            overflow="ellipsis" if last else "ignore",
+            max_width=room if last else None,
+        )
+    for row in cells:
+        table.add_row(*(status_text(row[place]) for place in kept))
     show(table)
+    if left_out := [name for place, name in enumerate(columns) if place not in kept]:
+        say(f"(no room for: {', '.join(left_out)})")
+
+
+def _fitting(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[list[int], int]:
+    """Return the places of the columns that a terminal has room for, and the room for the last one."""
+    widths = [max(map(cell_len, [name, *(row[at] for row in cells)])) for at, name in enumerate(columns)]
+    kept, last = list(range(len(columns))), len(columns) - 1
+    widths[last] = min(widths[last], _LEAST)
+    droppable = [at for at in reversed(kept[1:last]) if columns[at] not in _ESSENTIAL]
+    room = console().width
+    while sum(widths[at] + _GAP for at in kept) - _GAP > room and droppable:
+        kept.remove(droppable.pop(0))
+    return kept, max(_LEAST, room - sum(widths[at] + _GAP for at in kept[:-1]))
 
 
 def status_text(cell: str) -> Text:

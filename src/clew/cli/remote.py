@@ -18,11 +18,14 @@ from clew.toolkit.errors import (
     AnswerTimedOut,
     AuthenticationFailed,
     BadRequest,
+    ConnectionFailed,
     NotFound,
     RunTimedOut,
     StartTimedOut,
+    StreamLost,
     ThreadBusy,
     ToolkitError,
+    UnexpectedAnswer,
 )
 from clew.toolkit.service import Service
 from clew.toolkit.tools.text import clean, mask
@@ -39,9 +42,15 @@ _CODES: tuple[tuple[type[ToolkitError], int], ...] = (
 
 
 class Remote:
-    """A server that a command talks to."""
+    """A server that a command talks to.
 
-    def __init__(self, where: Target) -> None:
+    Attributes:
+        url: where it is.
+        data_dir: where is kept what this person did; None if nothing is to be.
+    """
+
+    def __init__(self, where: Target, data_dir: Path | None = None) -> None:
+        self.url, self.data_dir = where.base_url, data_dir
         self.service: Service = connect(where.base_url, where.key, ca_bundle=where.ca_bundle)
         self._model = where.model
 
@@ -67,12 +76,11 @@ def on_server(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def connected(url: str | None, profile: str | None, data_dir: Path | None, **arguments: Any) -> Any:
         _refuse_empty_ids(arguments)
-        with said_in_words():
-            remote = Remote(
-                _chosen(load_settings(data_dir=data_dir), url, profile, here=data_dir is not None)
-            )
-            with remote.service:
-                return command(remote, **arguments)
+        settings = load_settings(data_dir=data_dir)
+        where = _chosen(settings, url, profile, here=data_dir is not None)
+        remote = Remote(where, settings.data_dir)
+        with said_in_words(where.base_url), remote.service:
+            return command(remote, **arguments)
 
     return connected
 
@@ -101,8 +109,8 @@ def _refuse_empty_ids(arguments: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def said_in_words() -> Iterator[None]:
-    """Make what goes wrong a line on stderr and an exit code.
+def said_in_words(url: str = "") -> Iterator[None]:
+    """Make what goes wrong a line on stderr and an exit code; ``url`` is where the server should be.
 
     Raises:
         Problem: in place of a ToolkitError.
@@ -110,7 +118,31 @@ def said_in_words() -> Iterator[None]:
     try:
         yield
     except ToolkitError as error:
-        raise Problem(in_words(error), code_of(error)) from error
+        raise Problem(_of_address(error, url) or in_words(error), code_of(error)) from error
+
+
+def _of_address(error: ToolkitError, url: str) -> str | None:
+    """Return what is said where the address may be wrong: that nobody is there, or somebody else."""
+    if not url:
+        return None
+    other = url.replace("https://", "http://") if url.startswith("https://") else f"https{url[4:]}"
+    if isinstance(error, NotFound) and error.message.startswith("Invalid URL ("):
+        return f"{url} answers, but has no such path: name the server alone, such as http://127.0.0.1:8787"
+    if isinstance(error, UnexpectedAnswer):
+        return f"what answers at {url} is no Clew: {in_words(error)}"
+    if not isinstance(error, ConnectionFailed) or isinstance(error, StreamLost | RunTimedOut | StartTimedOut):
+        return None
+    if "WRONG_VERSION" in error.message or "record layer" in error.message.lower():
+        return f"{url} speaks no TLS: try {other}"
+    if "CERTIFICATE_VERIFY_FAILED" in error.message:
+        return (
+            f"the certificate of {url} is not trusted here: name its authorities in SSL_CERT_FILE, or give "
+            "the --data-dir of its `clew serve --tls`"
+        )
+    if "disconnected" in error.message and url.startswith("http://"):
+        return f"{url} gave no answer and hung up: try {other}"
+    said = error.message.removeprefix("No answer from the service: ").rstrip(".")
+    return f"nobody answers at {url} ({said}): start it with `clew serve`, or name another with --url"
 
 
 def in_words(error: ToolkitError) -> str:

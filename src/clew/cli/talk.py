@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import click
 
-from clew.cli import output
+from clew.cli import output, used_threads
 from clew.cli.options import SECONDS
 from clew.cli.problems import NOT_FOUND, USAGE, Problem
 from clew.cli.remote import Remote
 from clew.toolkit.conversation.manager import ConversationManager
-from clew.toolkit.errors import RunError
+from clew.toolkit.errors import NotFound, RunError
 from clew.toolkit.monitor.events import (
     ConnectionDropped,
     Event,
@@ -49,7 +49,7 @@ def talk_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option("--instructions", help="what the new agent is told beforehand"),
             click.option("--thread", "thread_id", metavar="ID", help="the conversation to go on with"),
-            click.option("--last", is_flag=True, help="go on with the newest thread"),
+            click.option("--last", is_flag=True, help="go on with what this terminal talked about last"),
             click.option(
                 "--timeout",
                 type=SECONDS,
@@ -74,10 +74,15 @@ def thread_to_go_on_with(remote: Remote, thread_id: str | None, last: bool) -> s
         return None if thread_id is None else remote.service.get_thread(thread_id).id
     if thread_id is not None:
         raise Problem("--thread and --last: give one of them", USAGE)
-    newest = remote.service.list_threads(limit=1).data
-    if not newest:
-        raise Problem("--last: there is no thread yet", NOT_FOUND)
-    return newest[0].id
+    used = used_threads.last(remote.data_dir, remote.url)
+    if used is None:
+        raise Problem(
+            "--last: nothing was asked from here yet; `clew threads list` shows what is there", NOT_FOUND
+        )
+    try:
+        return remote.service.get_thread(used).id
+    except NotFound:
+        raise Problem(f"--last: {used} is not there any more", NOT_FOUND) from None
 
 
 @contextmanager
@@ -140,6 +145,11 @@ def sent(conversation: ConversationManager, text: str, writer: "Writer | None") 
         if not isinstance(error.result, RunResult):
             raise
         return error.result
+
+
+def unfinished(status: str | None, reason: str | None) -> str:
+    """Return the mark of an answer that was broken off; nothing for a whole one."""
+    return f" [unfinished: {reason or status}]" if status == "incomplete" else ""
 
 
 class Writer:

@@ -1,5 +1,6 @@
 """``clew export`` and ``clew import``."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from clew.cli import output
-from clew.cli.problems import USAGE, Problem
+from clew.cli.problems import FAILED, USAGE, Problem
 from clew.cli.remote import Remote, code_of, in_words, on_server
 from clew.toolkit.conversation.files import write_whole
 from clew.toolkit.conversation.manager import ConversationManager
 from clew.toolkit.conversation.transcript import Format, render
 from clew.toolkit.errors import ToolkitError
+from clew.toolkit.tools.text import clean
 
 _ENDINGS: dict[str, Format] = {".json": "json", ".jsonl": "jsonl", ".md": "markdown"}
 _NOBODY = "nobody"
@@ -60,9 +62,14 @@ def export(
         raise Problem("--with-runs: only jsonl has room for them", USAGE)
     text = rendered(remote, str(thread_id), chosen, with_runs)
     if path is None:
-        click.echo(text, nl=False)
+        click.echo(_shown(text, chosen) if sys.stdout.isatty() else text, nl=False)
     else:
         write_whole(path, text)
+
+
+def _shown(text: str, form: Format) -> str:
+    """Return an export as a terminal may see it."""
+    return clean(text) if form == "markdown" else output.without_controls(text)
 
 
 def _form_of(path: Path | None) -> Format:
@@ -107,7 +114,7 @@ Each file becomes a new thread, compared with the file afterwards: whole, or not
 @on_server
 def import_(remote: Remote, paths: Sequence[Path]) -> None:
     """Create threads from exported ones (.json, .jsonl)."""
-    refused: list[ToolkitError] = []
+    refused: list[ToolkitError | OSError] = []
     with progress_bar("imported", len(paths)) as step:
         for path in paths:
             try:
@@ -116,9 +123,14 @@ def import_(remote: Remote, paths: Sequence[Path]) -> None:
             except ToolkitError as error:
                 refused.append(error)
                 output.say(f"Error: {path}: {in_words(error)}")
+            except OSError as error:
+                refused.append(error)
+                output.say(f"Error: {path}: {error.strerror or error}")
             step()
     if refused:
-        raise Problem(f"{len(refused)} of {len(paths)} files were not imported", code_of(refused[0]))
+        first = refused[0]
+        code = code_of(first) if isinstance(first, ToolkitError) else FAILED
+        raise Problem(f"{len(refused)} of {len(paths)} files were not imported", code)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from clew.toolkit.conversation.limits import NO_LIMITS, Limits, Meter, warn
 from clew.toolkit.conversation.search import Match, find
 from clew.toolkit.conversation.summary import ConversationSummary, summarise
 from clew.toolkit.conversation.transcript import Format, Transcript, parse, render
-from clew.toolkit.errors import ConversationError, NotFound
+from clew.toolkit.errors import ConversationError, ExportInvalid, NotFound
 from clew.toolkit.monitor.events import RunResult
 from clew.toolkit.monitor.monitor import RunMonitor
 from clew.toolkit.monitor.progress import Listener
@@ -264,7 +264,7 @@ class ConversationManager:
             ExportInvalid: the file isn't an export, or is damaged.
             RestoreIncomplete: the new thread differs; it was deleted again.
         """
-        transcript = parse(await in_daemon_thread(Path(path).read_text, encoding="utf-8"))
+        transcript = parse(await in_daemon_thread(_text_in, Path(path)))
         service = connect(client)
         thread = await copy_in(service, transcript)
         restored = cls(service, agent_id, thread_id=thread.id, **options)
@@ -382,3 +382,16 @@ class ConversationManager:
             self._created.remove(thread_id)
         with contextlib.suppress(NotFound):  # somebody else was quicker
             await self.service.adelete_thread(thread_id)
+
+
+def _text_in(path: Path) -> str:
+    """Return a file's text.
+
+    Raises:
+        ExportInvalid: it is none.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ExportInvalid(f"This isn't text in UTF-8: line {line}, byte {error.start + 1}.") from None
