@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,12 @@ def _run(name: str, program: str, server: RunningServer, model: ScriptedModel) -
 
 
 def _told(outcome: Outcome) -> list[str]:
-    """Return what the model was told of its calls."""
-    last = outcome.requests[-1].messages
-    return [str(message["content"]) for message in last if message["role"] == "tool"]
+    """Return what the model was told of its calls, each time at the end of a request."""
+    told: list[str] = []
+    for request in outcome.requests:
+        answers = takewhile(lambda message: message["role"] == "tool", reversed(request.messages))
+        told += reversed([str(message["content"]) for message in answers])
+    return told
 
 
 def test_agent_framework(secure: RunningServer, model: ScriptedModel) -> None:
@@ -53,7 +57,7 @@ def test_agent_framework(secure: RunningServer, model: ScriptedModel) -> None:
     _of_pie(model)
     seen = _run("agent-framework", "agent_framework_azure.py", secure, model)
     assert seen.result == {"texts": [HOST, SOUP], "pieces": ["Nine ", "euros ", "too."]}
-    assert _told(seen) == ["pie costs 9 euros"]
+    assert _told(seen) == ["soup costs 9 euros", "pie costs 9 euros"]
 
 
 def test_langchain_azure(secure: RunningServer, model: ScriptedModel) -> None:
@@ -71,7 +75,7 @@ def test_autogen(secure: RunningServer, model: ScriptedModel) -> None:
     _of_pie(model)
     seen = _run("autogen", "autogen_agents.py", secure, model)
     assert seen.result == {"azure": [HOST, SOUP], "openai": ["Hello.", PIE]}
-    assert _told(seen) == ["pie costs 9 euros"]
+    assert _told(seen) == ["soup costs 9 euros", "pie costs 9 euros"]
 
 
 def test_llama_index(server: RunningServer, model: ScriptedModel) -> None:
@@ -79,6 +83,7 @@ def test_llama_index(server: RunningServer, model: ScriptedModel) -> None:
     seen = _run("llama-index", "llama_index_agent.py", server, model)
     assert seen.result["texts"] == [HOST, SOUP]
     assert seen.result["history"] == ["Who are you?", HOST, "How much is the soup?", SOUP]
+    assert _told(seen) == ["soup costs 9 euros"]
 
 
 def test_azures_client_for_javascript(secure: RunningServer, model: ScriptedModel) -> None:
@@ -86,7 +91,9 @@ def test_azures_client_for_javascript(secure: RunningServer, model: ScriptedMode
     _of_soup(model)
     model.reply("one two three")
     extra = {"NODE_PATH": str(environment.node_modules("node_azure"))}
-    seen: dict[str, Any] = outcome([node, HERE / "node_azure" / "agents.js"], secure, model, extra).result
+    whole = outcome([node, HERE / "node_azure" / "agents.js"], secure, model, extra)
+    seen: dict[str, Any] = whole.result
+    assert _told(whole) == ["soup costs 9 euros"]
     assert seen["poll"] == {"status": "completed", "texts": ["Who are you?", HOST]}
     assert seen["tools"] == {
         "asked": True,
@@ -98,11 +105,15 @@ def test_azures_client_for_javascript(secure: RunningServer, model: ScriptedMode
 
 
 def test_azure_openai_for_javascript(run_azure_openai: RunProgram, model: ScriptedModel) -> None:
-    model.reset()
-    model.reply(HOST)
+    _of_soup(model)
     model.reply("one two three")
-    seen = run_azure_openai("azure_openai.js").result
-    assert seen == {"status": "completed", "text": HOST, "pieces": ["one ", "two ", "three"]}
+    seen = run_azure_openai("azure_openai.js")
+    assert seen.result == {
+        "poll": {"status": "completed", "text": HOST},
+        "tools": {"statuses": ["requires_action", "completed"], "text": SOUP},
+        "stream": ["one ", "two ", "three"],
+    }
+    assert _told(seen) == ["soup costs 9 euros"]
 
 
 @pytest.fixture
