@@ -72,6 +72,9 @@ lock:  ## refresh the locks (needs uv; ARGS=--upgrade takes the newest versions)
 	$(LOCK) pyproject.toml -o requirements/run.lock
 	$(LOCK) pyproject.toml --extra examples --group dev -o requirements/dev.lock
 	$(LOCK) requirements/clients.in --overrides requirements/clients.overrides -o requirements/clients.lock
+	@for each in requirements/frameworks/*.in; do name=$${each%.in}; \
+		overrides=$$(test -f $$name.overrides && echo --overrides $$name.overrides); \
+		echo "$$each"; $(LOCK) $$each $$overrides -o $$name.lock || exit 1; done
 
 build: .venv/ready  ## the wheel, in dist/
 	$(BIN)/python -m hatchling build -t wheel
