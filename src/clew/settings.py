@@ -33,6 +33,12 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "clew"
 
 
+def data_dir() -> Path:
+    """Return the data directory that the environment names, without looking at any other setting."""
+    named = os.environ.get("CLEW_DATA_DIR")
+    return Path(named).expanduser().absolute() if named else default_data_dir()
+
+
 def config_dir() -> Path:
     """Return where this person's own configuration of the command line lies."""
     if sys.platform == "win32":
