@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.foreign, pytest.mark.timeout(1800)]
 
 def test_hadolint_has_nothing_to_say() -> None:
     hadolint = environment.framework("linters").with_name("hadolint")
-    done = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [str(hadolint), str(DOCKERFILE)], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -30,7 +32,7 @@ def test_compose_files_keep_to_the_specification(name: str) -> None:
         pytest.skip("dclint was not tried: node and npm are not on the PATH")
     dclint = environment.node_modules("linters") / ".bin" / "dclint"
     config = environment.HERE / "linters" / "dclint.json"
-    command = [dclint, "--config", config, "--max-warnings", "0", DEPLOY / name]
+    command = [str(part) for part in (dclint, "--config", config, "--max-warnings", "0", DEPLOY / name)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
 
