@@ -144,7 +144,7 @@ def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 LEFT_OUT = (
     ("LangChain, LiteLLM, Semantic Kernel", "install environments of their own", "make test-clients"),
-    ("building the container image, and linters", "fetch what it is made of", "make test-clients"),
+    ("the container image, an empty machine", "are made of what is fetched", "make test-clients"),
     ("the README's installation and Node program", "fetch what they need", "make test-clients"),
     ("attacks on a running server", "take a minute, and all of a machine", "make test-attacks"),
     ("500 kills on either store", "take an hour", "make chaos"),

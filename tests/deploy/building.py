@@ -10,6 +10,7 @@ from tests.deploy.engine import BASE_PATH, SHOWN, environment, layout
 from tests.deploy.recipe import ROOT, Stage, stages
 
 _TIMEOUT = 900
+_CHECKOUT = ("src", "examples", "requirements", "deploy", "pyproject.toml", "README.md", "LICENSE")
 
 
 def build(folder: Path) -> Path:
@@ -51,6 +52,29 @@ def _carry_out(stage: Stage, folder: Path, layer: Path, made: dict[str, Path]) -
                 script.append(shlex.join(["chroot", str(root), *shell]))
             case _:
                 pass  # says how a container begins
+    _run(script)
+    return layer
+
+
+def carry_out(folder: Path, layer: Path, commands: str) -> None:
+    """Have root's shell run commands in a checkout, on an empty machine; what they add is ``layer``.
+
+    Args:
+        folder: does not exist.
+        layer: empty.
+    """
+    folder.mkdir()
+    root = folder / "root"
+    checkout = f"{root}/root/checkout"
+    copies = [
+        f"mkdir -p {checkout}",
+        *(f"cp -a {_sent(ROOT / name, folder)} {checkout}/" for name in _CHECKOUT),
+    ]
+    shell = ["env", "--chdir=/root/checkout", *environment({"PATH": BASE_PATH, **_for_pip()}), "bash", "-euc"]
+    _run([layout(folder, [], keep=layer), *copies, shlex.join(["chroot", str(root), *shell, commands])])
+
+
+def _run(script: list[str]) -> None:
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-euc", "\n".join(script)],
         capture_output=True,
@@ -58,8 +82,7 @@ def _carry_out(stage: Stage, folder: Path, layer: Path, made: dict[str, Path]) -
         timeout=_TIMEOUT,
         check=False,
     )
-    assert done.returncode == 0, f"{stage.name}:\n{done.stdout[-SHOWN:]}\n{done.stderr[-SHOWN:]}"
-    return layer
+    assert done.returncode == 0, f"{done.stdout[-SHOWN:]}\n{done.stderr[-SHOWN:]}"
 
 
 def _copy(rest: str, place: str, root: Path, made: dict[str, Path]) -> list[str]:

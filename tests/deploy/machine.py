@@ -1,11 +1,12 @@
 """A machine with a network of its own, on which the services of a compose file run."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,6 @@ from tests.deploy.recipe import DEPLOY, ROOT, compose, stages
 from tests.support.postgres import binaries
 
 _SECONDS = re.compile(r"(\d+)s")
-_MODEL = """
-import sys
-from clew.testing.scripted_model import ScriptedModel
-with ScriptedModel() as model:
-    print(model.url, flush=True)
-    sys.stdin.read()
-"""
 
 
 class Machine:
@@ -40,10 +34,10 @@ class Machine:
         self._running: dict[str, Container] = {}
         self._patience: dict[str, float] = {}
         self._model = subprocess.Popen(
-            [*self._inside, sys.executable, "-c", _MODEL],
+            [*self._inside, sys.executable, "-m", "tests.deploy.beside"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}"},
+            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
             text=True,
         )
         assert self._model.stdout is not None
@@ -67,6 +61,41 @@ class Machine:
         assert done.returncode == 0, f"{command[0]}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def beside(self, *command: str) -> "subprocess.Popen[bytes]":
+        """Start a program of this machine in the network."""
+        return subprocess.Popen([*self._inside, *command])
+
+    def listens(self, port: int) -> bool:
+        """Whether something takes connections at a port."""
+        code = f"import socket; print(socket.socket().connect_ex(('127.0.0.1', {port})))"
+        return self.program(sys.executable, "-c", code) == "0\n"
+
+    def look_through_proxy(self, authority: Path, key: str) -> dict[str, Any]:
+        """Return what a client sees of Clew at https://clew.example.com."""
+        assert self._model.stdin is not None
+        assert self._model.stdout is not None
+        self._model.stdin.write(f"{authority} {key}\n")
+        self._model.stdin.flush()
+        seen: dict[str, Any] = json.loads(self._model.stdout.readline())
+        return seen
+
+    def run(
+        self,
+        name: str,
+        image: Image,
+        mounts: Sequence[Mount] = (),
+        *,
+        read_only: bool = False,
+        confined: bool = False,
+        patience: float = 30,
+    ) -> Container:
+        """Start a container that no compose file describes."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        container = Container(image, mounts, folder, self.network, read_only=read_only, confined=confined)
+        self._running[name], self._patience[name] = container, patience
+        return container
+
     def make_secrets(self) -> None:
         """Run ``make-secrets`` beside the compose files."""
         subprocess.run(
@@ -82,22 +111,17 @@ class Machine:
         described = compose(file, {"CLEW_MODEL_URL": self.model_url})
         service = described["services"][name]
         image = self._image(service)
-        folder = self.folder / f"{name}{instance}"
-        folder.mkdir(exist_ok=True)
         unprivileged = service["cap_drop"] == ["ALL"] and "no-new-privileges:true" in service["security_opt"]
-        container = Container(
-            image,
-            [*self._tmpfs(service), *self._volumes(service, image), *self._secrets(described, service)],
-            folder,
-            self.network,
-            read_only=service["read_only"],
-            confined=unprivileged,
-        )
-        self._running[name + instance] = container
         seconds = _SECONDS.fullmatch(service.get("stop_grace_period", "10s"))
         assert seconds is not None
-        self._patience[name + instance] = float(seconds[1])
-        return container
+        return self.run(
+            f"{name}{instance}",
+            image,
+            [*self._tmpfs(service), *self._volumes(service, image), *self._secrets(described, service)],
+            read_only=service["read_only"],
+            confined=unprivileged,
+            patience=float(seconds[1]),
+        )
 
     def down(self, name: str) -> int:
         """Stop a service within the time that its file gives it; return its exit code."""

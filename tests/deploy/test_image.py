@@ -42,7 +42,7 @@ def test_the_recipe_makes_an_image_that_serves() -> None:
     with open_folder() as folder, open_folder() as open_home:
         layer = build(folder)
         passable(open_home, Path(sys.base_prefix))
-        with machine(image_of([layer, open_home])) as site:
+        with machine(image_of([open_home, layer])) as site:
             site.make_secrets()
             server = site.up("compose.yaml", "clew")
             server.wait_healthy()
