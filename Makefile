@@ -14,8 +14,8 @@ demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, histo
 test: .venv/ready  ## every test that is quick, a process for each core
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not foreign" $(ARGS)
 
-test-clients: .venv/ready  ## other people's frameworks, unmodified, each in an environment of its own
-	$(BIN)/python -m pytest -m foreign tests/clients $(ARGS)
+test-clients: .venv/ready  ## other people's frameworks, unmodified, each in an environment of its own; the image
+	$(BIN)/python -m pytest -m foreign tests/clients tests/deploy tests/docs $(ARGS)
 
 test-pythons: .venv/ready  ## the suite on every Python from 3.11 up that is here; ARGS=tests/core runs part of it
 	$(BIN)/python -m tests.pythons $(ARGS)
@@ -70,6 +70,8 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-h
 
 lock:  ## refresh the locks (needs uv; ARGS=--upgrade takes the newest versions)
 	$(LOCK) pyproject.toml -o requirements/run.lock
+	$(LOCK) pyproject.toml --extra local -o requirements/local.lock
+	$(LOCK) --group build -o requirements/build.lock
 	$(LOCK) pyproject.toml --extra examples --group dev -o requirements/dev.lock
 	$(LOCK) requirements/clients.in --overrides requirements/clients.overrides -o requirements/clients.lock
 	@for each in requirements/frameworks/*.in; do name=$${each%.in}; \

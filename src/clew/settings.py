@@ -33,6 +33,12 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "clew"
 
 
+def data_dir() -> Path:
+    """Return the data directory that the environment names, without looking at any other setting."""
+    named = os.environ.get("CLEW_DATA_DIR")
+    return Path(named).expanduser().absolute() if named else default_data_dir()
+
+
 def config_dir() -> Path:
     """Return where this person's own configuration of the command line lies."""
     if sys.platform == "win32":
@@ -93,6 +99,10 @@ def _about(text: str, **limits: Any) -> Meta:
 
 SERVER_TOOLS = tuple(sorted(str(kind.__struct_config__.tag) for kind in get_args(ServerTool)))
 """The kinds that ``server_tools`` may name."""
+
+
+FROM_FILES = ("api_key", "secret_key", "model_api_key", "database_url", "bus_url")
+"""Settings that are secrets, or may hold one: each can stand in a file that ``CLEW_<NAME>_FILE`` names."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -313,7 +323,10 @@ def load(**flags: Any) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     environment = _environment()
     data_dir = given.get("data_dir") or environment.get("data_dir") or default_data_dir()
-    values, wrong = _converted({**_file(Path(data_dir).expanduser() / "clew.toml"), **environment, **given})
+    read, unread = _secret_files(environment)
+    file = _file(Path(data_dir).expanduser() / "clew.toml")
+    values, wrong = _converted({**file, **environment, **read, **given})
+    wrong += unread
     if not wrong:
         settings = Settings(**values)
         wrong = _misfits(settings)
@@ -325,6 +338,29 @@ def load(**flags: Any) -> Settings:
 def _environment() -> dict[str, str]:
     variables = {name: os.environ.get(f"CLEW_{name.upper()}") for name in _FIELDS}
     return {name: value for name, value in variables.items() if value}
+
+
+def _secret_files(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the settings whose value stands in a file that ``CLEW_<NAME>_FILE`` names, and what is wrong.
+
+    Containers and systemd hand over secrets as files; a variable would show in ``docker inspect`` and /proc.
+    """
+    values, wrong = {}, []
+    for name in FROM_FILES:
+        variable = f"CLEW_{name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if not path:
+            continue
+        try:
+            values[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            wrong.append(f"{variable}: {path} can't be read: {getattr(error, 'strerror', None) or error}")
+            continue
+        if not values[name]:
+            wrong.append(f"{variable}: {path} is empty")
+        if name in environment:
+            wrong.append(f"{variable}: CLEW_{name.upper()} is set too; leave one of them out")
+    return values, wrong
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -191,9 +191,7 @@ def test_a_missing_embedded_model_is_announced(
     from clew.settings import load
 
     caplog.set_level("INFO")
-    monkeypatch.setattr(
-        "clew.model.embedded.machine.obstacle", lambda: "no engine: pip install 'clew[local]'"
-    )
+    monkeypatch.setattr("clew.model.embedded.machine.obstacle", lambda: "no engine: pip install that")
     module.warn_about_model(load(data_dir=tmp_path))
     monkeypatch.setattr("clew.model.embedded.machine.obstacle", lambda: None)
     module.warn_about_model(load(data_dir=tmp_path))
@@ -201,7 +199,7 @@ def test_a_missing_embedded_model_is_announced(
     module.warn_about_model(load(data_dir=tmp_path, model_url="http://127.0.0.1:1/v1"))
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 3
-    assert "pip install 'clew[local]'" in said[0]
+    assert "pip install that" in said[0]
     assert "491 MB" in said[1]
     assert "gpt-17" in said[2]
 

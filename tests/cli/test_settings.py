@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clew.settings import Settings, WrongSettings, load
+from clew.settings import FROM_FILES, Secret, Settings, WrongSettings, about, load
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +130,56 @@ def test_a_file_that_is_not_toml_or_says_unknown_things(data_dir: Path) -> None:
 def test_a_flag_that_is_no_setting_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(KeyError):
         load(prot=1)
+
+
+def test_every_secret_can_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        name for name in Settings.__struct_fields__ if Secret in getattr(about(name).kind, "__args__", ())
+    }
+    assert secrets
+    assert set(FROM_FILES) == secrets | {"database_url", "bus_url"}
+    values = dict.fromkeys(secrets, "0123456789abcdef0123456789abcdef")
+    values |= {"database_url": "postgresql://clew:password@db/clew", "bus_url": "nats://clew:password@bus"}
+    for name, value in values.items():
+        (tmp_path / name).write_text(f"{value}\n")
+        monkeypatch.setenv(f"CLEW_{name.upper()}_FILE", str(tmp_path / name))
+    settings = load()
+    for name, value in values.items():
+        known = getattr(settings, name)
+        assert (known.reveal() if isinstance(known, Secret) else known) == value
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, r"CLEW_API_KEY_FILE: .*key can't be read: No such file or directory"),
+        ("\n", "CLEW_API_KEY_FILE: .*key is empty"),
+    ],
+)
+def test_a_secret_file_that_does_not_help_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_text(content)
+    monkeypatch.setenv("CLEW_API_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(WrongSettings, match=said):
+        load()
+
+
+def test_a_secret_twice_is_refused_without_telling_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text("one-long-secret-key-in-a-file")
+    monkeypatch.setenv("CLEW_API_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("CLEW_API_KEY", "another-long-secret-key")
+    with pytest.raises(WrongSettings, match="CLEW_API_KEY is set too; leave one of them out") as caught:
+        load()
+    assert "secret" not in str(caught.value)
+
+
+def test_what_is_wrong_in_a_file_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "url").write_text("mysql://clew:hidden@db")
+    monkeypatch.setenv("CLEW_DATABASE_URL_FILE", str(tmp_path / "url"))
+    with pytest.raises(WrongSettings, match="CLEW_DATABASE_URL: must look like") as caught:
+        load()
+    assert "hidden" not in str(caught.value)

@@ -9,7 +9,9 @@ try:
     import azure.ai.agents  # noqa: F401
     import azure.ai.projects  # noqa: F401
 except ImportError as error:
-    raise ImportError("clew.azure stands on Azure's own packages: pip install 'clew[azure]'") from error
+    from clew.installing import how_to_add
+
+    raise ImportError(f"clew.azure stands on Azure's own packages: {how_to_add('azure')}") from error
 
 from clew.azure.client import AgentsClient, AIProjectClient
 from clew.azure.listing import Listing, MessageListing, MessagePage, Page

@@ -1,6 +1,6 @@
 """The embedded model: a small language model on this machine's processors, for the first minute.
 
-It needs the extra ``clew[local]``. See docs/embedded-model.md for what it can and cannot do.
+It needs the extra ``local``. See docs/embedded-model.md for what it can and cannot do.
 """
 
 from clew.model.embedded.catalog import DEFAULT, Weights, Wheel, catalogue

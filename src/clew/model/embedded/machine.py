@@ -8,6 +8,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from clew.installing import how_to_add
+
 _MOST_THREADS = 8  # beyond that, memory is what such a small model waits for
 _X86 = {"x86_64", "amd64", "i386", "i686"}
 _ELSEWHERE = "or set CLEW_MODEL_URL to any chat-completions endpoint"
@@ -17,7 +19,7 @@ _WINDOWS_AVX2 = 40  # PF_AVX2_INSTRUCTIONS_AVAILABLE
 def obstacle() -> str | None:
     """Why llama.cpp can't run here, and what to do; None if nothing is in the way."""
     if find_spec("xllamacpp") is None:
-        return f"the embedded model is not installed: pip install 'clew[local]', {_ELSEWHERE}"
+        return f"the embedded model is not installed: {how_to_add('local')}, {_ELSEWHERE}"
     if platform.machine().lower() in _X86 and not has_avx2():
         return f"this processor lacks AVX2, which the embedded model needs: {_ELSEWHERE.removeprefix('or ')}"
     return None
