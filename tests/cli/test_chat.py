@@ -109,6 +109,8 @@ def test_a_message_is_written_in_an_editor(
     assert model.requests[-1].messages[-1]["content"] == "$(touch never) first and more;x"
     monkeypatch.setenv("EDITOR", str(tmp_path / "none"))
     assert "can't be started" in clew("chat", stdin="/edit\n").stderr
+    monkeypatch.setenv("EDITOR", "vim 'x")
+    assert "VISUAL or EDITOR can't be read" in clew("chat", stdin="/edit\n").stderr
     monkeypatch.setenv("EDITOR", "false")
     assert "nothing is sent" in clew("chat", stdin="/edit\n").stderr
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -87,6 +88,15 @@ def test_what_is_in_a_clients_way_is_left_out(data_dir: Path) -> None:
     printed = values(env(data_dir, "--shell", "dotenv", "--for", "azure-openai"))
     assert "OPENAI_BASE_URL" not in printed
     assert "AZURE_OPENAI_ENDPOINT" in printed
+
+
+def test_no_key_is_made_up_beside_a_server_of_another_folder(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("CLEW_PORT", str(listening.getsockname()[1]))
+        assert "set CLEW_API_KEY to the server's" in env(data_dir).stderr
+    assert not (data_dir / "api-key").exists()
 
 
 def test_no_key_is_made_up_beside_a_server_that_has_another(data_dir: Path) -> None:

@@ -73,7 +73,7 @@ def ask(
     ):
         result = _answer(conversation, text, as_json)
         if not forget and conversation.thread_id is not None:
-            used_threads.remember(remote.data_dir, remote.url, conversation.thread_id)
+            used_threads.remember(remote.data_dir, remote.place, conversation.thread_id)
         if not forget and not as_json and sys.stderr.isatty():
             output.say(f"(clew ask --thread {conversation.thread_id} ... goes on from here)")
     if result.problem is not None:

@@ -64,7 +64,7 @@ def chat(
             return session.talk()
         finally:
             if session.thread_id is not None:
-                used_threads.remember(remote.data_dir, remote.url, session.thread_id)
+                used_threads.remember(remote.data_dir, remote.place, session.thread_id)
 
 
 def _ask_first(call: ProposedCall) -> bool:

@@ -31,14 +31,21 @@ def in_editor(text: str = "") -> str:
             raise Problem(f"{command[0]} can't be started: {error.strerror}") from None
         if done.returncode:
             raise Problem(f"{command[0]} ended with {done.returncode}: nothing is sent")
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Problem(f"what was written is not UTF-8: byte {error.start + 1}. Nothing is sent") from None
     finally:
         path.unlink(missing_ok=True)
 
 
 def _command() -> list[str]:
     """Return the editor's command: VISUAL's or EDITOR's words, or one that is here. No shell reads them."""
-    if (named := editor()) is not None and (words := shlex.split(named)):
+    named = editor() or ""
+    try:
+        words = shlex.split(named)
+    except ValueError as error:
+        raise Problem(f"VISUAL or EDITOR can't be read: {named!r}: {error}") from None
+    if words:
         return words
     for usual in _USUAL:
         if (found := shutil.which(usual)) is not None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import socket
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -160,15 +161,25 @@ def _key(settings: Settings, info: server_file.ServerInfo, url: str | None) -> s
     Raises:
         Problem: the server has one that is not known here.
     """
-    if url is None and not info.pid:
-        return keys.api_key(settings)
     key = keys.existing_key(settings)
+    if key is None and url is None and not info.pid and not _answers(info.url):
+        return keys.api_key(settings)
     if key is None:
         where = keys.key_path(settings)
         raise Problem(
             f"no key for {info.url}: set CLEW_API_KEY to the server's ({where} is not there)", NOT_FOUND
         )
     return key
+
+
+def _answers(url: str) -> bool:
+    """Whether somebody is there, whose key is not here."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def _around_proxy(url: str, *existing: str | None) -> dict[str, str]:

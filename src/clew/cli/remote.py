@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,13 @@ class Remote:
 
     Attributes:
         url: where it is.
+        place: tells it from others, with what its key opens there.
         data_dir: where is kept what this person did; None if nothing is to be.
     """
 
     def __init__(self, where: Target, data_dir: Path | None = None) -> None:
         self.url, self.data_dir = where.base_url, data_dir
+        self.place = f"{where.base_url} {sha256(where.key.encode()).hexdigest()[:16]}"
         self.service: Service = connect(where.base_url, where.key, ca_bundle=where.ca_bundle)
         self._model = where.model
 

@@ -74,7 +74,7 @@ def thread_to_go_on_with(remote: Remote, thread_id: str | None, last: bool) -> s
         return None if thread_id is None else remote.service.get_thread(thread_id).id
     if thread_id is not None:
         raise Problem("--thread and --last: give one of them", USAGE)
-    used = used_threads.last(remote.data_dir, remote.url)
+    used = used_threads.last(remote.data_dir, remote.place)
     if used is None:
         raise Problem(
             "--last: nothing was asked from here yet; `clew threads list` shows what is there", NOT_FOUND
