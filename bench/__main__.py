@@ -58,7 +58,9 @@ async def of_store(store: Store, amount: Amount) -> list[Figure]:
     with model(words=50, pace=_PACE) as (url, pid), site(store, url, pid) as running:
         figures += await streams.words(running, 20, 50, _PACE)
         figures += await streams.many(running, amount.many)
-    if store is STORES["full"]:  # the way of a word is the same on every store
+    if store is STORES["full"]:  # the log, and the way of a word, are the same on every store
+        with model() as (url, pid):
+            figures += await requests.logged(store, url, pid, amount.seconds)
         figures += await words.rows(store, quick=amount.quick)
     return figures
 

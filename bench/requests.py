@@ -3,13 +3,14 @@
 import asyncio
 import json
 import sqlite3
+import statistics
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from bench.figures import Figure, timed
 from bench.http1 import Connection
-from bench.processes import KEY, Site
+from bench.processes import KEY, Site, Store, site
 from bench.turns import run_body
 from clew.clock import SystemClock
 from clew.core.content import text_content
@@ -18,6 +19,9 @@ from clew.store import messages, threads
 from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Transaction
+
+_TURN_ABOUT = 4
+"""Times that both of a pair are measured, one after the other."""
 
 APPEND = json.dumps({"role": "user", "content": "x" * 400}).encode()
 
@@ -61,9 +65,9 @@ async def _add(tx: Transaction, length: int, numbers: range) -> None:
         await messages.add(tx, message)
 
 
-async def rates(site: Site, seconds: float) -> list[Figure]:
+async def rates(running: Site, seconds: float) -> list[Figure]:
     """Requests a second: polls of a run, appends to a thread, lists of twenty."""
-    connection = await Connection.open(site.port, KEY)
+    connection = await Connection.open(running.port, KEY)
     body = await run_body(connection)
     thread = (await connection.json("POST", "/v1/threads", {}))["id"]
     run = json.loads(await connection.call("POST", f"/v1/threads/{thread}/runs", body))
@@ -78,14 +82,33 @@ async def rates(site: Site, seconds: float) -> list[Figure]:
     figures = []
     for name, request in paths.items():
         for connections in (1, 16, 64):
-            rate = await _rate(site, request, connections, seconds)
+            rate = await _rate(running, request, connections, seconds)
             figures.append(Figure("requests", f"{name}, {connections} connections", rate, "/s"))
     await connection.close()
     return figures
 
 
-async def _rate(site: Site, request: tuple[str, str, bytes], connections: int, seconds: float) -> float:
-    opened = [await Connection.open(site.port, KEY) for _ in range(connections)]
+async def logged(store: Store, model_url: str, model_pid: int, seconds: float) -> list[Figure]:
+    """Polls a second where every request leaves a line in the log, beside those where none does."""
+    found: dict[str, list[float]] = {"off": [], "all": []}
+    with (
+        site(store, model_url, model_pid, CLEW_ACCESS_LOG="off") as off,
+        site(store, model_url, model_pid, CLEW_ACCESS_LOG="all", CLEW_LOG_FORMAT="json") as every,
+    ):
+        for _ in range(_TURN_ABOUT):
+            for name, running in (("off", off), ("all", every)):
+                request = ("GET", "/v1/threads?limit=1", b"")
+                found[name].append(await _rate(running, request, 16, seconds / _TURN_ABOUT))
+    rates_ = {name: statistics.median(values) for name, values in found.items()}
+    figures = [Figure("requests", f"access log {name}, 16 connections", rates_[name], "/s") for name in found]
+    return [
+        *figures,
+        Figure("requests", "a logged request over one that is not", rates_["off"] / rates_["all"], "x"),
+    ]
+
+
+async def _rate(running: Site, request: tuple[str, str, bytes], connections: int, seconds: float) -> float:
+    opened = [await Connection.open(running.port, KEY) for _ in range(connections)]
     end, done = time.perf_counter() + seconds, 0
 
     async def work(connection: Connection) -> None:
