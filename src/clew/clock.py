@@ -17,6 +17,11 @@ class Clock(Protocol):
         ...
 
 
+def passed() -> float:
+    """Return milliseconds that have passed since some moment, whatever the machine's clock is set to."""
+    return time.monotonic() * 1000
+
+
 class SystemClock:
     """The machine's clock."""
 

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 from clew.bus.bus import Bus, LocalBus
-from clew.clock import Clock, SystemClock
+from clew.clock import Clock, SystemClock, passed
 from clew.engine.engine import Engine
 from clew.engine.retention import Retention
 from clew.engine.tally import Tally
@@ -125,6 +125,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
         models=models,
         toolbox=tools,
         takeover_after=int(settings.takeover_after * 1000),
+        passed=passed,
         kinds=[
             WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process, vault=vault),
             Retention(db, process),

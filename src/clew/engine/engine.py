@@ -1,7 +1,7 @@
 """The engine of one process: a worker, the sweep, and due work, on one bus."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from anyio import CancelScope
 
@@ -9,6 +9,7 @@ from clew.bus.bus import Bus
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.core.webhooks import DELIVERY
+from clew.engine.clock_watch import ClockWatch
 from clew.engine.due_work import DueWork, Kind
 from clew.engine.lifecycle import Service, Stopping
 from clew.engine.presence import Presence, SharedPresence, SoleWorker
@@ -32,6 +33,7 @@ class Engine:
         process: its time, its ids, and who watches it.
         takeover_after: milliseconds of silence after which another process's runs are taken over.
         kinds: the kinds of due work that this process performs.
+        passed: milliseconds that have passed, to compare the clock with; None compares nothing.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Engine:
         toolbox: Toolbox,
         takeover_after: int = 3_500,
         kinds: Sequence[Kind] = (),
+        passed: Callable[[], float] | None = None,
     ) -> None:
         self._bus, self._models = bus, models
         self._works = row.works
@@ -72,18 +75,20 @@ class Engine:
                 process=process,
                 takeover_after=takeover_after,
                 active=lambda: bus.dispatch.active,
-                on_gone=self._somebody_has_gone,
+                on_gone=self._look_again,
             )
         self._sweeper = Sweeper(db, dispatch=bus.dispatch, presence=presence, process=process)
         self._keeper = ShareKeeper(db, self.shares, dispatch=bus.dispatch, presence=presence, works=row.works)
         self._due_work = DueWork(db, kinds, presence=presence, process=process, shared=bus.shared)
+        self._clock_watch = None if passed is None else ClockWatch(process.clock, self._look_again, passed)
         self.stopping = Stopping()
 
     def wake_webhooks(self) -> None:
         """Have webhooks told of what has just been put into the outbox."""
         self._due_work.wake(DELIVERY)
 
-    def _somebody_has_gone(self) -> None:
+    def _look_again(self) -> None:
+        """Look now for what nobody works on: somebody has gone, or the clock has jumped."""
         self._sweeper.look_now()
         self._due_work.look_at_owners()
 
@@ -108,6 +113,8 @@ class Engine:
         await self._keeper.start()
         await self._sweeper.start()
         await self._due_work.start()
+        if self._clock_watch is not None:
+            await self._clock_watch.start()
 
     def begin_to_stop(self) -> None:
         """Claim nothing more and let readers go but those of runs at work; what is under way goes on."""
@@ -131,7 +138,13 @@ class Engine:
         unfinished = self._worker.owned()
         await self._serving.close()
         await self._hand_over(unfinished)
-        services: list[Service | None] = [self._due_work, self._keeper, self._sweeper, self._shared]
+        services: list[Service | None] = [
+            self._clock_watch,
+            self._due_work,
+            self._keeper,
+            self._sweeper,
+            self._shared,
+        ]
         for service in services:
             if service is not None:
                 await service.stop()
