@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from clew.cli.download import pull_with_bar
 from clew.cli.options import load_settings, setting
 from clew.cli.problems import FAILED, Problem
 from clew.clock import SystemClock
+from clew.installing import how_to_add
 from clew.settings import Settings
 
 
@@ -56,6 +58,9 @@ _STEPS = (
 )
 
 
+_THEIR_PACKAGES = ("azure.ai.projects", "azure.ai.agents", "azure.identity")
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -69,6 +74,7 @@ def demo(model_url: str | None, data_dir: Path | None) -> None:
     """Show a conversation, a watched run, tools and a history, on a server of the demo's own."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends too
     settings = load_settings(model_url=model_url, data_dir=data_dir)
+    _see_that_programs_can_run()
     console = Console()
     begun = SystemClock().now()
     console.print(
@@ -82,6 +88,21 @@ def demo(model_url: str | None, data_dir: Path | None) -> None:
     _run_lesson(settings, _model_file(settings, console), console)
     seconds = (SystemClock().now() - begun) / 1000
     console.print(Panel(_closing(settings, seconds), title="That was it", expand=False))
+
+
+def _see_that_programs_can_run() -> None:
+    """Say what the lesson's programs lack before anything is started.
+
+    Raises:
+        Problem: with the command that brings it.
+    """
+    for package in _THEIR_PACKAGES:
+        try:
+            found = find_spec(package)
+        except (ImportError, ValueError):  # what it lies in is not there either
+            found = None
+        if found is None:
+            raise Problem(f"the lesson's programs need {package}: {how_to_add('azure')}", FAILED)
 
 
 def _model_file(settings: Settings, console: Console) -> Path | None:

@@ -38,6 +38,18 @@ def test_the_demo_tells_its_story_with_a_model_of_ones_own(tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.db")), "the demo's data belongs to its own server, and goes with it"
 
 
+def test_without_the_vendors_packages_it_says_what_to_install(tmp_path: Path) -> None:
+    hidden = "import sys; sys.modules['azure'] = None; from clew.cli.main import cli; cli(['demo'])"
+    done = subprocess.run(
+        [sys.executable, "-c", hidden], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: the lesson's programs need azure.ai.projects: pip install ")
+    assert "azure-ai-projects" in line.partition("pip install")[2]
+    assert "clew" not in line
+
+
 def test_a_demo_whose_model_fails_says_so_and_fails(tmp_path: Path) -> None:
     with ScriptedModel() as model:
         model.when(_always).fail(status=401, message="no such key")
