@@ -11,7 +11,7 @@ from clew.cli.beside import checked_name, on_database, on_database_of
 from clew.cli.output import print_table, when
 from clew.cli.problems import FAILED, NOT_FOUND, USAGE, Problem
 from clew.clock import SystemClock
-from clew.core.projects import NO_LIMITS, Project
+from clew.core.projects import NO_LIMITS, Project, idle_before
 from clew.store import keys, retention, threads
 from clew.store import projects as rows
 from clew.store.projects import Belongings
@@ -62,8 +62,8 @@ Examples:
   clew projects delete shop --with-everything
 
 \b
-They work beside running servers, which know of it within a second. A project needs no row: its keys are
-enough, and then it has no limits of its own.
+They work beside running servers, which know of it within a second or two. A project needs no row: its keys
+are enough, and then it has no limits of its own.
 """,
 )
 def projects() -> None:
@@ -134,7 +134,7 @@ def set_limits(name: str, dry_run: bool, **options: Any) -> None:
         days = given.get("keep_days")
         if days is None:
             raise Problem("--dry-run says which threads --keep-days would delete: give it a number", USAGE)
-        count = _idle(flags, name, now - days * 24 * 3600 * 1000)
+        count = _idle(flags, name, idle_before(days, now))
         threads_ = _counted(count, "thread")
         output.say(
             f"{threads_} of {name} would be deleted: nothing has happened there for {_counted(days, 'day')}."

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+_DAY = 24 * 3600 * 1000
+
 
 class ProjectLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a project may take; None is no limit of its own.
@@ -22,6 +24,11 @@ class ProjectLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NO_LIMITS = ProjectLimits()
+
+
+def idle_before(keep_days: int, now: int) -> int:
+    """Return the moment before which threads that are kept for so many days are idle for too long (ms)."""
+    return now - keep_days * _DAY
 
 
 class Project(Struct, frozen=True, kw_only=True):

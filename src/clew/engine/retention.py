@@ -4,7 +4,7 @@ import logging
 from functools import partial
 
 from clew.core.due import Limits, Work
-from clew.core.projects import Project
+from clew.core.projects import Project, idle_before
 from clew.engine.due_work import Context, Done, Kind, Later, Outcome
 from clew.process import Process
 from clew.store import projects, retention
@@ -35,7 +35,7 @@ class Retention(Kind):
         project = await self._db.fetch(projects.get, work.project)
         if project is None or project.limits.keep_days is None:
             return Done()
-        before = before_of(project, self._clock.now())
+        before = idle_before(project.limits.keep_days, self._clock.now())
         after, deleted = work.progress or (0, 0)
         while after is not None:
             page = await self._db.scan(retention.idle, project.name, before, after)
@@ -51,12 +51,6 @@ class Retention(Kind):
 
     async def close(self) -> None:
         """Nothing is held."""
-
-
-def before_of(project: Project, now: int) -> int:
-    """Return the moment before which a project's threads are idle for too long (milliseconds)."""
-    assert project.limits.keep_days is not None
-    return now - project.limits.keep_days * DAY
 
 
 def _tell(project: Project, deleted: int, _: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Shares of projects: how much of a process each may have, counted in memory, only where there is a limit."""
+"""Shares of projects: how much of a process each may have, counted in memory."""
 
 import asyncio
 import logging
@@ -26,9 +26,10 @@ _log = logging.getLogger(__name__)
 
 
 class Shares:
-    """Counts what each project with a limit has of this process.
+    """Counts what each project has of this process.
 
-    Runs at work are counted under a lock: the store's writer asks too.
+    Runs at work are counted where there is a limit, under a lock: the store's writer asks too. Readers are
+    always counted, so that a limit that is set while they read knows of them.
     """
 
     def __init__(self) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from msgspec import Struct
 
 from clew.clock import Clock
+from clew.core.states import LIVE
 from clew.hooks import ModelCalled, Record, RunChanged
 
 _MOST_NAMES = 100
@@ -12,7 +13,6 @@ _OTHERS = "others"
 """Where names are counted that come after so many: clients choose them."""
 
 _LONGEST = 300
-_LIVE = frozenset(("queued", "in_progress", "requires_action", "cancelling"))
 
 
 class ModelTally(Struct):
@@ -46,7 +46,7 @@ class Tally:
         """Count a record."""
         if isinstance(record, ModelCalled):
             self._count_call(record)
-        elif isinstance(record, RunChanged) and record.status not in _LIVE:
+        elif isinstance(record, RunChanged) and record.status not in LIVE:
             self.ended[record.status] += 1
 
     def _count_call(self, call: ModelCalled) -> None:
