@@ -146,7 +146,7 @@ LEFT_OUT = (
     ("Agent Framework, AutoGen, LangChain,", "install environments of their own", "make test-clients"),
     ("  LiteLLM, LlamaIndex, Semantic Kernel,", "", ""),
     ("  @azure/ai-agents, AzureOpenAI of npm", "", ""),
-    ("the container image, an empty machine", "are made of what is fetched", "make test-clients"),
+    ("containers, their image, an empty machine", "want root, and what is fetched", "make test-clients"),
     ("the README's installation and Node program", "fetch what they need", "make test-clients"),
     ("attacks on a running server", "take a minute, and all of a machine", "make test-attacks"),
     ("500 kills on either store", "take an hour", "make chaos"),

@@ -12,6 +12,16 @@ from tests.deploy.engine import Image, obstacle, open_folder
 from tests.deploy.machine import Machine, image_of, machine
 from tests.deploy.recipe import ROOT
 
+_HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what needs containers, and so much of the machine, to `make test-clients`."""
+    for item in items:
+        if item.path.is_relative_to(_HERE) and "containers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.foreign)
+
 
 @pytest.fixture(scope="session")
 def containers() -> None:
