@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from clew.http import connections
-from clew.http.connections import BODY_PAUSE, HEAD_TIME, READER_PAUSE, Caps
+from clew.http.connections import BODY_PAUSE, HEAD_TIME, READER_PAUSE, Caps, Watch
+from clew.http.wrong_keys import network_of
 from clew.store import pages
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api
@@ -162,6 +163,51 @@ def test_what_waits_for_the_readers_of_a_project_is_bounded(
     met = server.watch.met["slow readers"]
     until(lambda: server.watch.met["slow readers"] >= met + 2)  # the third may keep what little it has
     until(lambda: sum(each.waiting_bytes() for each in server.watch._connections) <= 500_000)
+
+
+def test_of_requests_that_come_at_once_the_first_is_answered_and_pays(
+    server: Server, api: Api, open_one: Callable[[], socket.socket]
+) -> None:
+    """Bytes that wait are its project's; what is wrong with a later one is not put into its answer."""
+    key = f"Host: x\r\nAuthorization: Bearer {api.key}\r\n\r\n"
+    first, second = (f"GET /v1/{path} HTTP/1.1\r\n{key}".encode() for path in ("events", "threads"))
+    connection = open_one()
+    connection.sendall(first + second)
+    came = connection.recv(65536)
+    assert came.startswith(b"HTTP/1.1 200 ")
+    (answered,) = [each for each in server.watch._connections if each.pipeline]
+    assert answered.project == "alpha"
+    other = open_one()
+    met = server.watch.met["a request's head"]
+    other.sendall(first + second + b"GET / HTTP/1.1\r\n" + b"X-A: " + b"a" * 70_000)
+    until(lambda: server.watch.met["a request's head"] > met)
+    assert b"431" not in answer(other)
+
+
+class Somebody:
+    """A connection of an address, as far as the watch looks at it."""
+
+    refused = False
+
+    def __init__(self, address: str) -> None:
+        self.address, self.network = address, network_of(address)
+
+    def refuse(self, status: int, message: str) -> None:
+        self.refused = True
+
+
+@pytest.mark.anyio
+async def test_a_network_of_ipv6_has_the_connections_of_one_address() -> None:
+    watch = Watch(Caps(8, 3))
+    theirs = [Somebody(f"2001:db8::{number}") for number in range(1, 6)]
+    others = Somebody("2001:db8:0:1::1")
+    for each in (*theirs, others):
+        watch.enter(each)  # type: ignore[arg-type]
+    assert [each.refused for each in theirs] == [False, False, False, True, True]
+    assert not others.refused
+    for each in (*theirs, others):
+        watch.leave(each)  # type: ignore[arg-type]
+    assert watch._addresses == {}
 
 
 def test_more_connections_than_there_may_be_are_refused_plainly(

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from clew.http.coalescing import CoalescingProtocol
 from clew.http.proxies import TrustedProxies
+from clew.http.wrong_keys import network_of
 from clew.wire.errors import ApiError
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of a request's line and headers, and of trailers."""
 
-MOST_HEADERS = 256
 HEAD_TIME = 15.0
 """Seconds in which a request's head must have come, the first one's since the connection was made."""
 
@@ -70,10 +70,10 @@ class Watch:
         """Take a connection in, or refuse it."""
         self._connections.add(connection)
         address = connection.address
-        self._addresses[address] += 1
+        self._addresses[connection.network] += 1
         if len(self._connections) > self.caps.in_all:
             self.tell("connections", f"{self.caps.in_all:,} connections are open; more are refused", address)
-        elif self._addresses[address] > self.caps.an_address and address not in self._proxies:
+        elif self._addresses[connection.network] > self.caps.an_address and address not in self._proxies:
             what = f"{self.caps.an_address:,} connections of one address are open; more of its are refused"
             self.tell("connections of one address", what, address)
         else:
@@ -90,9 +90,9 @@ class Watch:
         if connection not in self._connections:
             return
         self._connections.discard(connection)
-        self._addresses[connection.address] -= 1
-        if not self._addresses[connection.address]:
-            del self._addresses[connection.address]
+        self._addresses[connection.network] -= 1
+        if not self._addresses[connection.network]:
+            del self._addresses[connection.network]
 
     async def run(self) -> None:
         """Look at all connections, again and again."""
@@ -139,6 +139,10 @@ class WatchedProtocol(CoalescingProtocol):
         self._left: int | None = None
         """Bytes that waited for the reader when it was last looked at."""
         self._refused = False
+        self._answering: Any = None
+        """The request whose answer is under way: of several that came at once not the last, which is read."""
+        self.network = ""
+        """What counts as one address."""
 
     @property
     def address(self) -> str:
@@ -148,12 +152,17 @@ class WatchedProtocol(CoalescingProtocol):
     @property
     def project(self) -> str:
         """The project whose answer is under way, if that is known."""
-        return "" if self.cycle is None else str(self.cycle.scope.get("clew.project", ""))
+        return "" if self._answering is None else str(self._answering.scope.get("clew.project", ""))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._since = self._heard_at = self.loop.time()
+        self.network = network_of(self.address)
         self._watch.enter(self)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -177,7 +186,7 @@ class WatchedProtocol(CoalescingProtocol):
     def _check_head(self) -> None:
         """Refuse a head, or trailers, without end; called where more has come than a head may have."""
         size = sum(len(name) + len(value) for name, value in self.headers or ())
-        if self._in_head or size > HEAD_LIMIT or len(self.headers) > MOST_HEADERS:
+        if self._in_head or size > HEAD_LIMIT:
             self._watch.tell("a request's head", "a request's head was too long", self.address)
             self.refuse(431, f"The line and headers of a request may have {HEAD_LIMIT:,} bytes.")
 
@@ -229,12 +238,19 @@ class WatchedProtocol(CoalescingProtocol):
     def refuse(self, status: int, message: str) -> None:
         """Answer with an error, if nothing was answered yet, and end the connection."""
         self._refused, self._since = True, self.loop.time()
-        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+        if self._may_answer():
             body = ApiError(status, message).encode()
             head = f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
             head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+    def _may_answer(self) -> bool:
+        """Whether what is written now is the answer to what is read now, and not a part of another."""
+        under_way = self._answering
+        if under_way is None or under_way.response_complete:
+            return True
+        return under_way is self.cycle and not under_way.response_started and not self._in_head
 
 
 _REASONS = {408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
