@@ -159,6 +159,8 @@ def test_models_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", TERMINAL.splitlines(), ids=lambda line: line.split()[1])
 def test_the_terminal(newcomer: Newcomer, line: str) -> None:
+    if "export" in line:
+        newcomer.shell("clew ask Hello")
     terminal = pexpect.spawn(
         "bash",
         ["-c", line],

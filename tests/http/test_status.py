@@ -1,5 +1,6 @@
 """``GET /status``: what an operator is told, and that it is true."""
 
+import sys
 from collections.abc import Iterator
 
 import httpx2
@@ -39,7 +40,8 @@ def test_it_says_what_is_there(own: Api) -> None:
     assert status.store.kind in ("SQLite", "PostgreSQL")
     assert "@" not in status.store.where
     assert status.tools == ["clew_calculator", "clew_clock"]
-    assert (status.process.memory_bytes or 1) > 0
+    if sys.platform == "linux":
+        assert 10_000_000 < (status.process.memory_bytes or 0) < 10_000_000_000
     assert status.connections.open >= 1
     assert [model.reachable for model in status.models] == [True]
 

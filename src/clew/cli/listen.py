@@ -12,9 +12,10 @@ import click
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from clew.cli import output
+from clew.cli.connection import check_url
 from clew.cli.listening import EVENTS, Event, Listener
 from clew.cli.options import load_settings
-from clew.cli.problems import USAGE, Problem
+from clew.cli.problems import Problem
 from clew.cli.remote import Remote, in_words, on_server
 from clew.clock import SystemClock
 from clew.toolkit.errors import ToolkitError
@@ -197,13 +198,7 @@ def _checked(url: str) -> str:
     """
     address = f"127.0.0.1:{url}" if url.isdecimal() else url
     whole = address if "://" in address else f"http://{address}"
-    try:
-        parts = urlsplit(whole)
-        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        known = False
-    if not known:
-        raise Problem(f"--forward: {url!r} is not a URL such as http://127.0.0.1:3000/hook", USAGE)
+    check_url(whole, "--forward")
     return whole
 
 

@@ -144,11 +144,8 @@ class ShareKeeper(LoopingService):
         self._nudge.set()
 
     async def start(self) -> None:
-        """Know the limits before anything is begun; what waits of projects without one goes on."""
+        """Know the limits before anything is begun."""
         await self._look()
-        if self._works:
-            with suppress(Exception):
-                self._may_go_on.update(await self._db.fetch(projects.with_waiting))
         await super().start()
 
     async def run(self) -> None:
@@ -203,7 +200,10 @@ class ShareKeeper(LoopingService):
 
 
 async def _rows(tx: Transaction) -> tuple[list[Project], list[WorkerRow], list[str]]:
-    """Return the projects, the workers and the projects of which runs wait; where none has a row, no more."""
+    """Return the projects, the workers where a limit is divided by them, and the projects of which runs wait.
+
+    Those may have no row any more: theirs go on, too.
+    """
     known = await projects.every(tx)
     limited = any(project.limits.runs is not None for project in known)
-    return known, await workers.all_(tx) if limited else [], await projects.with_waiting(tx) if known else []
+    return known, await workers.all_(tx) if limited else [], await projects.with_waiting(tx)

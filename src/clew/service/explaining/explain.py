@@ -7,7 +7,7 @@ from clew.core.records import Run
 from clew.model.remote import RemoteModel
 from clew.service.context import Services
 from clew.service.explaining.findings import explained
-from clew.service.explaining.situation import Endpoint, Explanation, Situation, Workers
+from clew.service.explaining.situation import AskedEndpoint, Explanation, Situation, Workers
 from clew.service.following import RunKeys
 from clew.service.refused import Submission
 from clew.store import explanations, messages, runs, steps
@@ -65,10 +65,10 @@ def _workers(services: Services, run: Run, rows: list[WorkerRow], now: int) -> W
     )
 
 
-def _endpoints(services: Services, run: Run) -> list[Endpoint]:
+def _endpoints(services: Services, run: Run) -> list[AskedEndpoint]:
     chain = services.models.chain(run.config.model)
     return [
-        Endpoint(
+        AskedEndpoint(
             choice.endpoint,
             isinstance(choice.entry.back_end, RemoteModel) and choice.entry.back_end.reach.lost,
         )

@@ -38,7 +38,7 @@ class Explanation(Struct, frozen=True):
     spells: Sequence[Spell]
 
 
-class Endpoint(Struct, frozen=True):
+class AskedEndpoint(Struct, frozen=True):
     """An endpoint that would be asked for the run's model; ``lost`` if it could not be reached."""
 
     name: str
@@ -79,7 +79,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     ended_at: int | None = None
     line: Line = Line(None, None, 0, 0)
     workers: Workers = Workers(alive=1)
-    endpoints: Sequence[Endpoint] = ()
+    endpoints: Sequence[AskedEndpoint] = ()
     share: int | None = None
     refused: Submission | None = None
 
