@@ -17,7 +17,7 @@ from clew.cli import certificates
 from clew.clock import SystemClock
 from clew.core.entries import Entry, EventKind
 from tests.support import store
-from tests.support.nats import SECRET, NatsServer, running_nats
+from tests.support.nats import SECRET, NatsServer, running_nats, settled
 from tests.support.nats_access import Key, example
 from tests.support.wait import until_async
 
@@ -200,7 +200,7 @@ async def test_the_example_of_accounts_permits_what_clew_does_and_no_more(
             heard.append(b"heard")
 
         await stranger.subscribe(">", cb=hear)
-        await stranger.flush()
+        await settled(stranger)
 
         serving.dispatch.advance("run_1")
         await until_async(lambda: worker.taken == ["run_1"])
@@ -211,7 +211,7 @@ async def test_the_example_of_accounts_permits_what_clew_does_and_no_more(
         await reader.wait()
         assert reader.take() is not None
         reader.close()
-        await stranger.flush()
+        await settled(stranger)
         assert heard == [], "another account hears nothing"
         for bus in (working, serving):
             assert bus.dropped == 0

@@ -70,7 +70,7 @@ def test_what_a_retry_may_fix_is_tried_again_with_growing_pauses(
     run = _run(api)
     for pause in (250, 500, 1000):
         before = len(model.requests)
-        clock.pass_sleep_between(pause // 2, 3 * pause // 2)
+        clock.pass_retry(pause // 2, 3 * pause // 2)
         model.wait_for_requests(before + 1)
     run.wait("completed")
     assert len(model.requests) == 4
@@ -94,7 +94,7 @@ def test_a_run_completes_if_a_retry_succeeds(api: Api, model: ScriptedModel, clo
     model.fail(503)
     model.reply("Left.")
     run = _run(api)
-    clock.pass_sleep_between(125, 375)
+    clock.pass_retry(125, 375)
     run.wait("completed")
     assert [text(message) for message in run.messages()] == ["Left."]
 
@@ -123,7 +123,7 @@ def test_a_retry_after_that_makes_no_sense_is_ignored(
         run = _run(api)
         model.wait_for_requests(1)
         if retry_after in (b"soon", b"nan", b"inf"):
-            servers.clock.pass_sleep_between(125, 375)
+            servers.clock.pass_retry(125, 375)
         run.wait("completed")
 
 
@@ -195,7 +195,7 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again_unless_it_was_begun(
     model.reply(Raw(rubbish), "unheard")
     model.reply("Go ", Raw(rubbish), "left.")
     run = _run(api)
-    clock.pass_sleep_between(125, 375)
+    clock.pass_retry(125, 375)
     _failed(api, run, clock, "server_error")
     assert text(run.messages()[0]) == "Go "
     assert len(model.requests) == 2

@@ -1,9 +1,12 @@
 """A clock that only tests move."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
+
+from clew.engine.asking import Asking
 
 START = 1_800_000_000_250
 """When a manual clock starts: 2027-01-15, a quarter of a second past, so that rounding shows."""
@@ -12,7 +15,12 @@ TIMEOUT = 10.0
 """Seconds that a test waits for somebody to fall asleep."""
 
 
+_RETRY = Asking.sleep.__qualname__
+"""Who sleeps until a model is asked again."""
+
+
 class _Sleeper(NamedTuple):
+    who: str
     asked: int
     due: int
     wake: Callable[[], None]
@@ -44,13 +52,14 @@ class ManualClock:
         if milliseconds <= 0:
             await asyncio.sleep(0)
             return
+        who = sys._getframe(1).f_code.co_qualname
         loop, awake = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(awake.set)
 
-        sleeper = _Sleeper(milliseconds, self._now + milliseconds, wake)
+        sleeper = _Sleeper(who, milliseconds, self._now + milliseconds, wake)
         with self._changed:
             self._sleepers.append(sleeper)
             self._changed.notify_all()
@@ -84,8 +93,10 @@ class ManualClock:
             if not self._changed.wait_for(asleep, TIMEOUT):
                 raise TimeoutError(f"nobody sleeps for {milliseconds} ms")
 
-    def pass_sleep_between(self, least: int, most: int) -> int:
-        """Wait until somebody sleeps for ``least`` to ``most`` milliseconds, let it pass, return how long.
+    def pass_retry(self, least: int, most: int) -> int:
+        """Wait until a model is to be asked again in ``least`` to ``most`` milliseconds, let them pass.
+
+        Others sleep too, for as long as the tests before have left them. Returns how long it was.
 
         Raises:
             TimeoutError: nobody did.
@@ -93,10 +104,11 @@ class ManualClock:
         with self._changed:
 
             def asleep() -> list[int]:
-                return [each.asked for each in self._sleepers if least <= each.asked <= most]
+                retries = [each.asked for each in self._sleepers if each.who == _RETRY]
+                return [asked for asked in retries if least <= asked <= most]
 
             if not self._changed.wait_for(asleep, TIMEOUT):
-                raise TimeoutError(f"nobody sleeps for {least} to {most} ms")
+                raise TimeoutError(f"no model is to be asked again in {least} to {most} ms")
             pause = min(asleep())
         self.advance(pause)
         return pause

@@ -9,10 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nats.aio.client import Client
+
 from tests.support.postgres import free_port
 from tests.support.wait import until
 
 SECRET = b"the secret of the installations that tests make"
+
+
+async def settled(client: Client) -> None:
+    """Return when the server has all that a client has said so far, subscriptions too.
+
+    Twice: the ping of the library's ``flush`` overtakes what waits to be written, the second one can't.
+    """
+    await client.flush()
+    await client.flush()
 
 
 class NatsServer:
