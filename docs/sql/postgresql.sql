@@ -120,6 +120,11 @@ UPDATE due_work SET due=$1::BIGINT, attempts=$2::INTEGER, owner=NULL, epoch=(due
 -- DELETE_WORK
 DELETE FROM due_work WHERE due_work.seq = $1::BIGINT AND due_work.epoch = $2::INTEGER;
 
+-- SELECT_BY_ID
+SELECT due_work.seq
+FROM due_work
+WHERE due_work.kind = $1::VARCHAR AND due_work.id = $2::VARCHAR;
+
 -- DELETE_BY_ID
 DELETE FROM due_work WHERE due_work.kind = $1::VARCHAR AND due_work.id = $2::VARCHAR;
 
@@ -153,6 +158,34 @@ WHERE runs.thread_id = $1::VARCHAR AND held IS NOT NULL AND runs.held < $2::INTE
 SELECT count(*) AS count_1
 FROM messages
 WHERE messages.thread_id = $1::VARCHAR AND messages.held IS NOT NULL;
+
+-- ==== src/clew/store/files.py ====
+
+-- INSERT_FILE
+INSERT INTO files (id, project, created_at, filename, purpose, bytes, sha256, blob) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::BIGINT, $7::VARCHAR, $8::VARCHAR);
+
+-- SELECT_FILE
+SELECT files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
+FROM files
+WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;
+
+-- DELETE_FILE
+DELETE FROM files WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;
+
+-- SUM_BYTES
+SELECT coalesce(sum(files.bytes), 0) AS coalesce_1
+FROM files
+WHERE files.project = $1::VARCHAR;
+
+-- HOLD_PROJECT
+SELECT projects.name
+FROM projects
+WHERE projects.name = $1::VARCHAR FOR UPDATE;
+
+-- SELECT_BLOB
+SELECT files.id
+FROM files
+WHERE files.blob = $1::VARCHAR;
 
 -- ==== src/clew/store/health.py ====
 

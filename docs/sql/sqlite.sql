@@ -120,6 +120,11 @@ UPDATE due_work SET due=:next_due, attempts=:attempts, owner=NULL, epoch=(due_wo
 -- DELETE_WORK
 DELETE FROM due_work WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch;
 
+-- SELECT_BY_ID
+SELECT due_work.seq
+FROM due_work
+WHERE due_work.kind = :of_kind AND due_work.id = :work_id;
+
 -- DELETE_BY_ID
 DELETE FROM due_work WHERE due_work.kind = :of_kind AND due_work.id = :work_id;
 
@@ -153,6 +158,34 @@ WHERE runs.thread_id = :thread_id AND held IS NOT NULL AND runs.held < :place;
 SELECT count(*) AS count_1
 FROM messages
 WHERE messages.thread_id = :thread_id AND messages.held IS NOT NULL;
+
+-- ==== src/clew/store/files.py ====
+
+-- INSERT_FILE
+INSERT INTO files (id, project, created_at, filename, purpose, bytes, sha256, blob) VALUES (:id, :project, :created_at, :filename, :purpose, :bytes, :sha256, :blob);
+
+-- SELECT_FILE
+SELECT files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
+FROM files
+WHERE files.id = :id AND files.project = :project;
+
+-- DELETE_FILE
+DELETE FROM files WHERE files.id = :id AND files.project = :project;
+
+-- SUM_BYTES
+SELECT coalesce(sum(files.bytes), 0) AS coalesce_1
+FROM files
+WHERE files.project = :project;
+
+-- HOLD_PROJECT
+SELECT projects.name
+FROM projects
+WHERE projects.name = :project;
+
+-- SELECT_BLOB
+SELECT files.id
+FROM files
+WHERE files.blob = :blob;
 
 -- ==== src/clew/store/health.py ====
 

@@ -16,6 +16,7 @@ _LENGTH, _AT_ONCE = 24, 64
 
 AGENT, THREAD, MESSAGE, RUN, STEP, CALL = "asst_", "thread_", "msg_", "run_", "step_", "call_"
 WORKER = "worker_"
+FILE, VECTOR_STORE, FILE_BATCH = "file-", "vs_", "vsfb_"
 
 
 class Ids(Protocol):

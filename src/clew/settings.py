@@ -235,6 +235,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         _about("runs that may wait in that line; while it is full, new ones are refused (429)", ge=1),
     ] = 1000
+    files_url: Annotated[
+        str,
+        _about(
+            "where the bytes of files are kept: file: in the data directory, file:///path for a folder that "
+            "several machines share, s3://bucket/prefix?endpoint=URL where they share none",
+        ),
+    ] = "file:"
     server_tools: Annotated[
         str,
         _about(

@@ -30,6 +30,7 @@ from clew.store.statement import Transaction
 from clew.testing.scripted_model import ScriptedModel
 from clew.tools.toolbox import Toolbox
 from tests.support import store
+from tests.support.blobs import NO_BLOBS
 from tests.support.nats import SECRET, NatsServer
 from tests.support.store import PROJECT, text_of
 
@@ -65,6 +66,7 @@ class Node:
             events=self.engine.events,
             process=process,
             models=models,
+            blobs=NO_BLOBS,
             run_expiry=600_000,
         )
 

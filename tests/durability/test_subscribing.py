@@ -32,6 +32,7 @@ from clew.store.statement import Transaction
 from clew.wire import frames
 from tests.durability.told import check_stream
 from tests.support import store
+from tests.support.blobs import NO_BLOBS
 from tests.support.clock import ManualClock
 from tests.support.database import new_database
 from tests.support.ids import CountingIds
@@ -68,6 +69,7 @@ class Rig:
             events=self.events,
             process=Process(self.clock, self.ids),
             models=unasked_models(),
+            blobs=NO_BLOBS,
             run_expiry=600_000,
         )
 

@@ -21,7 +21,7 @@ class Caller:
 
     def __init__(self, api: Api) -> None:
         self.api = api
-        self.world = World("", "", "", "", "", "")
+        self.world = World(*[""] * (len(World._fields) - 1))
         self.answers: dict[str, Json] = {}
 
     def __call__(self, name: str, body: Json | None = None, learn: str | None = None) -> Json:
@@ -71,6 +71,13 @@ def journey(api: Api, model: ScriptedModel) -> dict[str, Json]:
     call("create_webhook", learn="webhook_id")
     for name in ("list_webhooks", "get_webhook", "delete_webhook"):
         call(name)
+    call.answers["create_file"] = file = api.send_file(b"A ball of thread.").json()
+    call.world = call.world._replace(file_id=file["id"])
+    for name in ("list_files", "get_file"):
+        call(name)
+    content = api.send("GET", call.world.path(BY_NAME["get_file_content"]))
+    call.answers["get_file_content"] = {"text": content.text}
+    call("delete_file")
     held = model.hold("Wait")
     call("create_thread_and_run")
     started = call.answers["create_thread_and_run"]
@@ -90,7 +97,7 @@ def _alike(answers: dict[str, Json]) -> Any:
             return {key: plain(each) for key, each in value.items()}
         if isinstance(value, list):
             return [plain(each) for each in value]
-        return re.sub(r"_\d{24,}", "_", value) if isinstance(value, str) else value
+        return re.sub(r"[_-]\d{24,}", "_", value) if isinstance(value, str) else value
 
     return plain(answers)
 

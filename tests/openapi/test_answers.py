@@ -39,9 +39,11 @@ def test_every_operation_answers_as_described(
     waiting.cancel()
     for operation in OPERATIONS:
         path, body = world.path(operation), right_body(operation, world)
-        if operation.method != "DELETE":
+        if operation.uploads:
+            checked.send_file(b"A ball of thread.")
+        elif operation.method != "DELETE":
             checked.send(operation.method, path, body)
-    for name in ("delete_message", "delete_thread", "delete_agent", "delete_webhook"):
+    for name in ("delete_message", "delete_thread", "delete_agent", "delete_webhook", "delete_file"):
         operation = next(each for each in OPERATIONS if each.name == name)
         checked.ok(operation.method, world.path(operation))
         checked.refused(404, operation.method, world.path(operation))

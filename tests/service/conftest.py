@@ -8,6 +8,7 @@ from clew.bus.local_dispatch import LocalDispatch
 from clew.bus.local_events import LocalEvents
 from clew.process import Process
 from clew.service.context import Services
+from tests.support.blobs import NO_BLOBS
 from tests.support.clock import ManualClock
 from tests.support.database import Place
 from tests.support.ids import CountingIds
@@ -31,5 +32,6 @@ async def services(place: Place, own_clock: ManualClock) -> AsyncIterator[Servic
             events=LocalEvents(),
             process=Process(own_clock, CountingIds()),
             models=unasked_models(),
+            blobs=NO_BLOBS,
             run_expiry=600_000,
         )

@@ -46,6 +46,7 @@ from clew.store import messages, runs, steps
 from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Transaction
 from clew.tools.toolbox import KINDS, Toolbox
+from tests.support.blobs import NO_BLOBS
 from tests.support.clock import ManualClock
 from tests.support.database import miscounted_threads, new_database
 from tests.support.ids import CountingIds
@@ -164,6 +165,7 @@ class RunMachine(RuleBasedStateMachine):
             process=Process(self.clock, self.ids),
             toolbox=Toolbox(KINDS),
             models=unasked_models(),
+            blobs=NO_BLOBS,
             run_expiry=EXPIRY,
         )
 

@@ -81,6 +81,19 @@ class Api:
         """Send a request that must be refused with ``status``, and return the error object."""
         return error_of(self.send(method, path, json, **more), status)
 
+    def send_file(
+        self, data: bytes, filename: str = "clew.txt", purpose: str = "assistants"
+    ) -> httpx2.Response:
+        """Upload a file as a form, and return the response, whatever it is."""
+        content, headers = form(data, filename, purpose)
+        return self.send("POST", "/files", content=content, headers=headers)
+
+    def upload(self, data: bytes, filename: str = "clew.txt", purpose: str = "assistants") -> str:
+        """Upload a file, and return its id."""
+        response = self.send_file(data, filename, purpose)
+        assert response.status_code == 200, response.text
+        return str(response.json()["id"])
+
     # --- what most tests begin with ---------------------------------------------------------------
 
     def agent(self, **fields: Any) -> str:
@@ -101,6 +114,16 @@ class Api:
         """Return the texts of a thread's messages, oldest first."""
         page = self.get(f"/threads/{thread}/messages", order="asc", limit=100)
         return [text(message) for message in page["data"]]
+
+
+def form(data: bytes, filename: str, purpose: str) -> tuple[bytes, dict[str, str]]:
+    """Return a form with a file as a request's body, and the header that goes with it."""
+    parts = (
+        b'Content-Disposition: form-data; name="purpose"\r\n\r\n' + purpose.encode(),
+        b'Content-Disposition: form-data; name="file"; filename="%s"\r\n\r\n' % filename.encode() + data,
+    )
+    body = b"".join(b"--clew\r\n" + part + b"\r\n" for part in parts) + b"--clew--\r\n"
+    return body, {"Content-Type": "multipart/form-data; boundary=clew"}
 
 
 def text(message: Json) -> str:

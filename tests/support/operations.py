@@ -17,6 +17,7 @@ class World(NamedTuple):
     run_id: str
     step_id: str
     webhook_id: str
+    file_id: str
     model: str = "scripted"
 
     def path(self, operation: Operation) -> str:
@@ -33,7 +34,15 @@ def new_world(api: Api) -> World:
     run.answer_calls(lambda call: "A ball of thread.")
     run.wait("completed")
     webhook = api.post("/webhooks", {"url": "https://example.com/hook"})
-    return World(agent, run.thread, run.messages()[0]["id"], run.id, run.steps()[0]["id"], webhook["id"])
+    return World(
+        agent,
+        run.thread,
+        run.messages()[0]["id"],
+        run.id,
+        run.steps()[0]["id"],
+        webhook["id"],
+        api.upload(b"A ball of thread."),
+    )
 
 
 def right_body(operation: Operation, world: World) -> Json | None:

@@ -12,6 +12,7 @@ import uvicorn
 from clew.bus.bus import LocalBus
 from clew.clock import Clock, SystemClock
 from clew.engine.assemble import Assembly, this_process
+from clew.engine.blob_sweep import BlobSweep
 from clew.engine.due_work import Kind
 from clew.engine.engine import Engine
 from clew.engine.retention import Retention
@@ -37,6 +38,7 @@ from clew.store.keys import OPERATOR
 from clew.tools.toolbox import KINDS, Toolbox
 from clew.vault import Vault
 from clew.wire import webhooks
+from tests.support.blobs import blobs_of
 from tests.support.database import Place, miscounted_threads, open_place
 
 KEYS = {"alpha": "clew_alpha-key-0123456789abcdef", "beta": "clew_beta-key-0123456789abcdef"}
@@ -97,6 +99,7 @@ class Server:
     ) -> None:
         self._caps, self._proxies = caps, TrustedProxies(proxies)
         self.place = place
+        self.blobs = blobs_of(place)
         self._wrap = wrap
         self._loop: asyncio.AbstractEventLoop | None = None
         self._model_url, self._model_timeout = model_url, model_timeout
@@ -225,6 +228,7 @@ class Server:
             events=engine.events,
             process=process,
             models=models,
+            blobs=self.blobs,
             toolbox=self._toolbox,
             run_expiry=self._run_expiry,
             daily_token_budget=self._daily_token_budget,
@@ -236,7 +240,9 @@ class Server:
         )
         given = {key: Access(project, "") for project, key in KEYS.items()}
         keyring = Keyring(given | {OPERATOR_KEY: Access("alpha", "", role=OPERATOR)})
-        assembly = Assembly(db, engine, models, self._toolbox, process, outbound, row, bus, tally, VAULT)
+        assembly = Assembly(
+            db, engine, models, self._toolbox, process, outbound, row, bus, tally, self.blobs, VAULT
+        )
         watch = Watch(self._caps, self._proxies)
         condition = condition_of(assembly, watch, self.place)
         app = create_app(services, keyring, condition, proxies=self._proxies)
@@ -251,7 +257,7 @@ class Server:
         return ClewServer(config, assembly, keyring, watch=watch, grace=0, on_ready=self._ready.set)
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:
-        kinds: list[Kind] = [Retention(db, process)]
+        kinds: list[Kind] = [Retention(db, process), BlobSweep(db, self.blobs, process)]
         if self._outbound is not None:
             deliveries = WebhookDeliveries(
                 db,

@@ -26,4 +26,5 @@ class Servers:
     def start(self, **options: Any) -> Iterator[Api]:
         """Serve, and give the API as project alpha sees it. ``options`` are :class:`Server`'s."""
         with Server(self.place, self.model_url, clock=self.clock, ids=self._ids, **options) as server:
+            self.server = server
             yield Api(self._http, server.url, KEYS["alpha"])

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from clew.core.states import RunStatus
 
-Kind: TypeAlias = Literal["agent", "thread", "message", "run", "step", "webhook"]
+Kind: TypeAlias = Literal["agent", "thread", "message", "run", "step", "webhook", "file"]
 """What can be looked for and not be there."""
 
 
@@ -146,3 +146,29 @@ class WebhookLimit(Refused):
     """The project has ``limit`` webhooks, as many as it may."""
 
     limit: int
+
+
+@dataclass(eq=False)
+class FileTooLarge(Refused):
+    """A file of more than ``limit`` bytes."""
+
+    limit: int
+
+
+@dataclass(eq=False)
+class FileEmpty(Refused):
+    """A file of no bytes at all."""
+
+
+@dataclass(eq=False)
+class FilesFull(Refused):
+    """The project's files may have ``limit`` bytes together, and this one is too much."""
+
+    limit: int
+
+
+@dataclass(eq=False)
+class ContentGone(Refused):
+    """A file's row is there, and its bytes are not: the store of blobs has lost them."""
+
+    file_id: str

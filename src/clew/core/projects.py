@@ -13,6 +13,7 @@ class ProjectLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
         streams: streams open at once on one server.
         long_polls: long-polls that are held at once on one server; more are answered at once.
         tokens_a_day: tokens that its runs may use on one day (UTC).
+        file_bytes: bytes of all its files together.
         keep_days: days after which a thread in which nothing happens is deleted.
     """
 
@@ -20,6 +21,7 @@ class ProjectLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     streams: int | None = None
     long_polls: int | None = None
     tokens_a_day: int | None = None
+    file_bytes: int | None = None
     keep_days: int | None = None
 
 

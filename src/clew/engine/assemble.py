@@ -5,8 +5,11 @@ import os
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
+from clew.blobs.blobs import Blobs
+from clew.blobs.open import open_blobs
 from clew.bus.bus import Bus, LocalBus
 from clew.clock import Clock, SystemClock, passed
+from clew.engine.blob_sweep import BlobSweep, ask_for_sweep
 from clew.engine.engine import Engine
 from clew.engine.retention import Retention
 from clew.engine.tally import Tally
@@ -50,6 +53,8 @@ class Assembly(NamedTuple):
     bus: Bus
     tally: Tally
     """What it has seen since its start."""
+    blobs: Blobs
+    """The bytes of files."""
     vault: Vault
     """Seals what the database need not know."""
     secret: bytes | None = None
@@ -65,6 +70,7 @@ class Assembly(NamedTuple):
         await self.db.open()
         if self.secret is not None:
             await share_secret(self.db, self.secret, alone=not self.bus.shared)
+        await self.db.write(ask_for_sweep, self.process.clock.now())
         await self.engine.start()
 
     async def stop(self, grace: float = 0) -> None:
@@ -113,7 +119,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     db = open_database(settings, process.clock, row.id)
     if process.hooks.store_wrote:
         db = WatchedDatabase(db, process.hooks)
-    vault = Vault(secret)
+    vault, blobs = Vault(secret), open_blobs(settings.files_url, settings.data_dir)
     models, tools = make_models(settings, process.clock), make_toolbox(settings)
     outbound = Guard(settings.outbound_allow)
     bus = _make_bus(settings, row, secret)
@@ -129,9 +135,10 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
         kinds=[
             WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process, vault=vault),
             Retention(db, process),
+            BlobSweep(db, blobs, process),
         ],
     )
-    return Assembly(db, engine, models, tools, process, outbound, row, bus, tally, vault, secret)
+    return Assembly(db, engine, models, tools, process, outbound, row, bus, tally, blobs, vault, secret)
 
 
 def this_process(process: Process, *, works: bool) -> WorkerRow:

@@ -46,18 +46,18 @@ class Call(Struct, Generic[B], kw_only=True):
         return RunKeys(self.project, self.path["thread_id"], self.path["run_id"])
 
 
-def page_request(call: Call[None]) -> PageRequest:
+def page_request(call: Call[None], *, most: int = 100, usual: int = 20) -> PageRequest:
     """Return which part of a list the query asks for.
 
     Raises:
-        ApiError: ``limit`` is not a whole number from 1 to 100, or ``order`` is unknown.
+        ApiError: ``limit`` is not a whole number from 1 to ``most``, or ``order`` is unknown.
     """
     query = call.query
     order = query.get("order") or "desc"
     if order not in ("asc", "desc"):
         raise bad_choice("order", order, ["asc", "desc"])
     return PageRequest(
-        limit=whole_number(query.get("limit") or "20", "limit", least=1, most=100),
+        limit=whole_number(query.get("limit") or str(usual), "limit", least=1, most=most),
         order="asc" if order == "asc" else "desc",
         after=query.get("after") or None,
         before=query.get("before") or None,

@@ -22,8 +22,9 @@ HEAD_LIMIT = 64 * 1024
 HEAD_TIME = 15.0
 """Seconds in which a request's head must have come, the first one's since the connection was made."""
 
-BODY_PAUSE, BODY_TIME = 30.0, 300.0
-"""Seconds without a byte of a body, and in which all of it must have come."""
+BODY_PAUSE, BODY_TIME, BODY_RATE = 30.0, 300.0, 64 * 1024
+"""Seconds without a byte of a body, in which all of it must have come, and the bytes a second for which it is
+given more: a file takes its time."""
 
 READER_PAUSE = 30.0
 """Seconds in which a reader takes nothing of what waits for it, after which it is cut."""
@@ -205,10 +206,13 @@ class WatchedProtocol(CoalescingProtocol):
         elif (
             cycle.more_body
             and not self.flow.read_paused
-            and (now - self._heard_at > BODY_PAUSE or now - self._since > BODY_TIME)
+            and (now - self._heard_at > BODY_PAUSE or now - self._since > self._time_for_body())
         ):
             self._refuse_slow("a request's body", "a request's body did not come in time")
         self._look_at_reader(now)
+
+    def _time_for_body(self) -> float:
+        return BODY_TIME + self._received / BODY_RATE
 
     def _look_at_reader(self, now: float) -> None:
         left = self.waiting_bytes()

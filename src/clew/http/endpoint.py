@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 from clew.http.call import Call
 from clew.http.json_bodies import look_through
 from clew.http.operations import Operation
+from clew.http.uploads import Upload
 from clew.service.context import Services
 from clew.wire.dialects import Dialect
 from clew.wire.errors import ApiError, overloaded
@@ -45,10 +46,15 @@ class Endpoint:
             path=scope["path_params"],
             query=QueryParams(scope["query_string"]) if scope["query_string"] else _NO_QUERY,
             headers=scope["clew.headers"],
-            body=await self._decode(receive) if self._decoder is not None else None,
+            body=await self._body(scope, receive),
         )
         answer = await self._operation.handler(call)
         await answer(scope, receive, send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> object:
+        if self._decoder is not None:
+            return await self._decode(receive)
+        return Upload(scope["clew.headers"], receive) if self._operation.uploads else None
 
     async def _wait_for_room(self, project: str) -> None:
         """Hold a request back for a while, then refuse it if the line is still full for its project."""

@@ -16,6 +16,7 @@ from http import HTTPStatus
 import msgspec
 
 from clew import __version__
+from clew.core.files import LONGEST_NAME, UPLOADED_FOR
 from clew.core.options import Json
 from clew.http.endpoint import BODY_LIMIT
 from clew.http.handlers.runs import POLL_AFTER_MS
@@ -66,6 +67,7 @@ _REFUSALS = {
     405: "MethodNotAllowed",
     412: "Changed",
     413: "BodyTooLarge",
+    416: "NoSuchRange",
     429: "TooMuch",
     500: "ServerError",
     503: "DatabaseAway",
@@ -78,11 +80,21 @@ _REASONS = {
     412: "The object has changed since the moment that the request names. It is as it was.",
     429: "The project has used up its tokens for today, or the server has as many runs in line as it takes; "
     "then `Retry-After` says when to try again.",
-    413: f"The body has more than {BODY_LIMIT} bytes.",
+    413: f"The body has more than {BODY_LIMIT} bytes, or more than it may have where files are uploaded.",
+    416: "The file has none of the bytes that `Range` asks for.",
     500: "The server had an error; its log says more, under the request's id.",
     503: "The server's database does not answer. Nothing was stored; `Retry-After` says when to try again.",
 }
 
+_UPLOAD: Json = {
+    "type": "object",
+    "properties": {
+        "file": {"type": "string", "format": "binary", "description": "The file, with its name."},
+        "purpose": {"type": "string", "enum": list(UPLOADED_FOR)},
+        "filename": {"type": "string", "maxLength": LONGEST_NAME, "description": "Another name."},
+    },
+    "required": ["file", "purpose"],
+}
 _PATH_IDS = re.compile(r"{(\w+)}")
 _HOMES = {
     answer(operation).schema: operation.path
@@ -169,6 +181,8 @@ def _operation(operation: Operation) -> Json:
         said["description"] = rest
     if operation.reads:
         said["parameters"] = [{"$ref": f"#/components/parameters/{name}"} for name in operation.reads]
+    if operation.uploads:
+        said["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": _UPLOAD}}}
     if operation.body is not None:
         required = any(field.required for field in msgspec.structs.fields(operation.body))
         said["requestBody"] = {"required": required, "content": _json(operation.body.__name__)}
@@ -177,9 +191,12 @@ def _operation(operation: Operation) -> Json:
 
 def _responses(operation: Operation) -> Json:
     headers = _REQUEST_ID | (_POLL_AFTER if operation.poll_after else {})
-    responses: Json = {"200": {"description": "Done.", "headers": headers, "content": _content(operation)}}
+    content = _content(operation)
+    responses: Json = {"200": {"description": "Done.", "headers": headers, "content": content}}
     if links := _links(operation):
         responses["200"]["links"] = links
+    if answer(operation).bytes:
+        responses["206"] = {"description": "A range of the bytes.", "headers": headers, "content": content}
     for status in _refusals(operation):
         responses[str(status)] = {"$ref": f"#/components/responses/{_REFUSALS[status]}"}
     return responses
@@ -188,6 +205,8 @@ def _responses(operation: Operation) -> Json:
 def _content(operation: Operation) -> Json:
     answered = answer(operation)
     content = _json(answered.schema) if answered.schema is not None else {}
+    if answered.bytes:
+        content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
     if answered.events:
         events = {name: ref(kind.__name__) for name, kind in answered.events.items()}
         content["text/event-stream"] = {"x-events": events}
@@ -214,10 +233,12 @@ def _refusals(operation: Operation) -> list[int]:
     statuses = [401, 404, 500, 503]
     if operation.reads or operation.method == "POST":
         statuses.append(400)
-    if operation.body is not None:
+    if operation.body is not None or operation.uploads:
         statuses.append(413)
     if operation.body is not None and issubclass(operation.body, RunOptions):
         statuses.append(429)
+    if "range" in operation.reads:
+        statuses.append(416)
     if "unchanged_since" in operation.reads:
         statuses.append(412)
     return sorted(statuses)

@@ -10,6 +10,7 @@ from typing import Any
 from clew.core.options import Json
 from clew.core.states import RunStatus
 from clew.http.call import LATEST, LONGEST_WAIT
+from clew.http.handlers.files import MOST_LISTED
 from clew.http.handlers.project_runs import LONGEST_FEED
 from clew.http.handlers.runs import LAST_POSITION
 from clew.http.idempotency import LONGEST_KEY
@@ -36,6 +37,15 @@ PARAMETERS: dict[str, Json] = {
         "limit",
         "How many items a page holds at most.",
         {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+    ),
+    "files_limit": _query(
+        "limit",
+        "How many files a page holds at most.",
+        {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": MOST_LISTED},
+    ),
+    "purpose": _query("purpose", "Only files of this purpose.", {"type": "string"}),
+    "range": _header(
+        "Range", "Which bytes are wanted, as `bytes=FIRST-LAST`; then the answer is 206.", {"type": "string"}
     ),
     "order": _query(
         "order",

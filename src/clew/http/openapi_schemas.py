@@ -15,10 +15,11 @@ from msgspec import UNSET, Struct
 from clew.core.options import Json
 from clew.core.states import MessageStatus, RunStatus, StepStatus
 from clew.http import openapi_shapes as shapes
+from clew.http.downloads import Download
 from clew.http.feed_stream import FeedStream
 from clew.http.operations import OPERATIONS, Operation
 from clew.http.streams import RunStream
-from clew.wire import calls, errors, explanations, metrics, objects, project_runs
+from clew.wire import calls, errors, explanations, files, metrics, objects, project_runs
 
 Schemas: TypeAlias = dict[str, Json]
 
@@ -84,9 +85,10 @@ def ref(name: str) -> Json:
 
 
 class Answer(Struct, frozen=True):
-    """What an operation answers: a schema's name if JSON, and the events that it may stream."""
+    """What an operation answers: a schema's name if JSON, whether bytes, the events that it may stream."""
 
     schema: str | None
+    bytes: bool
     events: Mapping[str, type[Struct]]
 
 
@@ -95,10 +97,10 @@ def answer(operation: Operation) -> Answer:
     """Return what an operation's handler says that it returns."""
     declared = get_type_hints(operation.handler)["return"]
     kinds = get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
-    names = [_name(get_args(kind)[0]) for kind in kinds if kind not in _STREAMED]
+    names = [_name(get_args(kind)[0]) for kind in kinds if kind not in _STREAMED and kind is not Download]
     assert len(names) <= 1, f"{operation.name} answers with more than one type"
     events = next((_STREAMED[kind] for kind in kinds if kind in _STREAMED), {})
-    return Answer(names[0] if names else None, events)
+    return Answer(names[0] if names else None, Download in kinds, events)
 
 
 def _name(kind: Any) -> str:
@@ -110,7 +112,7 @@ def _name(kind: Any) -> str:
 def schemas() -> Schemas:
     """Return every schema of the document, by name."""
     bodies = [operation.body for operation in OPERATIONS if operation.body is not None]
-    modules = (objects, calls, explanations, metrics, project_runs, errors, shapes)
+    modules = (objects, files, calls, explanations, metrics, project_runs, errors, shapes)
     answers = [kind for module in modules for kind in _structs(module)]
     _, components = msgspec.json.schema_components(
         list(dict.fromkeys([*bodies, *answers])), ref_template=_REF

@@ -10,7 +10,18 @@ from typing import Any
 from msgspec import Struct
 
 from clew.http.answers import Answer
-from clew.http.handlers import agents, messages, metrics, models, project_runs, runs, steps, threads, webhooks
+from clew.http.handlers import (
+    agents,
+    files,
+    messages,
+    metrics,
+    models,
+    project_runs,
+    runs,
+    steps,
+    threads,
+    webhooks,
+)
 from clew.wire import requests
 from clew.wire.dialects import AZURE, OPENAI, Dialect
 
@@ -44,6 +55,8 @@ class Operation(Struct, frozen=True):
     body: type[requests.Request] | None = None
     poll_after: bool = False
     """Whether clients that poll read from the answer how soon to ask again."""
+    uploads: bool = False
+    """Whether its body is a form with a file, which the handler reads as it comes."""
     long_body: bool = False
     """Whether its body may have long texts, schemas or images."""
     starts_run: bool = False
@@ -62,6 +75,7 @@ _THREAD = "/threads/{thread_id}"
 _MESSAGE = _THREAD + "/messages/{message_id}"
 _RUN = _THREAD + "/runs/{run_id}"
 _WEBHOOK = "/webhooks/{webhook_id}"
+_FILE = "/files/{file_id}"
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -142,6 +156,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("get_run_step", "GET", _RUN + "/steps/{step_id}", steps.get, reads=("include",)),
     Operation("list_project_runs", "GET", "/runs", project_runs.list_, reads=(*_PAGE, *_OF_RUNS)),
     Operation("follow_project", "GET", "/events", project_runs.follow, reads=("feed_wait",)),
+    Operation("create_file", "POST", "/files", files.create, uploads=True),
+    Operation("list_files", "GET", "/files", files.list_, reads=("files_limit", *_PAGE[1:], "purpose")),
+    Operation("get_file", "GET", _FILE, files.get),
+    Operation("get_file_content", "GET", _FILE + "/content", files.content, reads=("range",)),
+    Operation("delete_file", "DELETE", _FILE, files.delete),
     Operation("create_webhook", "POST", "/webhooks", webhooks.create, requests.CreateWebhook, reads=_ONCE),
     Operation("list_webhooks", "GET", "/webhooks", webhooks.list_, reads=_PAGE),
     Operation("get_webhook", "GET", _WEBHOOK, webhooks.get),

@@ -199,6 +199,7 @@ def make_services(settings: Settings, assembly: Assembly) -> Services:
         events=assembly.engine.events,
         process=assembly.process,
         models=assembly.models,
+        blobs=assembly.blobs,
         toolbox=assembly.toolbox,
         run_expiry=settings.run_expiry * 1000,
         daily_token_budget=settings.daily_token_budget,

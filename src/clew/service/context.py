@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
+from clew.blobs.blobs import Blobs
 from clew.bus.dispatch import Dispatch
 from clew.bus.events import Events
 from clew.core.records import Run
@@ -27,6 +28,7 @@ class Services(Struct, frozen=True, kw_only=True):
     events: Events
     process: Process
     models: Models
+    blobs: Blobs
     toolbox: Toolbox = field(default_factory=lambda: Toolbox({}))
     """The kinds of tools that this server runs."""
     run_expiry: int

@@ -101,6 +101,7 @@ POSTPONE_WORK = Statement(
     )
 )
 DELETE_WORK = Statement(delete(due_work).where(*_THIS))
+SELECT_BY_ID = Statement(select(due_work.c.seq).where(_KIND, due_work.c.id == param("work_id")))
 DELETE_BY_ID = Statement(delete(due_work).where(_KIND, due_work.c.id == param("work_id")))
 DELETE_LANE = Statement(delete(due_work).where(_KIND, _LANE))
 
@@ -113,6 +114,12 @@ async def add(tx: Transaction, work: Work) -> None:
     values = _WORK.params(work)
     del values["seq"]
     await tx.run(INSERT_WORK, values)
+
+
+async def add_if_new(tx: Transaction, work: Work) -> None:
+    """Have something done at its time, unless work of that kind and id is there already."""
+    if await tx.one(SELECT_BY_ID, {"of_kind": work.kind, "work_id": work.id}) is None:
+        await add(tx, work)
 
 
 async def cancel(tx: Transaction, kind: str, work_id: str) -> bool:

@@ -390,6 +390,21 @@ due_work = Table(
     sqlite_autoincrement=True,
 )
 
+files = Table(
+    "files",
+    metadata,
+    *_columns(),
+    Column("filename", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("blob", Text, nullable=False, unique=True),
+    Index("files_by_project", "project", "seq"),
+    Index("files_by_purpose", "project", "purpose", "seq"),
+    # Holds all that is summed, so that the rows themselves need not be read.
+    Index("files_by_size", "project", "bytes"),
+)
+
 # Projects that have limits, or are to be listed. Another is as good without a row.
 projects = Table(
     "projects",

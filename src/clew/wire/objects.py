@@ -223,7 +223,15 @@ class Deleted(Struct, frozen=True):
     """The answer to a deletion."""
 
     id: str
-    object: Literal["assistant.deleted", "thread.deleted", "thread.message.deleted", "webhook.deleted"]
+    object: Literal[
+        "assistant.deleted",
+        "thread.deleted",
+        "thread.message.deleted",
+        "webhook.deleted",
+        "file",
+        "vector_store.deleted",
+        "vector_store.file.deleted",
+    ]
     deleted: bool = True
 
 

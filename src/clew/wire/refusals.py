@@ -16,6 +16,7 @@ _NAMES: dict[errors.Kind, str] = {
     "run": "run",
     "step": "run step",
     "webhook": "webhook",
+    "file": "file",
 }
 
 
@@ -25,6 +26,8 @@ def refusal(error: errors.Refused) -> ApiError:
 
 
 def _not_found(error: errors.NotFound) -> ApiError:
+    if error.kind == "file":
+        return ApiError(404, f"No such File object: {error.id}", param="id")
     return not_found(_NAMES[error.kind], error.id)
 
 
@@ -124,6 +127,32 @@ def _webhook_limit(error: errors.WebhookLimit) -> ApiError:
     return invalid(f"A project has at most {error.limit} webhooks. Delete one first.")
 
 
+def _file_too_large(error: errors.FileTooLarge) -> ApiError:
+    return ApiError(
+        413,
+        f"The file is too large: at most {error.limit:,} bytes may be uploaded.",
+        param="file",
+        code="file_size_exceeded",
+    )
+
+
+def _file_empty(_: errors.FileEmpty) -> ApiError:
+    return invalid("The file is empty.", param="file", code="invalid_value")
+
+
+def _files_full(error: errors.FilesFull) -> ApiError:
+    return invalid(
+        f"The project's files may have {error.limit:,} bytes together, and this one is too much. "
+        "Delete some first.",
+        param="file",
+        code="file_quota_exceeded",
+    )
+
+
+def _content_gone(error: errors.ContentGone) -> ApiError:
+    return ApiError(500, f"The content of {error.file_id} is missing on the server.", type="server_error")
+
+
 _WORDS: dict[type[errors.Refused], Callable[[Any], ApiError]] = {
     errors.NotFound: _not_found,
     errors.ThreadBusy: _thread_busy,
@@ -142,4 +171,8 @@ _WORDS: dict[type[errors.Refused], Callable[[Any], ApiError]] = {
     errors.KeyReused: _key_reused,
     errors.UrlRefused: _url_refused,
     errors.WebhookLimit: _webhook_limit,
+    errors.FileTooLarge: _file_too_large,
+    errors.FileEmpty: _file_empty,
+    errors.FilesFull: _files_full,
+    errors.ContentGone: _content_gone,
 }

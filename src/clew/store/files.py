@@ -1,0 +1,66 @@
+"""Files in the store: their rows. Their bytes are blobs, written before the row and deleted after it."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, insert, select
+
+from clew.core.files import File
+from clew.store import pages
+from clew.store.pages import Page, PageRequest
+from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.tables import files, projects
+
+_FILE = Mapper(files, File)
+_ONE = (files.c.id == param("id"), files.c.project == param("project"))
+
+INSERT_FILE = Statement(insert(files), columns=_FILE.names)
+SELECT_FILE = Statement(select(*_FILE.columns).where(*_ONE))
+DELETE_FILE = Statement(delete(files).where(*_ONE))
+SUM_BYTES = Statement(
+    select(func.coalesce(func.sum(files.c.bytes), constant(0))).where(files.c.project == param("project"))
+)
+# Uploads of a project that has a limit come one after another, so that two don't take the same room.
+HOLD_PROJECT = Statement(select(projects.c.name).where(projects.c.name == param("project")).with_for_update())
+SELECT_BLOB = Statement(select(files.c.id).where(files.c.blob == param("blob")))
+
+
+async def add(tx: Transaction, file: File, limit: int | None) -> bool:
+    """Store a file's row, unless the project's files would have more than ``limit`` bytes together."""
+    if limit is not None:
+        await tx.hold(HOLD_PROJECT, {"project": file.project})
+        if await total(tx, file.project) + file.bytes > limit:
+            return False
+    await tx.run(INSERT_FILE, _FILE.params(file))
+    return True
+
+
+async def total(tx: Transaction, project: str) -> int:
+    """Return how many bytes a project's files have together."""
+    row = await tx.one(SUM_BYTES, {"project": project})
+    return 0 if row is None else int(row[0])
+
+
+async def get(tx: Transaction, project: str, file_id: str) -> File | None:
+    """Return a file of the project, or None."""
+    row = await tx.one(SELECT_FILE, {"id": file_id, "project": project})
+    return None if row is None else _FILE.read(row)
+
+
+async def remove(tx: Transaction, project: str, file_id: str) -> File | None:
+    """Delete a file's row; return what it was, or None if there is none."""
+    file = await get(tx, project, file_id)
+    if file is None or not await tx.run(DELETE_FILE, {"id": file_id, "project": project}):
+        return None
+    return file
+
+
+async def unnamed(tx: Transaction, keys: Sequence[str]) -> list[str]:
+    """Return those of the keys of blobs that no file names."""
+    return [key for key in keys if await tx.one(SELECT_BLOB, {"blob": key}) is None]
+
+
+async def page(tx: Transaction, project: str, wanted: PageRequest, purpose: str | None) -> Page:
+    """Return one page of the project's files, or of those of one purpose."""
+    if purpose is None:
+        return await pages.page(tx, _FILE, wanted, project=project)
+    return await pages.page(tx, _FILE, wanted, project=project, purpose=purpose)
