@@ -434,6 +434,11 @@ SELECT count(*) AS count_1
 FROM keys
 WHERE keys.project = $1::VARCHAR;
 
+-- COUNTS[4]
+SELECT count(*) AS count_1
+FROM files
+WHERE files.project = $1::VARCHAR;
+
 -- SELECT_THREADS
 SELECT threads.id
 FROM threads
@@ -453,12 +458,15 @@ DELETE FROM webhooks WHERE webhooks.project = $1::VARCHAR;
 DELETE FROM agents WHERE agents.project = $1::VARCHAR;
 
 -- DELETE_OWNED[3]
-DELETE FROM answers WHERE answers.project = $1::VARCHAR;
+DELETE FROM files WHERE files.project = $1::VARCHAR;
 
 -- DELETE_OWNED[4]
-DELETE FROM usage_by_day WHERE usage_by_day.project = $1::VARCHAR;
+DELETE FROM answers WHERE answers.project = $1::VARCHAR;
 
 -- DELETE_OWNED[5]
+DELETE FROM usage_by_day WHERE usage_by_day.project = $1::VARCHAR;
+
+-- DELETE_OWNED[6]
 DELETE FROM due_work WHERE due_work.project = $1::VARCHAR;
 
 -- DELETE_KEYS
@@ -473,10 +481,9 @@ WHERE messages.thread_id = threads.id ORDER BY messages.seq DESC
  LIMIT 1 OFFSET 0) AS anon_1, (SELECT runs.created_at
 FROM runs
 WHERE runs.thread_id = threads.id ORDER BY runs.seq DESC
- LIMIT 1 OFFSET 0) AS anon_2, (SELECT runs.ended_at
+ LIMIT 1 OFFSET 0) AS anon_2, (SELECT max(runs.ended_at) AS max_1
 FROM runs
-WHERE runs.thread_id = threads.id ORDER BY runs.seq DESC
- LIMIT 1 OFFSET 0) AS anon_3
+WHERE runs.thread_id = threads.id) AS anon_3
 FROM threads
 WHERE threads.project = $1::VARCHAR AND NOT hidden AND threads.seq > $2::BIGINT ORDER BY threads.seq
  LIMIT 200 OFFSET 0;
@@ -692,10 +699,9 @@ WHERE messages.thread_id = $1::VARCHAR ORDER BY messages.seq DESC
  LIMIT 1 OFFSET 0;
 
 -- SELECT_NEWEST_RUN
-SELECT runs.created_at, runs.ended_at
+SELECT max(runs.created_at) AS max_1, max(runs.ended_at) AS max_2
 FROM runs
-WHERE runs.thread_id = $1::VARCHAR ORDER BY runs.seq DESC
- LIMIT 1 OFFSET 0;
+WHERE runs.thread_id = $1::VARCHAR;
 
 -- DELETE_CHILDREN[1]
 DELETE FROM steps WHERE steps.thread_id = $1::VARCHAR;

@@ -85,7 +85,13 @@ def test_a_secret_that_is_lost_is_said_with_the_webhooks_that_suffer(
         assert "was used with another secret.key" in server.log
         refused = CliRunner().invoke(cli, ["secrets", "rotate", "--data-dir", str(home)])
         assert refused.exit_code != 0
-    done = CliRunner().invoke(cli, ["secrets", "rotate", "--data-dir", str(home)])
+    refused = CliRunner().invoke(cli, ["secrets", "rotate", "--data-dir", str(home)])
+    assert refused.exit_code == 2
+    assert f"nothing was changed: no secret that is here opens those of these webhooks: {made['id']}" in (
+        refused.output
+    )
+    assert not (home / "secret.key.new").exists()
+    done = CliRunner().invoke(cli, ["secrets", "rotate", "--lost", "--data-dir", str(home)])
     assert done.exit_code == 0, done.output
     assert f"can't be read, make them anew: {made['id']}" in done.output
     with RunningServer(model, data_dir=home) as server:
@@ -103,3 +109,66 @@ def test_secrets_from_before_there_was_a_seal_are_sealed_at_the_next_rotation(
     (sealed,) = _rows(home / "clew.db")
     secret = (home / "secret.key").read_bytes().strip()
     assert Vault(secret).open(sealed, "wh_1") == "whsec_plain"
+
+
+@pytest.fixture
+def sealed_home(home: Path, model: ScriptedModel, http: httpx2.Client) -> tuple[Path, str]:
+    """A data directory with one webhook, and that webhook's secret."""
+    with RunningServer(model, data_dir=home) as server:
+        made = Api(http, server.url, server.api_key).post("/webhooks", {"url": "https://example.com/hook"})
+    return home, made["secret"]
+
+
+def _opened(home: Path) -> str:
+    with sqlite3.connect(home / "clew.db") as connection:
+        webhook_id, sealed = connection.execute("SELECT id, secret FROM webhooks").fetchone()
+    connection.close()
+    return Vault((home / "secret.key").read_bytes().strip()).open(sealed, webhook_id)
+
+
+def test_a_rotation_that_could_not_write_has_changed_nothing(
+    sealed_home: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor has it when it is tried again: the former secret stays until the database has another."""
+    home, secret = sealed_home
+    before = (home / "secret.key").read_bytes()
+
+    async def refuse(*_: Any) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    with monkeypatch.context() as locked:
+        locked.setattr("clew.store.installation.put", refuse)
+        done = CliRunner().invoke(cli, ["secrets", "rotate", "--data-dir", str(home)])
+    assert (done.exit_code, "database is locked" in done.output) == (1, True), done.output
+    assert (home / "secret.key").read_bytes() == before
+    done = CliRunner().invoke(cli, ["secrets", "rotate", "--data-dir", str(home)])
+    assert done.exit_code == 0, done.output
+    assert (home / "secret.key").read_bytes() != before
+    assert _opened(home) == secret
+
+
+def test_a_rotation_that_was_killed_after_its_commit_is_finished(sealed_home: tuple[Path, str]) -> None:
+    home, secret = sealed_home
+    former = (home / "secret.key").read_bytes()
+    CliRunner().invoke(cli, ["secrets", "rotate", "--data-dir", str(home)])
+    (home / "secret.key").rename(home / "secret.key.new")
+    (home / "secret.key").write_bytes(former)
+    done = CliRunner().invoke(cli, ["secrets", "rotate", "--data-dir", str(home)])
+    assert done.exit_code == 0, done.output
+    assert _opened(home) == secret
+
+
+def test_a_wrong_former_secret_harms_nothing(sealed_home: tuple[Path, str], tmp_path: Path) -> None:
+    home, secret = sealed_home
+    (tmp_path / "wrong").write_text("a secret that was never this installation's")
+    arguments = ["secrets", "rotate", "--former", str(tmp_path / "wrong"), "--data-dir", str(home)]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+    assert _opened(home) == secret
+
+
+def test_the_secret_in_force_is_no_new_one(sealed_home: tuple[Path, str]) -> None:
+    home, _ = sealed_home
+    same = {"CLEW_SECRET_KEY": (home / "secret.key").read_text().strip()}
+    done = CliRunner().invoke(cli, ["secrets", "rotate", "--data-dir", str(home)], env=same)
+    assert (done.exit_code, "is the installation's secret already" in done.output) == (2, True)

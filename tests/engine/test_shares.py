@@ -78,6 +78,9 @@ class Handed:
     def advance(self, run_id: str, *, project: str) -> None:
         self.runs.append(run_id)
 
+    def at_work(self) -> set[str]:
+        return set()
+
     def works_on(self, run_id: str) -> bool:
         return run_id in self.runs
 

@@ -48,6 +48,9 @@ class Handed:
 
     def wake_at(self, due: int) -> None: ...
 
+    def at_work(self) -> set[str]:
+        return set(self.runs) if self.busy else set()
+
     def works_on(self, run_id: str) -> bool:
         return self.busy and run_id in self.runs
 
@@ -107,6 +110,14 @@ async def test_a_run_on_its_way_to_a_worker_is_not_taken_up(place: Place) -> Non
             await asyncio.gather(create(number), world.sweep())
         await world.sweep()
         assert sorted(world.dispatch.runs) == sorted(f"run_{number}" for number in range(150))
+
+
+async def test_work_on_a_run_that_is_deleted_is_interrupted(place: Place) -> None:
+    async with sweeping(place, SoleWorker("worker_me")) as world:
+        await world.db.write(_insert, 1)
+        world.dispatch.runs += ["run_1", "run_deleted"]
+        await world.sweep()
+        assert world.dispatch.interrupted == ["run_deleted"]
 
 
 @pytest.mark.parametrize("worker", [None, "worker_me"])

@@ -152,3 +152,14 @@ def test_a_feed_may_be_told_to_end(api: Api, refuses: Refuses) -> None:
     assert api.send("HEAD", "/events").status_code == 200
     for wrong in ("soon", "-1", "86401"):
         refuses(400, "GET", "/events", query={"wait": wrong})
+
+
+def test_the_head_of_a_runs_stream_holds_nothing_up(api: Api, model: ScriptedModel) -> None:
+    held = model.hold("One ", "two.")
+    run = api.run(api.thread("Count."), api.agent())
+    held.gates[0].wait_reached()
+    answer = api.send("HEAD", f"{run.path}/events")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    held.release()
+    run.wait("completed")

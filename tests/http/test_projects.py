@@ -284,6 +284,42 @@ def test_tokens_of_a_day(
     alpha.run(alpha.thread("And now?"), agent).wait("completed")
 
 
+def test_what_waited_is_given_what_is_left_of_the_day(
+    own: Server, alpha: Api, model: ScriptedModel, projects: Projects
+) -> None:
+    projects("add", "alpha", "--tokens-a-day", "1000", "--runs", "1")
+    _limited(own, "alpha", tokens_a_day=1000, runs=1)
+    first = model.hold("Much ", "more.")
+    first.usage = Usage(700, 200)
+    model.reply("A little.", usage=Usage(60, 40))
+    runs = _runs(alpha, 3)
+    first.gates[0].wait_reached()
+    first.release()
+    assert [run.wait()["status"] for run in runs] == ["completed", "completed", "failed"]
+    assert runs[2].now()["last_error"]["code"] == "rate_limit_exceeded"
+    assert model.requests[1].body["max_completion_tokens"] == 100
+    assert len(model.requests) == 2
+
+
+def test_a_deleted_thread_does_not_hide_what_its_run_has_used(
+    own: Server, alpha: Api, model: ScriptedModel, projects: Projects, place: Place
+) -> None:
+    projects("add", "alpha", "--tokens-a-day", "100000")
+    _limited(own, "alpha", tokens_a_day=100_000)
+    held = model.hold("One two three ", "four.")
+    run = alpha.run(alpha.thread("Count."), alpha.agent())
+    held.gates[0].wait_reached()
+    until(lambda: run.now()["status"] == "in_progress")
+    with alpha.stream("GET", f"{run.path}/events") as told:
+        assert any(frame.event == "thread.message.delta" for frame in told)
+    alpha.delete(f"/threads/{run.thread}")
+    until(lambda: dump(place)["usage_by_day"])
+    ((_, _, tokens),) = dump(place)["usage_by_day"]
+    assert isinstance(tokens, int)
+    assert tokens > 3
+    held.release()
+
+
 # --- retention --------------------------------------------------------------------------------------
 
 
@@ -328,6 +364,32 @@ def test_a_dry_run_says_how_many_would_go(
     assert dump(place)["projects"] == []
 
 
+@pytest.mark.parametrize("by", ["retention", "hand"])
+def test_the_run_that_was_made_last_need_not_be_the_one_that_ended_last(
+    own: Server, alpha: Api, model: ScriptedModel, projects: Projects, clock: ManualClock, by: str
+) -> None:
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+    model.call("look_up", {})
+    first = alpha.run(alpha.thread("Look."), alpha.agent(tools=[tool]), expires_in=7 * 24 * 3600)
+    first.wait_calls()
+    body = {"assistant_id": alpha.agent()}
+    waits = alpha.ok("POST", f"/threads/{first.thread}/runs", body, headers={"Clew-When-Busy": "queue"})
+    alpha.post(f"/threads/{first.thread}/runs/{waits['id']}/cancel")
+    clock.advance(3 * DAY)
+    gone = alpha.thread("Gone")
+    clock.advance(DAY // 2)
+    first.cancel()
+    first.wait("cancelled")
+    if by == "hand":
+        since = clock.seconds - 60
+        assert alpha.send("DELETE", f"/threads/{first.thread}?unchanged_since={since}").status_code == 412
+        return
+    projects("add", "alpha", "--keep-days", "1")
+    clock.advance(DAY // 2 + 31_000)
+    until(lambda: alpha.send("GET", f"/threads/{gone}").status_code == 404)
+    alpha.get(f"/threads/{first.thread}")
+
+
 # --- the commands -----------------------------------------------------------------------------------
 
 
@@ -339,15 +401,36 @@ def test_projects_are_listed_changed_and_deleted_with_all_that_is_theirs(
     assert "alpha: runs 5, tokens a day 9, keep days 30" in projects("set", "alpha", "--tokens-a-day", "9")
     assert "alpha: tokens a day 9, keep days 30" in projects("set", "alpha", "--runs", "none")
     assert "30" in projects("list")
-    model.reply("Hi.")
-    alpha.run(alpha.thread("Hello"), alpha.agent()).wait("completed")
+    model.call("look_up", {"card": "4111"})
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+    run = alpha.run(alpha.thread("Hello"), alpha.agent(tools=[tool]))
+    run.answer_calls(lambda call: "secret")
+    run.wait("completed")
+    alpha.upload(b"Hers.")
     kept = beta.thread("Mine")
-    assert "1 agent, 1 thread, 2 messages." in projects("delete", "alpha", "--dry-run")
+    assert "1 agent, 1 thread, 2 messages, 1 file." in projects("delete", "alpha", "--dry-run")
     assert "--with-everything" in projects("delete", "alpha", code=1)
     projects("delete", "alpha", "--with-everything")
-    assert "'alpha'" not in str({name: rows for name, rows in dump(place).items() if name != "answers"})
+    left = dump(place)
+    assert "'alpha'" not in str(left)
+    assert [left[name] for name in ("calls", "takeovers", "steps", "files")] == [[], [], [], []]
     beta.get(f"/threads/{kept}")
     assert "no project" in projects("delete", "alpha", code=3)
+
+
+def test_runs_of_a_project_that_is_deleted_are_broken_off(
+    own: Server, alpha: Api, beta: Api, model: ScriptedModel, projects: Projects, clock: ManualClock
+) -> None:
+    held, kept = model.hold("One ", "two."), model.hold("Three ", "four.")
+    for api, reply in ((alpha, held), (beta, kept)):
+        api.run(api.thread("Count."), api.agent())
+        reply.gates[0].wait_reached()
+    projects("delete", "alpha", "--with-everything")
+    clock.advance(31_000)  # until the next sweep
+    until(lambda: held.client_left)
+    assert not kept.client_left
+    kept.release()
+    until(lambda: beta.get("/runs")["data"][0]["status"] == "completed")
 
 
 @pytest.mark.parametrize(

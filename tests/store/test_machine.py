@@ -86,6 +86,9 @@ class NoWorkers:
 
     def wake_at(self, due: int) -> None: ...
 
+    def at_work(self) -> set[str]:
+        return set()
+
     def works_on(self, run_id: str) -> bool:
         return False
 

@@ -64,7 +64,7 @@ def _is_encrypted(url: str) -> bool:
     """Open a database as a process does; return whether its connections are encrypted."""
 
     async def ask() -> bool:
-        db = PostgresDatabase(url, clock=SystemClock(), connections=2, reconnect_timeout=0)
+        db = PostgresDatabase(url, clock=SystemClock(), connections=2, reconnect_timeout=5_000)
         await db.open()
         try:
             await db.fetch(health.ping)

@@ -219,6 +219,7 @@ class Server:
             models=models,
             toolbox=self._toolbox,
             kinds=self._kinds(db, process),
+            tokens_a_day=self._daily_token_budget,
         )
         self._shares = engine.shares
         outbound = self._outbound.guard if self._outbound is not None else Guard()
@@ -231,7 +232,6 @@ class Server:
             blobs=self.blobs,
             toolbox=self._toolbox,
             run_expiry=self._run_expiry,
-            daily_token_budget=self._daily_token_budget,
             outbound=outbound,
             shares=engine.shares,
             vault=VAULT,

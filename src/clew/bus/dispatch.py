@@ -71,6 +71,10 @@ class Dispatch(Protocol):
         """Have what is due at ``due`` (milliseconds since the epoch) found in time."""
         ...
 
+    def at_work(self) -> set[str]:
+        """Return the runs that this process works on now."""
+        ...
+
     def works_on(self, run_id: str) -> bool:
         """Whether this process works on the run now, or is about to."""
         ...

@@ -90,6 +90,9 @@ class LocalDispatch:
         if self._look_by is not None:
             self._look_by(due)
 
+    def at_work(self) -> set[str]:
+        return set(self._tasks)
+
     def works_on(self, run_id: str) -> bool:
         return run_id in self._tasks or run_id in self._waiting
 

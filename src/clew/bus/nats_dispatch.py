@@ -148,6 +148,9 @@ class NatsDispatch:
     def wake_at(self, due: int) -> None:
         self._local.wake_at(due)
 
+    def at_work(self) -> set[str]:
+        return self._local.at_work()
+
     def works_on(self, run_id: str) -> bool:
         return self._local.works_on(run_id)
 

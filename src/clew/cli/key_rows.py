@@ -12,8 +12,11 @@ from clew.cli.moments import seconds
 from clew.cli.output import print_table, when
 from clew.cli.problems import NOT_FOUND, USAGE, Problem
 from clew.clock import SystemClock
+from clew.core.projects import Project
 from clew.store import keys as rows
+from clew.store import projects
 from clew.store.keys import OPERATOR, PROJECT, READ, KeyRow
+from clew.store.statement import Transaction
 
 _project = click.option(
     "--project", metavar="P", required=True, callback=checked_name, help="the key's project"
@@ -94,9 +97,17 @@ def rotate(name: str, project: str, overlap: str, **flags: Any) -> None:
 @on_database
 def revoke(name: str, project: str, **flags: Any) -> None:
     """End a key, its predecessor too: within a second it opens nothing, and its streams end soon after."""
-    if not on_database_of(flags, rows.revoke, project, name):
+    if not on_database_of(flags, _revoke, project, name, SystemClock().now()):
         raise _unknown(project, name)
     output.say(f"{name} of {project} is revoked.")
+
+
+async def _revoke(tx: Transaction, project: str, name: str, now: int) -> int:
+    """Delete the keys of a name. The project stays known without any, to operators."""
+    count = await rows.revoke(tx, project, name)
+    if count and await projects.get(tx, project) is None:
+        await projects.save(tx, Project(name=project, created_at=now))
+    return count
 
 
 def _unknown(project: str, name: str) -> Problem:

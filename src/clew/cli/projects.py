@@ -12,7 +12,7 @@ from clew.cli.output import print_table, when
 from clew.cli.problems import FAILED, NOT_FOUND, USAGE, Problem
 from clew.clock import SystemClock
 from clew.core.projects import NO_LIMITS, Project, idle_before
-from clew.store import keys, retention, threads
+from clew.store import files, keys, retention, threads
 from clew.store import projects as rows
 from clew.store.projects import Belongings
 from clew.store.statement import Transaction
@@ -25,6 +25,7 @@ _LIMITS = {
     "streams": "streams open at once on one server; more are refused (429)",
     "long_polls": "long-polls held at once on one server; more are answered at once",
     "tokens_a_day": "tokens that its runs may use on one day (UTC)",
+    "file_bytes": "bytes of all its files together; an upload beyond them is refused (400)",
     "keep_days": "days after which a thread in which nothing happens is deleted, within a day",
 }
 _NONE = "none"
@@ -186,7 +187,7 @@ def delete(name: str, with_everything: bool, dry_run: bool, **flags: Any) -> Non
     while count := on_database_of(flags, _delete_some, name):
         deleted += count
         output.say(f"{deleted:,} of {_counted(its.threads, 'thread')} deleted")
-    on_database_of(flags, rows.remove_rest, name)
+    on_database_of(flags, _remove_rest, name, SystemClock().now())
     output.say(f"{name} is deleted{f', with {has}' if has else ''}.")
 
 
@@ -197,12 +198,18 @@ async def _delete_some(tx: Transaction, project: str) -> int:
     return len(found)
 
 
+async def _remove_rest(tx: Transaction, project: str, now: int) -> None:
+    await rows.remove_rest(tx, project)
+    await files.ask_for_sweep(tx, now)
+
+
 def _in_words(its: Belongings) -> str:
     counts = (
         (its.agents, "agent"),
         (its.threads, "thread"),
         (its.messages, "message"),
         (its.webhooks, "webhook"),
+        (its.files, "file"),
         (its.keys, "key"),
     )
     said = ", ".join(_counted(*each) for each in counts if each[0])

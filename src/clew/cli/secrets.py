@@ -1,6 +1,7 @@
 """``clew secrets``."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from clew.cli.problems import USAGE, Problem
 from clew.clock import SystemClock
 from clew.settings import Settings
 from clew.store import installation, webhooks
-from clew.store.database import StoreError, StoreInUse
+from clew.store.database import Database, StoreError, StoreInUse
 from clew.store.statement import Transaction
 from clew.vault import Vault, fingerprint
 
@@ -31,7 +32,7 @@ With every process stopped:
 
 \b
 What is sealed, the secrets of webhooks, is sealed anew. Where the former secret is not in secret.key,
---former names a file that holds it.
+--former names a file that holds it. Without it nothing is changed, unless --lost says that it is gone.
 """
 )
 @click.option(
@@ -40,17 +41,20 @@ What is sealed, the secrets of webhooks, is sealed anew. Where the former secret
     metavar="FILE",
     help="holds the former secret; by default secret.key",
 )
+@click.option("--lost", "is_lost", is_flag=True, help="go on where what is sealed can't be read any more")
 @setting("database_url", "--database")
 @setting("data_dir", "--data-dir")
-def rotate(former: Path | None, database_url: str | None, data_dir: Path | None) -> None:
+def rotate(former: Path | None, is_lost: bool, database_url: str | None, data_dir: Path | None) -> None:
     """Put a new secret in the place of the one that is lost, or known to others."""
     settings = load_settings(database_url=database_url, data_dir=data_dir)
     try:
-        where, lost = _rotate(settings, former or keys.secret_path(settings))
+        where, lost = _rotate(settings, former, is_lost=is_lost)
     except StoreInUse:
         raise Problem("Clew uses the database: stop every process on it first", USAGE) from None
     except StoreError as error:
         raise Problem.of(error) from None
+    except sqlite3.Error as error:
+        raise Problem(f"{settings.sqlite_path} can't be written: {error}. Nothing was changed") from None
     click.echo(f"The installation's secret is now the one in {where}.")
     if lost:
         click.echo(f"The secrets of these webhooks can't be read, make them anew: {', '.join(lost)}")
@@ -58,49 +62,69 @@ def rotate(former: Path | None, database_url: str | None, data_dir: Path | None)
         click.echo("Give it to every process on this database before you start it.")
 
 
-def _rotate(settings: Settings, former: Path) -> tuple[str, list[str]]:
+def _rotate(settings: Settings, former: Path | None, *, is_lost: bool) -> tuple[str, list[str]]:
     """Change the secret, and what is known of it and sealed with it in the database.
 
-    The former one is kept beside the new one until that is done.
+    A new file lies beside the former one until the database knows it, and then takes its place: whenever
+    this breaks off, the secret that the database knows is in one of them.
 
     Returns:
         Where the new one is, and the webhooks whose secrets can't be read.
     """
     from clew.engine.assemble import open_database
 
-    before = Vault(former.read_bytes().strip() if former.is_file() else None)
-
-    db = open_database(settings, SystemClock(), "clew secrets rotate")
+    db = open_database(settings, SystemClock(), "clew secrets rotate", exclusive=True)
 
     async def change() -> tuple[str, list[str]]:
         await db.open()
         try:
-            secret, where = _put(settings)
-            lost = await db.write(_seal_anew, before, secret)
+            known = await db.read(installation.said, installation.FINGERPRINT)
+            return await _change(settings, db, known, former, is_lost=is_lost)
         finally:
             await db.close()
-        _aside(settings).unlink(missing_ok=True)
-        return where, lost
 
     return asyncio.run(change())
 
 
-async def _seal_anew(tx: Transaction, before: Vault, secret: bytes) -> list[str]:
+async def _change(
+    settings: Settings, db: Database, known: str | None, former: Path | None, *, is_lost: bool
+) -> tuple[str, list[str]]:
+    path, new = keys.secret_path(settings), _new(settings)
+    held = [each.read_bytes().strip() for each in (former, path, new) if each is not None and each.is_file()]
+    before = next((each for each in held if fingerprint(each) == known), held[0] if held else None)
+    given = settings.secret_key
+    if given is None and new.is_file() and fingerprint(new.read_bytes().strip()) == known:
+        new.replace(path)  # one that was cut off after the database knew it
+        return str(path), []
+    secret = (ids.new_secret_key() if given is None else given.reveal().strip()).encode()
+    if fingerprint(secret) == known:
+        raise Problem("CLEW_SECRET_KEY is the installation's secret already: set another one", USAGE)
+    if given is None:
+        write_private(new, secret + b"\n")
+    try:
+        lost = await db.write(_seal_anew, Vault(before), secret, is_lost)
+    except Problem:
+        if given is None:
+            new.unlink(missing_ok=True)
+        raise
+    if given is not None:
+        return "CLEW_SECRET_KEY", lost
+    new.replace(path)
+    return str(path), lost
+
+
+async def _seal_anew(tx: Transaction, before: Vault, secret: bytes, is_lost: bool) -> list[str]:
     await installation.put(tx, installation.FINGERPRINT, fingerprint(secret))
-    return await webhooks.reseal(tx, before, Vault(secret))
+    lost = await webhooks.reseal(tx, before, Vault(secret))
+    if lost and not is_lost:
+        raise Problem(
+            "nothing was changed: no secret that is here opens those of these webhooks: "
+            f"{', '.join(lost)}. --former names a file with the former secret; where that is gone: --lost",
+            USAGE,
+        )
+    return lost
 
 
-def _put(settings: Settings) -> tuple[bytes, str]:
-    """Take the secret that is set, or make a file with a new one; return it, and where it is."""
-    if settings.secret_key is not None:
-        return settings.secret_key.reveal().strip().encode(), "CLEW_SECRET_KEY"
-    secret, path = ids.new_secret_key().encode(), keys.secret_path(settings)
-    if path.is_file():
-        write_private(_aside(settings), path.read_bytes())
-    write_private(path, secret + b"\n")
-    return secret, str(path)
-
-
-def _aside(settings: Settings) -> Path:
+def _new(settings: Settings) -> Path:
     path = keys.secret_path(settings)
-    return path.with_name(f"{path.name}.former")
+    return path.with_name(f"{path.name}.new")

@@ -125,7 +125,7 @@ def _object(path: str) -> Mapping[str, str]:
 
     try:
         found = json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(f"--outputs: {path} is no JSON: {error}", USAGE) from None
     if not isinstance(found, dict):
         raise Problem(f"--outputs: {path} is no JSON object of outputs by call", USAGE)

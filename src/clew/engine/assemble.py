@@ -9,7 +9,7 @@ from clew.blobs.blobs import Blobs
 from clew.blobs.open import open_blobs
 from clew.bus.bus import Bus, LocalBus
 from clew.clock import Clock, SystemClock, passed
-from clew.engine.blob_sweep import BlobSweep, ask_for_sweep
+from clew.engine.blob_sweep import BlobSweep
 from clew.engine.engine import Engine
 from clew.engine.retention import Retention
 from clew.engine.tally import Tally
@@ -21,7 +21,7 @@ from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.process import Process
 from clew.settings import Settings
-from clew.store import installation
+from clew.store import files, installation
 from clew.store.database import Database, StoreError
 from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
@@ -70,7 +70,7 @@ class Assembly(NamedTuple):
         await self.db.open()
         if self.secret is not None:
             await share_secret(self.db, self.secret, alone=not self.bus.shared)
-        await self.db.write(ask_for_sweep, self.process.clock.now())
+        await self.db.write(files.ask_for_sweep, self.process.clock.now())
         await self.engine.start()
 
     async def stop(self, grace: float = 0) -> None:
@@ -132,6 +132,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
         toolbox=tools,
         takeover_after=int(settings.takeover_after * 1000),
         passed=passed,
+        tokens_a_day=settings.daily_token_budget,
         kinds=[
             WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process, vault=vault),
             Retention(db, process),
@@ -154,8 +155,10 @@ def this_process(process: Process, *, works: bool) -> WorkerRow:
     )
 
 
-def open_database(settings: Settings, clock: Clock, name: str) -> Database:
+def open_database(settings: Settings, clock: Clock, name: str, *, exclusive: bool = False) -> Database:
     """Make the database ready for this version, and open it under a name of this process.
+
+    With ``exclusive``, nobody else may use it meanwhile.
 
     Raises:
         StoreError: it cannot be used; the message says why.
@@ -173,7 +176,7 @@ def open_database(settings: Settings, clock: Clock, name: str) -> Database:
         clock=clock,
         name=name,
         connections=settings.database_connections,
-        alone=settings.bus_url is None,
+        alone=exclusive or settings.bus_url is None,
     )
 
 

@@ -10,13 +10,10 @@ from clew.blobs.blobs import Blobs
 from clew.core.due import Limits, Work
 from clew.engine.due_work import Context, Done, Kind, Later, Outcome
 from clew.process import Process
-from clew.store import due_work, files
+from clew.store import files
 from clew.store.database import Database
-from clew.store.statement import Transaction
+from clew.store.files import BLOB_SWEEP, HOUR
 
-BLOB_SWEEP = "blob_sweep"
-
-HOUR = 3600 * 1000
 _YOUNG = 3600.0
 """Seconds for which a blob that no file names is left alone."""
 
@@ -65,16 +62,3 @@ class BlobSweep(Kind):
 
     async def close(self) -> None:
         """Nothing is held."""
-
-
-async def ask_for_sweep(tx: Transaction, now: int) -> None:
-    """Have the blobs looked through in an hour, unless that is to be done already."""
-    work = Work(
-        kind=BLOB_SWEEP,
-        id=BLOB_SWEEP,
-        project="",
-        lane=BLOB_SWEEP,
-        created_at=now,
-        due=now + HOUR,
-    )
-    await due_work.add_if_new(tx, work)

@@ -33,6 +33,7 @@ class Engine:
         process: its time, its ids, and who watches it.
         takeover_after: milliseconds of silence after which another process's runs are taken over.
         kinds: the kinds of due work that this process performs.
+        tokens_a_day: tokens that the runs of a project without a limit of its own may use on one day (UTC).
         passed: milliseconds that have passed, to compare the clock with; None compares nothing.
     """
 
@@ -48,6 +49,7 @@ class Engine:
         takeover_after: int = 3_500,
         kinds: Sequence[Kind] = (),
         passed: Callable[[], float] | None = None,
+        tokens_a_day: int | None = None,
     ) -> None:
         self._bus, self._models = bus, models
         self._works = row.works
@@ -55,6 +57,7 @@ class Engine:
         self.dispatch: Dispatch = bus.dispatch
         self.events: Events = bus.events
         self.shares = Shares()
+        self.shares.usual_tokens_a_day = tokens_a_day
         self._worker = Worker(
             row.id,
             db,

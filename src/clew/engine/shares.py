@@ -34,6 +34,8 @@ class Shares:
 
     def __init__(self) -> None:
         self._limits: Mapping[str, ProjectLimits] = {}
+        self.usual_tokens_a_day: int | None = None
+        """What projects may use that have no limit of their own."""
         self._workers = 1
         self._lock = threading.Lock()
         self._at_work: dict[str, str] = {}
@@ -55,6 +57,10 @@ class Shares:
     def of(self, project: str) -> ProjectLimits:
         """Return a project's limits."""
         return self._limits.get(project, NO_LIMITS)
+
+    def tokens_a_day(self, project: str) -> int | None:
+        """Return the tokens that a project's runs may use on one day; None for any number."""
+        return self.of(project).tokens_a_day or self.usual_tokens_a_day
 
     # --- runs at work ---
 

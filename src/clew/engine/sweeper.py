@@ -87,7 +87,11 @@ class Sweeper(LoopingService):
         for run_id in expired:
             if self._presence.leads or self._dispatch.works_on(run_id):
                 self._dispatch.interrupt(run_id)
+        at_work = self._dispatch.at_work()
         unfinished = await self._db.scan(runs.unfinished, now)
+        if missing := at_work - {run.id for run in unfinished}:
+            for run_id in await self._db.scan(runs.gone, sorted(missing)):
+                self._dispatch.interrupt(run_id)  # deleted by somebody who told nobody
         self._take_up([run for run in unfinished if run.not_before <= now], now)
         self._fresh = False
         if now >= self._forget_at:

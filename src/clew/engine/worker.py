@@ -22,7 +22,7 @@ from clew.core.events import (
     Started,
     Unstorable,
 )
-from clew.core.records import Failure, Run
+from clew.core.records import Failure, Run, Usage
 from clew.core.tools import FunctionTool, kind_of
 from clew.engine import watching
 from clew.engine.asking import Asking
@@ -31,7 +31,7 @@ from clew.engine.recorder import TurnRecorder
 from clew.engine.shares import Shares
 from clew.model.catalogue import Models
 from clew.process import Process
-from clew.store import projects, runs, steps
+from clew.store import budgets, projects, runs, steps
 from clew.store.database import CommitUnknown, Database, is_passing
 from clew.store.database import Unstorable as NotKept
 from clew.store.statement import Transaction
@@ -39,6 +39,9 @@ from clew.tools.toolbox import Toolbox
 
 _STORE_PAUSE = 1_000
 """Milliseconds after which what a store did not take that has trouble of its own is stored again."""
+
+_TURNED = (ModelReplied, ModelFailed, ModelStopped)
+"""Events that bring a turn, and what it used."""
 
 _log = logging.getLogger(__name__)
 
@@ -138,6 +141,7 @@ class Worker:
     async def _loop(self, state: RunState, work: _Work) -> None:
         """Perform what a run's state asks for until that is nothing."""
         recorder: TurnRecorder | None = None
+        used = Usage()
         try:
             while effects := effects_of(state):
                 match effects:
@@ -149,12 +153,16 @@ class Worker:
                     case _:
                         calls = tuple(each for each in effects if isinstance(each, RunCall))
                         event = await self._run_calls(state.run, calls, work)
+                used = event.turn.usage if isinstance(event, _TURNED) else Usage()
                 if isinstance(event, ModelStopped | CallsStopped):  # something has changed: look first
                     state = await self._db.read(runs.reload, state.run.id, state.run.epoch)
                 state, decision = await self._settle(state, event)
                 self._publish(decision, recorder)
         except runs.ClaimLost:
             _log.info("run %s: another worker has taken it over, or it was deleted", state.run.id)
+            if state.run.config.token_allowance is not None:
+                tokens = (state.run.usage + used).total_tokens
+                await self._db.write(runs.book_gone, state.run, tokens, self._clock.now())
         finally:
             if work.calls is not None:
                 await work.calls.stop()
@@ -240,9 +248,12 @@ class Worker:
 
     async def _call_model(self, run: Run, call: CallModel, recorder: TurnRecorder, work: _Work) -> Event:
         """Ask the model for one turn, unless interrupted. Whatever happens becomes an event."""
+        failure = _unavailable(run)
+        if (budget := self._shares.tokens_a_day(run.project)) is not None and failure is None:
+            call, failure = await self._within(budget, run, call)
         if not work.interrupted:
             with CancelScope() as work.scope:
-                if failure := _unavailable(run):
+                if failure:
                     event: Event = ModelFailed(recorder.turn(), failure)
                 else:
                     event = await self._asking.turn(run, call, recorder, work)
@@ -251,6 +262,19 @@ class Worker:
                 return event
         work.interrupted, work.scope = False, None
         return ModelStopped(recorder.turn())
+
+    async def _within(self, budget: int, run: Run, call: CallModel) -> tuple[CallModel, Failure | None]:
+        """Return a call within what is left of its project's tokens for today, or why there can be none.
+
+        What was left when the run was made may have been used by others that were made before.
+        """
+        left = await self._db.fetch(budgets.left_today, run.project, budget, self._clock.now())
+        left = (left or 0) - run.usage.total_tokens  # booked when it ends
+        if left <= 0:
+            said = f"The project has used up its budget of {budget} tokens for today."
+            return call, Failure("rate_limit_exceeded", f"{said} It begins anew at 00:00 UTC.")
+        own = call.completion_tokens_left
+        return replace(call, completion_tokens_left=left if own is None else min(own, left)), None
 
     def _tell_of_call(self, run: Run, event: Event) -> None:
         now = self._clock.now()

@@ -70,6 +70,7 @@ class Authentication:
                 raise
             task.uncancel()
             if started:
+                scope["clew.hang_up"]()  # cut: an answer that ends well would pass for a whole one
                 raise ClientDisconnect from None
             raise unauthorized("The API key has been revoked or has expired.") from None
         finally:

@@ -163,7 +163,13 @@ class WatchedProtocol(CoalescingProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._answering = cycle
+        cycle.scope["clew.hang_up"] = self._hang_up
         super()._start_asgi_task(cycle, app)
+
+    def _hang_up(self) -> None:
+        """Break the connection in the middle of an answer."""
+        self._answering.disconnected = True
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -202,7 +202,6 @@ def make_services(settings: Settings, assembly: Assembly) -> Services:
         blobs=assembly.blobs,
         toolbox=assembly.toolbox,
         run_expiry=settings.run_expiry * 1000,
-        daily_token_budget=settings.daily_token_budget,
         outbound=assembly.outbound,
         shares=assembly.engine.shares,
         vault=assembly.vault,

@@ -73,6 +73,11 @@ class RunStream:
         self._joined = joined
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            self._place.leave()
+            await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+            await send(body(b"", more=False))
+            return
         follower = Follower(self._services, self._keys, self._after)
         gone = asyncio.ensure_future(disconnected(receive))
         gone.add_done_callback(lambda _: follower.wake())
@@ -107,7 +112,7 @@ class RunStream:
                 # The rows are asked too: the bus may have lost what ended the run.
                 quiet.broken()
                 await send(body(frames.KEEP_ALIVE))
-                data, last = make(await follower.look())
+                data, last = make(await follower.look(long_quiet=True))
             else:
                 data, last = await follower.take(make)
 

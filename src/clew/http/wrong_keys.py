@@ -5,7 +5,7 @@ A right key is never held back, whatever else comes from its address.
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
@@ -24,8 +24,9 @@ _FORGET = 60.0
 _ADDRESSES = 10_000
 """Addresses that are remembered; the one that was quiet longest is forgotten for another."""
 
-_HELD = 1_000
-"""Requests that are held back at once. More are answered at once, which costs less than keeping them."""
+_HELD, _HELD_OF_ONE = 1_000, 100
+"""Requests that are held back at once, in all and of one address. More are answered at once, which costs less
+than keeping them."""
 
 
 class _Tried(NamedTuple):
@@ -44,19 +45,23 @@ class WrongKeys:
         self.count = 0
         self._now = now
         self._tried: OrderedDict[str, _Tried] = OrderedDict()
-        self._held = 0
+        self._held: Counter[str] = Counter()
 
     async def hold_back(self, scope: Scope) -> None:
         """Note a request with a wrong key, and return when it may be answered."""
         client = scope.get("client")
-        seconds = self.note(client[0] if client else "")
-        if not seconds or self._held >= _HELD:
+        address = client[0] if client else ""
+        seconds, network = self.note(address), network_of(address)
+        held = self._held
+        if not seconds or held[network] >= _HELD_OF_ONE or held.total() >= _HELD:
             return
-        self._held += 1
+        held[network] += 1
         try:
             await asyncio.sleep(seconds)
         finally:
-            self._held -= 1
+            held[network] -= 1
+            if not held[network]:
+                del held[network]
 
     def note(self, address: str) -> float:
         """Note a wrong key; return the seconds for which its request is held back."""

@@ -33,8 +33,6 @@ class Services(Struct, frozen=True, kw_only=True):
     """The kinds of tools that this server runs."""
     run_expiry: int
     """Milliseconds after which an unfinished run expires."""
-    daily_token_budget: int | None = None
-    """Tokens that a project's runs may use on one day (UTC)."""
     outbound: Guard = field(default_factory=Guard)
     """Says which URLs of clients this server may ask."""
     shares: Shares = field(default_factory=Shares)

@@ -33,9 +33,12 @@ class Follower:
         self.over = False
         """Whether the run was found to be over, with nothing more to come."""
 
-    async def look(self) -> Sequence[Entry]:
-        """Return what has happened since, as the rows say, whatever the bus has told."""
-        lasting = await self._read_rows()
+    async def look(self, *, long_quiet: bool = False) -> Sequence[Entry]:
+        """Return what has happened since, as the rows say, whatever the bus has told.
+
+        With ``long_quiet``, a run without a row is over: whoever deleted it has said all that there is.
+        """
+        lasting = await self._read_rows(long_quiet)
         return [*lasting, *self._see(self._live.since(self._seen) or ())]
 
     async def take(self, make: Make[T]) -> T:
@@ -64,11 +67,11 @@ class Follower:
             self._seen = new[-1].end
         return new
 
-    async def _read_rows(self) -> list[Entry]:
+    async def _read_rows(self, long_quiet: bool) -> list[Entry]:
         found = await self._db.read(_journal, self._keys)
         if found is None:  # deleted: what is left is what the bus still has to say of it
             start = self._live.start
-            self.over = start is None
+            self.over = long_quiet or start is None
             self._seen = self._seen if start is None else max(self._seen, start - 1)
             return []
         run, entries = found

@@ -100,7 +100,6 @@ async def start(services: Services, project: str, command: StartRun, key: Key | 
 
 def _draft(services: Services, project: str, command: StartRun) -> _NewRun:
     now, thread, run_id = services.process.clock.now(), None, services.process.ids.new(RUN)
-    limits = services.shares.of(project)
     if isinstance(command.thread, str):
         thread_id = command.thread
         added = [draft_message(services, project, thread_id, each, now) for each in command.messages]
@@ -119,7 +118,7 @@ def _draft(services: Services, project: str, command: StartRun) -> _NewRun:
         models=services.models,
         claimant=services.dispatch.claimant,
         may_work=services.shares.enter(run_id, project),
-        daily_budget=limits.tokens_a_day or services.daily_token_budget,
+        daily_budget=services.shares.tokens_a_day(project),
         thread=thread,
     )
 

@@ -116,6 +116,8 @@ async def _delete(
             raise ThreadChanged(thread_id, unchanged_since)
     run = await runs.get(tx, project, thread_id, lock.active) if lock.active else None
     await threads.remove(tx, project, thread_id)
+    if run is not None and run.waits_for is not None:  # else whoever works on it books what it has used
+        await runs.book_gone(tx, run, run.usage.total_tokens, now)
     return None if run is None else _cancelled(run, now)
 
 

@@ -4,11 +4,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, func, insert, select
 
+from clew.core.due import Work
 from clew.core.files import File
-from clew.store import pages
+from clew.store import due_work, pages
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
 from clew.store.tables import files, projects
+
+BLOB_SWEEP = "blob_sweep"
+"""The kind of due work that deletes blobs which no file names."""
+
+HOUR = 3600 * 1000
 
 _FILE = Mapper(files, File)
 _ONE = (files.c.id == param("id"), files.c.project == param("project"))
@@ -57,6 +63,12 @@ async def remove(tx: Transaction, project: str, file_id: str) -> File | None:
 async def unnamed(tx: Transaction, keys: Sequence[str]) -> list[str]:
     """Return those of the keys of blobs that no file names."""
     return [key for key in keys if await tx.one(SELECT_BLOB, {"blob": key}) is None]
+
+
+async def ask_for_sweep(tx: Transaction, now: int) -> None:
+    """Have the blobs looked through in an hour, unless that is to be done already."""
+    work = Work(kind=BLOB_SWEEP, id=BLOB_SWEEP, project="", lane=BLOB_SWEEP, created_at=now, due=now + HOUR)
+    await due_work.add_if_new(tx, work)
 
 
 async def page(tx: Transaction, project: str, wanted: PageRequest, purpose: str | None) -> Page:

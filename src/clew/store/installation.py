@@ -28,6 +28,12 @@ async def claim(tx: Transaction, name: str, value: str) -> str:
     return value
 
 
+async def said(tx: Transaction, name: str) -> str | None:
+    """Return what has been said of the installation; None if nothing has."""
+    row = await tx.one(SELECT_FACT, {"name": name})
+    return None if row is None else str(row[0])
+
+
 async def put(tx: Transaction, name: str, value: str) -> None:
     """Say something of the installation, whatever has been said."""
     if not await tx.run(UPDATE_FACT, {"of": name, "now": value}):

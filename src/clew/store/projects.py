@@ -17,6 +17,7 @@ from clew.store.tables import (
     WAITS_FOR_SHARE,
     agents,
     answers,
+    files,
     keys,
     projects,
     runs,
@@ -130,6 +131,7 @@ class Belongings(NamedTuple):
     agents: int
     webhooks: int
     keys: int
+    files: int
 
 
 def _count(table: Table, *conditions: Any) -> Statement:
@@ -145,7 +147,7 @@ COUNT_THREADS = Statement(
 COUNT_LIVE = Statement(
     select(func.count()).select_from(runs).where(unindexed(runs.c.project) == param("project"), IS_LIVE)
 )
-COUNTS = (_count(agents), _count(webhooks), _count(keys))
+COUNTS = (_count(agents), _count(webhooks), _count(keys), _count(files))
 SELECT_THREADS, SELECT_HIDDEN_THREADS = (
     Statement(
         select(threads.c.id)
@@ -155,7 +157,7 @@ SELECT_THREADS, SELECT_HIDDEN_THREADS = (
     )
     for condition in (IS_SHOWN, threads.c.hidden)
 )
-_OWNED = (webhooks, agents, answers, usage_by_day, due_rows)
+_OWNED = (webhooks, agents, files, answers, usage_by_day, due_rows)
 DELETE_OWNED = tuple(Statement(delete(table).where(table.c.project == param("project"))) for table in _OWNED)
 DELETE_KEYS = Statement(delete(keys).where(keys.c.project == param("project")))
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from clew.store import threads as thread_rows
 from clew.store.statement import Statement, Transaction, constant, param
@@ -19,14 +19,8 @@ _NEWEST = {
     .scalar_subquery()
     for table in (messages, runs)
 }
-_LAST_END = (
-    select(runs.c.ended_at)
-    .where(runs.c.thread_id == threads.c.id)
-    .order_by(runs.c.seq.desc())
-    .limit(constant(1))
-    .offset(constant(0))
-    .scalar_subquery()
-)
+# The run that was made last need not be the one that ended last.
+_LAST_END = select(func.max(runs.c.ended_at)).where(runs.c.thread_id == threads.c.id).scalar_subquery()
 SELECT_PAGE = Statement(
     select(
         threads.c.seq,

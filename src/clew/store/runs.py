@@ -412,6 +412,17 @@ async def due(tx: Transaction, now: int) -> tuple[list[str], int | None]:
     return expired, min((moment for moment in following if moment is not None), default=None)
 
 
+async def gone(tx: Transaction, run_ids: Sequence[str]) -> list[str]:
+    """Return those of some runs that have no row any more."""
+    return [run_id for run_id in run_ids if await tx.one(SELECT_BY_ID, {"id": run_id}) is None]
+
+
+async def book_gone(tx: Transaction, run: Run, tokens: int, now: int) -> None:
+    """Book what a run has used for its project's day, if the run was deleted: its end can't."""
+    if run.config.token_allowance is not None and await gone(tx, [run.id]):
+        await budgets.count(tx, run.project, tokens, now)
+
+
 async def unfinished(tx: Transaction, now: int) -> list[Unfinished]:
     """Return the live runs that a worker should be working on, the soonest to expire first."""
     return [Unfinished(*row) for row in await tx.all(SELECT_UNFINISHED, {"now": now})]

@@ -109,6 +109,7 @@ def write_beside(path: Path, function: StoreFunction[P, T], *args: P.args, **kwa
         sqlite3.Error: the file can't be written, or has been busy for 30 seconds.
     """
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+        connection.execute("PRAGMA foreign_keys=ON")  # else what hangs on a row outlives it
         connection.execute("BEGIN IMMEDIATE")
         result = _drive(function(SqliteTransaction(connection), *args, **kwargs))
         connection.execute("COMMIT")

@@ -80,11 +80,9 @@ SELECT_NEWEST_MESSAGE = Statement(
     .offset(constant(0))
 )
 SELECT_NEWEST_RUN = Statement(
-    select(runs.c.created_at, runs.c.ended_at)
-    .where(runs.c.thread_id == param("thread_id"))
-    .order_by(runs.c.seq.desc())
-    .limit(constant(1))
-    .offset(constant(0))
+    select(func.max(runs.c.created_at), func.max(runs.c.ended_at)).where(
+        runs.c.thread_id == param("thread_id")
+    )
 )
 DELETE_CHILDREN = [
     Statement(delete(table).where(table.c.thread_id == param("thread_id")))

@@ -21,7 +21,9 @@ _ESCAPES = re.compile(
 )
 """Control sequences as ECMA-48 defines them; unfinished ones count."""
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and what makes text show in another order than it is in; marks of direction stay."""
+
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 _KNOWN_SECRETS = re.compile(
