@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clew.model.embedded import WeightsError, pull
-from clew.model.embedded.machine import obstacle
+from clew.weights.machine import obstacle
 
 
 def weights_cache() -> Path:
