@@ -173,7 +173,8 @@ class RemoteEmbedder:
         if self._dimensions not in (None, dimensions):
             raise Unembeddable(
                 f"The embeddings endpoint answered vectors of {dimensions} dimensions, and of "
-                f"{self._dimensions} before: it must be another model. A new one needs another CLEW_EMBEDDINGS_MODEL.",
+                f"{self._dimensions} before: it must be another model, which needs another "
+                "CLEW_EMBEDDINGS_MODEL.",
                 again=False,
             )
         self._dimensions = dimensions
