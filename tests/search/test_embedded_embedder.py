@@ -130,7 +130,7 @@ class TestProcess:
         assert running(embedder) != killed
 
     async def test_one_that_always_dies_is_given_up(self, embedder: EmbeddedEmbedder) -> None:
-        killed = set()
+        killed: set[int] = set()
 
         async def kill() -> None:
             while True:
@@ -218,6 +218,14 @@ def _others(folder: str, names: list[str]) -> list[str]:
 
 
 class TestMachine:
+    @pytest.mark.parametrize(("load", "expected"), [(0.0, 3), (1.2, 2), (3.5, 1), (40.0, 1)])
+    def test_only_idle_processors_compute(
+        self, load: float, expected: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(embedded_embedder, "threads", lambda: 4)
+        monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load), raising=False)
+        assert embedded_embedder._idle_processors() == expected
+
     @pytest.mark.parametrize("missing", ["xllamacpp", "gguf"])
     async def test_a_missing_package_is_said_plainly(
         self, missing: str, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch

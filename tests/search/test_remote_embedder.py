@@ -230,6 +230,13 @@ class TestTrouble:
                 await embedder.embed(["Text 1"])
         assert caught.value.again
 
+    async def test_one_that_speaks_no_tls(self, endpoint: Endpoint, clock: HurriedClock) -> None:
+        async with opened(endpoint.url.replace("http:", "https:"), clock) as embedder:
+            with pytest.raises(Unembeddable, match="REQUESTS_CA_BUNDLE") as caught:
+                await embedder.embed(["Text 1"])
+        assert not caught.value.again
+        assert clock.slept == []
+
     async def test_one_that_breaks_off(
         self, endpoint: Endpoint, embedder: RemoteEmbedder, clock: HurriedClock
     ) -> None:
@@ -306,6 +313,19 @@ class TestSettings:
         assert likeness(one, again[0]) > 0.999
         assert likeness(one, other) > 0.6
         assert abs(likeness(one, third)) < 0.4
+
+    async def test_it_goes_the_way_that_the_environment_says(
+        self, endpoint: Endpoint, clock: HurriedClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("NO_PROXY", "no_proxy", "http_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HTTP_PROXY", endpoint.url.removesuffix("/v1"))
+        url = "http://embeddings.invalid/v1"
+        embedder = make_embedder(Settings(data_dir=tmp_path, embeddings_url=url, embeddings_model="m"), clock)
+        assert embedder is not None
+        await embedder.embed(["Text 1"])
+        await embedder.close()
+        assert [path for path, _, _ in endpoint.requests] == [f"{url}/embeddings"]
 
     async def test_none_and_the_default(self, clock: HurriedClock, tmp_path: Path) -> None:
         assert make_embedder(Settings(data_dir=tmp_path, embeddings_url="none"), clock) is None

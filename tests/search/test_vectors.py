@@ -1,5 +1,7 @@
 """Vectors are of length 1 and survive being kept as float16s."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
 @given(arrays.arrays(np.float64, st.integers(1, 40), elements=FINITE))
-def test_the_length_is_one_and_the_direction_stays(values: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_the_length_is_one_and_the_direction_stays(values: "np.ndarray[Any, Any]") -> None:
     kept = packed(values)
     assert len(kept) == 2 * len(values)
     if not values.any():

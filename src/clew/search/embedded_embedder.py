@@ -41,7 +41,6 @@ _GROUP_TOKENS, _GROUP_TEXTS = 2 * minilm.WINDOW_TOKENS, 8
 """What is computed at once. A query waits for one group of whatever came before it, about half a second."""
 
 _SLOTS = 4
-_BATCH = 1024
 _WHAT = "the embedded embedder"
 _ELSEWHERE = "set CLEW_EMBEDDINGS_URL to an endpoint for embeddings, or to none for full text alone"
 
@@ -60,7 +59,7 @@ class EmbeddedEmbedder:
         data_dir: Clew's data directory; the weights are kept in its subdirectory ``models``.
         clock: for how long it has been idle.
         progress: told about the download, from another thread: bytes done, bytes in all, what.
-        most_threads: threads that compute; by default as many processors as are idle at the start.
+        most_threads: threads that compute; by default as many as processors are idle at the start, but one.
     """
 
     name = minilm.NAME
@@ -196,7 +195,7 @@ class EmbeddedEmbedder:
             slots=_SLOTS,
             threads=self._threads or _idle_processors(),
             api_key=new_api_key(),
-            batch=_BATCH,
+            batch=_GROUP_TOKENS,
             cache_mib=0,
             embedding=True,
         )
@@ -236,11 +235,14 @@ def _obstacle() -> str | None:
 
 
 def _idle_processors() -> int:
-    """Return how many threads should compute: threads that share a processor wait for each other."""
+    """Return how many threads should compute: what is idle, and one processor left for everything else.
+
+    Threads wait for the slowest of them: two on a busy machine with two processors took 600 ms where one took 8.
+    """
     usable = threads()
     if not hasattr(os, "getloadavg"):  # Windows
         return 1
-    return max(1, min(usable, int(usable - os.getloadavg()[0])))
+    return max(1, min(usable - 1, int(usable - os.getloadavg()[0])))
 
 
 def _said(answers: list[dict[str, Any]]) -> str:
