@@ -237,7 +237,7 @@ def _obstacle() -> str | None:
 def _idle_processors() -> int:
     """Return how many threads should compute: what is idle, and one processor left for everything else.
 
-    Threads wait for the slowest of them: two on a busy machine with two processors took 600 ms where one took 8.
+    Threads wait for the slowest of them: on two busy processors, two took 600 ms where one took 8.
     """
     usable = threads()
     if not hasattr(os, "getloadavg"):  # Windows
