@@ -12,8 +12,8 @@ import httpx2
 import hypothesis
 import pytest
 
-from clew.model.embedded.files import locked
 from clew.testing.scripted_model import ScriptedModel
+from clew.weights.files import locked
 from tests.support.api import Api
 from tests.support.clock import ManualClock
 from tests.support.database import Place, new_database

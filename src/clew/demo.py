@@ -110,7 +110,7 @@ def _model_file(settings: Settings, console: Console) -> Path | None:
     if settings.model_url is not None:
         console.print(f"Model: {settings.model_url}")
         return None
-    from clew.model.embedded.machine import obstacle
+    from clew.weights.machine import obstacle
 
     if trouble := obstacle():
         raise Problem(f"{trouble}. Or name a model of your own: clew demo --model-url URL", FAILED)

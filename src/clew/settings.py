@@ -101,7 +101,7 @@ SERVER_TOOLS = tuple(sorted(str(kind.__struct_config__.tag) for kind in get_args
 """The kinds that ``server_tools`` may name."""
 
 
-FROM_FILES = ("api_key", "secret_key", "model_api_key", "database_url", "bus_url")
+FROM_FILES = ("api_key", "secret_key", "model_api_key", "embeddings_key", "database_url", "bus_url")
 """Settings that are secrets, or may hold one: each can stand in a file that ``CLEW_<NAME>_FILE`` names."""
 
 
@@ -208,6 +208,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     embedded_model: Annotated[str, _about("which embedded model to load: see `clew models list`")] = (
         "qwen2.5-coder-0.5b"
     )
+    embeddings_url: Annotated[
+        str | None,
+        _about(
+            "where texts become vectors for search: an endpoint for embeddings, such as "
+            "https://api.openai.com/v1; none searches by words alone; by default all-MiniLM-L6-v2, "
+            "on this machine's processors"
+        ),
+    ] = None
+    embeddings_model: Annotated[
+        str | None,
+        _about("what that endpoint calls its model; vectors of different models can't be compared"),
+    ] = None
+    embeddings_key: Annotated[Secret | None, _about("the key that endpoint asks for")] = None
     run_expiry: Annotated[int, _about("seconds after which an unfinished run expires", ge=1)] = 600
     daily_token_budget: Annotated[
         Annotated[int, Meta(ge=1)] | None,
@@ -474,6 +487,10 @@ def _http(value: str) -> str:
     return value
 
 
+def _http_or_none(value: str) -> str:
+    return value if value == "none" else _http(value)
+
+
 def _absolute(value: Path) -> Path:
     return value.expanduser().absolute()
 
@@ -489,6 +506,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "bus_url": _nats,
     "database_url": _database,
     "model_url": _http,
+    "embeddings_url": _http_or_none,
     "data_dir": _absolute,
     "bus_ca": _absolute,
     "bus_credentials": _absolute,
@@ -506,6 +524,8 @@ def _misfits(settings: Settings) -> list[str]:
         ]
     if settings.bus_ca is not None and "nats://" in (settings.bus_url or ""):
         return ["CLEW_BUS_CA: says whose certificates to trust, so CLEW_BUS_URL must be tls://... throughout"]
+    if settings.embeddings_url not in (None, "none") and settings.embeddings_model is None:
+        return ["CLEW_EMBEDDINGS_URL: needs CLEW_EMBEDDINGS_MODEL, the name of the endpoint's model"]
     if settings.bus_url is None and not settings.worker:
         return ["CLEW_WORKER: false, and without CLEW_BUS_URL no other process would work on runs"]
     return []

@@ -191,9 +191,9 @@ def test_a_missing_embedded_model_is_announced(
     from clew.settings import load
 
     caplog.set_level("INFO")
-    monkeypatch.setattr("clew.model.embedded.machine.obstacle", lambda: "no engine: pip install that")
+    monkeypatch.setattr("clew.weights.machine.obstacle", lambda: "no engine: pip install that")
     module.warn_about_model(load(data_dir=tmp_path))
-    monkeypatch.setattr("clew.model.embedded.machine.obstacle", lambda: None)
+    monkeypatch.setattr("clew.weights.machine.obstacle", lambda: None)
     module.warn_about_model(load(data_dir=tmp_path))
     module.warn_about_model(load(data_dir=tmp_path, embedded_model="gpt-17"))
     module.warn_about_model(load(data_dir=tmp_path, model_url="http://127.0.0.1:1/v1"))

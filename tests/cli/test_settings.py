@@ -53,6 +53,7 @@ def test_the_file_lies_in_the_data_directory_that_a_flag_names(tmp_path: Path) -
         ("data_dir", "~/clew", Path.home() / "clew"),
         ("database_url", "sqlite:///here.db", "sqlite:///here.db"),
         ("model_name", "123", "123"),
+        ("embeddings_url", "none", "none"),
     ],
 )
 def test_text_becomes_what_the_setting_is(

@@ -15,9 +15,9 @@ from clew.cli import certificates
 from clew.model import body
 from clew.model.chat import ChatRequest, Chunk, Finished, ModelError, TextDelta, one_by_one
 from clew.model.endpoint import Endpoint
-from clew.model.network import DIRECT, Network, network_for
 from clew.model.reach import Reach
 from clew.model.remote import RemoteModel
+from clew.network import DIRECT, Network, network_for
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.clock import ManualClock
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from clew.model.embedded import WeightsError, pull
-from clew.model.embedded.machine import obstacle
+from clew.search import minilm
+from clew.weights.machine import obstacle
 
 
 def weights_cache() -> Path:
@@ -23,3 +24,15 @@ def real_weights(name: str) -> Path:
         return pull(name, weights_cache()).path
     except WeightsError as error:
         pytest.skip(f"no weights: {error}")
+
+
+def real_minilm() -> Path:
+    """Return a data directory with the embedder's weights, made first if need be; or skip the test."""
+    trouble = obstacle()
+    if trouble is not None:
+        pytest.skip(trouble)
+    try:
+        minilm.pull(weights_cache())
+    except WeightsError as error:
+        pytest.skip(f"no weights: {error}")
+    return weights_cache()

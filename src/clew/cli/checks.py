@@ -272,8 +272,8 @@ async def _remote(settings: Settings, clock: Clock, name: str, endpoint: Endpoin
     """Ask an endpoint for one tiny answer, exactly as the server does."""
     from clew.model.chat import ModelError
     from clew.model.learned import settings_for
-    from clew.model.network import network_for
     from clew.model.trial import Trial
+    from clew.network import network_for
 
     label = f"{name} at {shown_address(endpoint.url)}"
     trial = Trial(
@@ -306,8 +306,8 @@ async def _remote(settings: Settings, clock: Clock, name: str, endpoint: Endpoin
 
 def _embedded(settings: Settings) -> Finding:
     from clew.model.embedded import WeightsError, find
-    from clew.model.embedded.machine import obstacle
     from clew.model.embedded.weights import cached_path
+    from clew.weights.machine import obstacle
 
     if (trouble := obstacle()) is not None:
         return Finding("model", "fail", trouble, "or name another model: CLEW_MODEL_URL")

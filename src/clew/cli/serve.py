@@ -221,7 +221,7 @@ def warn_about_model(settings: Settings) -> None:
     """Say now what would otherwise fail, or take long, in the first run."""
     if settings.model_url is not None:
         return
-    from clew.model.embedded.machine import obstacle
+    from clew.weights.machine import obstacle
 
     trouble = obstacle()
     if trouble is not None:

@@ -14,8 +14,8 @@ from clew.model.catalogue import DEFAULT
 from clew.model.endpoint import Endpoint, Prices, shown_address
 from clew.model.endpoints import endpoints_of
 from clew.model.learned import settings_for
-from clew.model.network import network_for
 from clew.model.trial import Trial, Tried
+from clew.network import network_for
 from clew.settings import Settings
 
 _VERSION = "api-version"

@@ -37,10 +37,10 @@ from clew.model.endpoint import Endpoint
 from clew.model.frames import Frame, FrameReader, decoded
 from clew.model.keys import KeySource
 from clew.model.learned import Known, Learned, settings_for
-from clew.model.network import DIRECT, Network
 from clew.model.quirks import Quirks, body_of, lesson
 from clew.model.reach import NOT_REACHED, Reach, Try
 from clew.model.trouble import Problem, Reported, cleaned, model_error, problem_of, too_many
+from clew.network import DIRECT, Network
 
 CONNECT_TIMEOUT = 5.0
 """Seconds in which an endpoint must have been reached."""

@@ -3,8 +3,8 @@
 from clew.clock import Clock
 from clew.model.catalogue import DEFAULT, ModelEntry, Models
 from clew.model.endpoints import endpoints_of
-from clew.model.network import network_for
 from clew.model.remote import RemoteModel
+from clew.network import network_for
 from clew.settings import Settings
 
 

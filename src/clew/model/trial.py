@@ -10,8 +10,8 @@ from clew.clock import Clock
 from clew.core.options import Json, JsonSchema, JsonSchemaFormat
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta, one_by_one
 from clew.model.endpoint import Endpoint
-from clew.model.network import Network
 from clew.model.remote import RemoteModel
+from clew.network import Network
 
 _WORD = "clew"
 _ROOM = 1_000

@@ -8,9 +8,9 @@ from msgspec import Struct
 from clew.model.catalogue import DEFAULT, ModelEntry
 from clew.model.chat import ModelError
 from clew.model.endpoint import shown_address
-from clew.model.network import network_for
 from clew.model.remote import RemoteModel
 from clew.model.trial import Trial
+from clew.network import network_for
 from clew.process import Process
 from clew.service.context import Services
 from clew.store import census, workers

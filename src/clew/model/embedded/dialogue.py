@@ -9,7 +9,7 @@ from msgspec import Struct
 from clew.core.options import Json
 from clew.core.records import Usage
 from clew.model.chat import ChatRequest, FinishReason, ModelError
-from clew.model.embedded.process import Kind, LlamaProcess, WorkerError
+from clew.weights.process import Kind, LlamaProcess, WorkerError
 
 SEED = 42
 _TOO_LONG = "exceed_context_size_error"

@@ -14,12 +14,12 @@ from clew.model.embedded import conversation, native, prompts
 from clew.model.embedded.calling import MOST_CALLS, Call, Chooser
 from clew.model.embedded.catalog import DEFAULT
 from clew.model.embedded.dialogue import Dialogue
-from clew.model.embedded.errors import WeightsError
-from clew.model.embedded.files import Progress, ignore_progress
-from clew.model.embedded.machine import obstacle, threads
-from clew.model.embedded.process import LlamaProcess, Setup, WorkerError
 from clew.model.embedded.profiles import UNMEASURED, Profile, profile_of
 from clew.model.embedded.weights import Located, pull
+from clew.weights.errors import WeightsError
+from clew.weights.files import Progress, ignore_progress
+from clew.weights.machine import obstacle, threads
+from clew.weights.process import LlamaProcess, Setup, WorkerError
 
 _T = TypeVar("_T")
 

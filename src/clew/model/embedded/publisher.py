@@ -4,9 +4,9 @@ from pathlib import Path
 
 import httpx2
 
-from clew.model.embedded.catalog import Weights
-from clew.model.embedded.errors import SourceError
-from clew.model.embedded.files import Progress
+from clew.weights.errors import SourceError
+from clew.weights.files import Progress
+from clew.weights.sources import Weights
 
 # A machine without a way out has to learn so at once: there is another source to try.
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0)

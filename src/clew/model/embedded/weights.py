@@ -7,10 +7,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from clew.model.embedded import publisher, wheels
-from clew.model.embedded.catalog import Weights, catalogue
-from clew.model.embedded.errors import SourceError, WeightsError
-from clew.model.embedded.files import (
+from clew.model.embedded import publisher
+from clew.model.embedded.catalog import catalogue
+from clew.weights import wheels
+from clew.weights.errors import SourceError, WeightsError
+from clew.weights.files import (
     Progress,
     ignore_progress,
     locked,
@@ -18,6 +19,7 @@ from clew.model.embedded.files import (
     remember_hash,
     sha256_of,
 )
+from clew.weights.sources import Weights
 
 _MAGIC = b"GGUF"
 

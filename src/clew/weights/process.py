@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from clew.core.options import Json
 
-Kind: TypeAlias = Literal["text", "chat"]
+Kind: TypeAlias = Literal["text", "chat", "embeddings"]
 
 _LOAD_TIMEOUT = 300.0  # seconds; a slow disk may need many of them
 _LOOK_EVERY = 5.0
@@ -48,6 +48,9 @@ class Setup(Struct, frozen=True, kw_only=True):
     """Prompt tokens computed between two looks at whether the request was cancelled."""
     cache_mib: int = 256
     """Memory for prompts computed earlier."""
+    embedding: bool = False
+    """Whether texts become vectors (the mean of their tokens' last states) instead of answers. A text is then
+    computed at once, so ``batch`` bounds its tokens."""
     silence: float = 120.0
     """Seconds without a word from the process, with requests under way, after which it is ended."""
 

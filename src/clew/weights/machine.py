@@ -1,4 +1,4 @@
-"""What the machine offers to the embedded model."""
+"""What the machine offers to models that compute here."""
 
 import ctypes
 import os
@@ -12,16 +12,22 @@ from clew.installing import how_to_add
 
 _MOST_THREADS = 8  # beyond that, memory is what such a small model waits for
 _X86 = {"x86_64", "amd64", "i386", "i686"}
-_ELSEWHERE = "or set CLEW_MODEL_URL to any chat-completions endpoint"
+_MODEL = "the embedded model"
+_MODEL_ELSEWHERE = "set CLEW_MODEL_URL to any chat-completions endpoint"
 _WINDOWS_AVX2 = 40  # PF_AVX2_INSTRUCTIONS_AVAILABLE
 
 
-def obstacle() -> str | None:
-    """Why llama.cpp can't run here, and what to do; None if nothing is in the way."""
+def obstacle(what: str = _MODEL, elsewhere: str = _MODEL_ELSEWHERE) -> str | None:
+    """Why llama.cpp can't run here, and what to do; None if nothing is in the way.
+
+    Args:
+        what: who needs it, as a subject in the singular.
+        elsewhere: what else would do, as a request.
+    """
     if find_spec("xllamacpp") is None:
-        return f"the embedded model is not installed: {how_to_add('local')}, {_ELSEWHERE}"
+        return f"{what} is not installed: {how_to_add('local')}, or {elsewhere}"
     if platform.machine().lower() in _X86 and not has_avx2():
-        return f"this processor lacks AVX2, which the embedded model needs: {_ELSEWHERE.removeprefix('or ')}"
+        return f"this processor lacks AVX2, which {what} needs: {elsewhere}"
     return None
 
 

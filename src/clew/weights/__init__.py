@@ -1,0 +1,1 @@
+"""Weights on this machine: fetched, checked, and used in a process beside this one."""
