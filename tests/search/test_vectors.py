@@ -102,7 +102,7 @@ def test_signs_choose_nearly_all_that_is_nearest(
     monkeypatch.setattr(module, "PREFILTER_FROM", 9_000)
     vectors, queries = clustered(20_000, dimensions)
     index = VectorIndex(dimensions)
-    index.add(999, packed(vectors[:50]), [(0, 49)])
+    index.add(999, packed(vectors[:10_200]), [(0, 10_199)])
     for file in range(200):
         index.add(file, packed(vectors[file * 100 :][:100]), [(n, n) for n in range(100)])
         if file == 100:
@@ -128,7 +128,8 @@ def test_where_signs_choose_too_few_chunks_all_are_compared(monkeypatch: pytest.
     index = VectorIndex(2)
     index.add(1, packed([[1, 0.01]] * 1500), [(0, 1499)])
     index.add(2, packed([[1, -0.5]]), [(0, 0)])
-    assert [hit.file for hit in index.search(packed([1, 0]), 2)] == [1, 2]
+    hits = index.search(packed([1, 0.1]), 2)
+    assert [(hit.file, round(hit.score, 3)) for hit in hits] == [(1, 0.996), (2, 0.846)]
 
 
 def test_a_filter_that_leaves_few_files_finds_them_all() -> None:
@@ -147,19 +148,38 @@ def test_many_windows_of_one_chunk_hide_no_other() -> None:
     hits = index.search(packed([1, 0]), 5)
     assert hits[0] == Hit(1, 0, 1.0)
     assert [(hit.file, hit.chunk) for hit in hits] == [(1, 0), (2, 0), (2, 1), (2, 2)]
-    assert [hit.score for hit in hits[2:]] == [0, 0]
+    assert [round(hit.score, 3) for hit in hits[1:]] == [0.707, 0, 0]
 
 
 def test_what_is_the_same_scores_the_same_wherever_it_stands() -> None:
     vectors, queries = clustered(37, 384)
     index = VectorIndex(384)
-    for file in range(37):
+    for file in range(400):
         same = np.vstack([vectors[: file % 5], vectors[36:]])
         index.add(file, packed(same), [(len(same) - 1, len(same) - 1)])
-    hits = index.search(packed(queries[0]), 37)
+    hits = index.search(packed(queries[0]), 400)
     assert len({hit.score for hit in hits}) == 1
-    assert [hit.file for hit in hits] == list(range(37))
+    assert [hit.file for hit in hits] == list(range(400))
     assert index.search(packed(queries[0]), 5) == hits[:5]
+
+
+def test_the_best_few_are_the_first_of_all_however_near_they_are() -> None:
+    vectors, _ = clustered(1, 384)
+    index = VectorIndex(384)
+    # Cosines that differ by less than float32 shows.
+    same = np.linspace(1, 9, 2000)[:, None] * vectors
+    index.add(1, packed(same), [(n, n) for n in range(2000)])
+    assert index.search(packed(vectors), 5) == index.search(packed(vectors), 2000)[:5]
+
+
+def test_nothing_is_nearer_than_itself() -> None:
+    vectors, _ = clustered(200, 24)
+    index = VectorIndex(24)
+    index.add(1, packed(vectors), [(n, n) for n in range(200)])
+    for chunk, vector in enumerate(vectors):
+        (hit,) = index.search(packed(vector), 1)
+        assert hit.chunk == chunk
+        assert 1 - 1e-6 < hit.score <= 1
 
 
 def test_the_room_of_what_has_gone_is_used_again() -> None:

@@ -295,7 +295,7 @@ def _worth(text: str, place: int) -> int:
     before = text[max(0, place - 16) : place]
     if before[-1] in "\r\n":
         space = before[len(before.rstrip()) :]
-        return 4 if space.count("\n") > 1 or text.startswith(("\n", "\r\n"), place) else 3
+        return 4 if space.count("\n") > 1 else 3
     if before[-1] in _CJK_STOPS:
         return 2
     if text[place].isspace():
