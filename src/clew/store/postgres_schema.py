@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from clew.store.database import StoreError
+from clew.store.full_text import POSTGRES_DDL
 from clew.store.postgres import PROCESSES_LOCK
 from clew.store.postgres_pool import connect, unusable
 from clew.store.schema import HEAD, STANDSTILL, alembic_config, check_version
@@ -104,6 +105,8 @@ async def _create(connection: Any) -> None:
         await connection.execute(str(CreateTable(table).compile(dialect=dialect)))
         for index in sorted(table.indexes, key=lambda each: str(each.name)):
             await connection.execute(str(CreateIndex(index).compile(dialect=dialect)))
+    for ddl in POSTGRES_DDL:
+        await connection.execute(ddl)
     await connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     await connection.execute("INSERT INTO alembic_version VALUES ($1)", HEAD)
 

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from clew.store.database import StoreError
+from clew.store.full_text import SQLITE_DDL
 from clew.store.folders import private_directory
 from clew.store.lock import DatabaseLock
 from clew.store.tables import metadata
@@ -78,6 +79,7 @@ def _create_sqlite(path: Path) -> None:
         for index in sorted(table.indexes, key=lambda each: str(each.name))
     ]
     statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]
+    statements += SQLITE_DDL
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode=WAL")

@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -63,6 +64,12 @@ HAS_FAILED = text("code IS NOT NULL")
 
 WAITS_FOR_SHARE = text("waits_for = 'share'")
 """The condition of the index of runs that wait for their project's share."""
+
+COUNTED = ("in_progress", "completed", "failed", "cancelled")
+"""The statuses of files in stores and batches, each with a column that counts them."""
+
+WAITS_FOR_FILES = text("waits_for = 'files'")
+"""The condition of the index of runs that wait until files of their threads were read."""
 
 IS_FREE = text("owner IS NULL")
 """Due work that nobody has claimed."""
@@ -243,6 +250,7 @@ runs = Table(
         sqlite_where=HAS_ENDED,
     ),
     Index("runs_in_wait", "project", "seq", sqlite_where=WAITS_FOR_SHARE),
+    Index("runs_after_files", "project", sqlite_where=WAITS_FOR_FILES),
     # The thread lock once more, as it follows from the runs: the database itself refuses a second live run.
     Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE),
     Index("held_runs", "thread_id", "held", sqlite_where=IS_HELD),
@@ -403,6 +411,84 @@ files = Table(
     Index("files_by_purpose", "project", "purpose", "seq"),
     # Holds all that is summed, so that the rows themselves need not be read.
     Index("files_by_size", "project", "bytes"),
+)
+
+vector_stores = Table(
+    "vector_stores",
+    metadata,
+    *_columns(),
+    Column("name", Text),
+    Column("metadata", Object, nullable=False),
+    Column("expires_days", Integer),
+    Column("last_active_at", BigInteger, nullable=False),
+    Column("embedder", Text),
+    Column("version", BigInteger, nullable=False),
+    Column("usage_bytes", BigInteger, nullable=False),
+    *(Column(name, Integer, nullable=False) for name in COUNTED),
+    Index("vector_stores_by_project", "project", "seq"),
+)
+
+# Files in vector stores. Their seq is never given to another, so that what is left of one that was removed
+# can't be taken for another's.
+store_files = Table(
+    "store_files",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("store_id", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("last_error", Object),
+    Column("attributes", Object, nullable=False),
+    Column("chunking", Object, nullable=False),
+    Column("usage_bytes", BigInteger, nullable=False),
+    Column("batch_id", Text),
+    Index("store_files_by_id", "store_id", "id", unique=True),
+    Index("store_files_by_store", "store_id", "seq"),
+    Index("store_files_by_status", "store_id", "status", "seq"),
+    Index("store_files_by_batch", "batch_id", "seq", sqlite_where=text("batch_id IS NOT NULL")),
+    Index("store_files_by_file", "id"),
+    sqlite_autoincrement=True,
+)
+
+file_batches = Table(
+    "file_batches",
+    metadata,
+    *_columns(),
+    Column("store_id", Text, nullable=False),
+    Column("cancelled_at", BigInteger),
+    *(Column(name, Integer, nullable=False) for name in COUNTED),
+    Index("file_batches_by_store", "store_id", "seq"),
+)
+
+# What searches find. ``store`` is the store's seq as one word, by which full text is looked for in it alone.
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("store", Text, nullable=False),
+    Column("store_file", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("page", Integer),
+    Column("first_line", Integer, nullable=False),
+    Column("last_line", Integer, nullable=False),
+    Index("chunks_by_file", "store_file", "number", unique=True),
+)
+
+# The vectors of a file's windows, one after another, and which of them each chunk has.
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("store_file", BigInteger, primary_key=True, autoincrement=False),
+    Column("embedder", Text, primary_key=True),
+    Column("dimensions", Integer, nullable=False),
+    Column("windows", Integer, nullable=False),
+    Column("ranges", Object, nullable=False),
+    Column("data", LargeBinary, nullable=False),
 )
 
 # Projects that have limits, or are to be listed. Another is as good without a row.
