@@ -1,4 +1,4 @@
-"""Files as users upload them, each made here, byte by byte, with the fewest parts that its format asks for."""
+"""Files as users upload them, made byte by byte, with the fewest parts that their formats ask for."""
 
 import io
 import struct
@@ -63,7 +63,9 @@ def pptx(slides: Sequence[str], notes: Mapping[int, str]) -> bytes:
     listed = "".join(f'<p:sldId r:id="s{key}" id="{255 + key}"/>' for key in keys)
     members = {
         "_rels/.rels": relations([("r1", "officeDocument", "/ppt/presentation.xml")]),
-        "ppt/presentation.xml": f"<p:presentation {_SLIDE}><p:sldIdLst>{listed}</p:sldIdLst></p:presentation>",
+        "ppt/presentation.xml": (
+            f"<p:presentation {_SLIDE}><p:sldIdLst>{listed}</p:sldIdLst></p:presentation>"
+        ),
         "ppt/_rels/presentation.xml.rels": relations(
             (f"s{key}", "slide", f"slides/slide{count - key}.xml") for key in keys
         ),
@@ -102,7 +104,8 @@ def xlsx(sheets: Mapping[str, str]) -> bytes:
 
 def row(number: int, values: Sequence[str | float | bool]) -> str:
     """Return a sheet's row, its cells from column A on."""
-    return f'<row r="{number}">{"".join(map(_cell, [f"{chr(65 + n)}{number}" for n in range(26)], values))}</row>'
+    places = [f"{chr(65 + column)}{number}" for column in range(len(values))]
+    return f'<row r="{number}">{"".join(map(_cell, places, values))}</row>'
 
 
 def _cell(place: str, value: str | float | bool) -> str:
@@ -119,12 +122,15 @@ def epub(chapters: Sequence[str], order: Sequence[int] | None = None) -> bytes:
     spine = "".join(f'<itemref idref="c{n}"/>' for n in order or range(len(chapters)))
     members = {
         "mimetype": "application/epub+zip",
-        "META-INF/container.xml": '<container><rootfiles><rootfile full-path="OPS/book.opf"/></rootfiles></container>',
+        "META-INF/container.xml": (
+            '<container><rootfiles><rootfile full-path="OPS/book.opf"/></rootfiles></container>'
+        ),
         "OPS/book.opf": f"<package><manifest>{items}</manifest><spine>{spine}</spine></package>",
     }
     for number, chapter in enumerate(chapters):
         members[f"OPS/text/{number} c.xhtml"] = (
-            f'<?xml version="1.0"?><!DOCTYPE html><html><head><title>T</title></head><body>{chapter}</body></html>'
+            '<?xml version="1.0"?><!DOCTYPE html><html><head><title>T</title></head>'
+            f"<body>{chapter}</body></html>"
         )
     return zipped(members)
 
@@ -136,10 +142,11 @@ def pdf_of(objects: Sequence[bytes], trailer: bytes = b"") -> bytes:
     for number, content in enumerate(objects, 1):
         places.append(len(written))
         written += b"%d 0 obj\n%b\nendobj\n" % (number, content)
-    table = len(written)
-    written += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    table, size = len(written), len(objects) + 1
+    written += b"xref\n0 %d\n0000000000 65535 f \n" % size
     written += b"".join(b"%010d 00000 n \n" % place for place in places)
-    written += b"trailer\n<</Size %d/Root 1 0 R%b>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, trailer, table)
+    written += b"trailer\n<</Size %d/Root 1 0 R%b>>\n" % (size, trailer)
+    written += b"startxref\n%d\n%%%%EOF\n" % table
     return bytes(written)
 
 
@@ -166,8 +173,14 @@ def pdf(pages: Sequence[str], trailer: bytes = b"") -> bytes:
     return pdf_of(objects, trailer)
 
 
+def encrypted_pdf() -> bytes:
+    """Return a PDF that no password opens, least of all an empty one."""
+    key = b"<</Filter/Standard/V 1/R 2/O<%b>/U<%b>/P -4>>" % (b"41" * 32, b"42" * 32)
+    return pdf(["secret"], b"/Encrypt %b/ID[<00><00>]" % key)
+
+
 def png(width: int, height: int, rows: Iterable[bytes], depth: int = 8, colours: int = 2) -> bytes:
-    """Return a PNG of a size, depth and type of colours, with rows of samples, each without its filter's byte."""
+    """Return a PNG of a size, depth and type of colours, with rows of samples, each without its filter."""
     packer = zlib.compressobj(9)
     packed = b"".join(packer.compress(b"\0" + each) for each in rows) + packer.flush()
     head = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0)

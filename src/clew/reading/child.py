@@ -48,16 +48,20 @@ class KilledFromOutside(Exception):
     """The child was ended by somebody else: the file may have nothing to do with it."""
 
 
-class _Nonsense(Exception):
+class Nonsense(Exception):
     """The child said what no reader says."""
 
 
 class Child:
     """One process for one file: :meth:`run` once, :meth:`kill` at any time, from any thread."""
 
-    def __init__(self, task: Literal["text", "image"], argument: str, path: Path) -> None:
+    def __init__(self, task: Literal["text", "image"], argument: str, path: Path, wall: float = WALL) -> None:
+        """Prepare to read the file at ``path``, within ``wall`` seconds.
+
+        ``argument`` is a kind of :mod:`clew.reading.kinds`, or the pixels of an image's longer side.
+        """
         self._command = [sys.executable, "-I", "-P", "-B", str(_WORKER), task, argument]
-        self._path = path
+        self._path, self._wall = path, wall
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._reaped = False
@@ -77,19 +81,20 @@ class Child:
             raise CannotRead(
                 "server_error", "The server could not open the file, or start its reader."
             ) from None
-        timer = threading.Timer(WALL, self._end, ["time"])
+        timer = threading.Timer(self._wall, self._end, ["time"])
         timer.daemon = True
         timer.start()
-        answer: Answer | None = None
+        ended = False
         assert process.stdout is not None
         try:
             with process.stdout as stdout:
-                answer = _taken(stdout)
-        except (_Nonsense, msgspec.DecodeError):
-            pass
+                answer = taken(stdout)
+            ended = answer is None
+        except (Nonsense, msgspec.DecodeError):
+            raise _damaged() from None
         finally:
-            # After the last word nothing is waited for; before it, the way in which the process ends counts.
-            self._reap(process, at_once=answer is not None)
+            # After its last word nothing is waited for; if there was none, it counts how the process ends.
+            self._reap(process, at_once=not ended)
             timer.cancel()
         if answer is None:
             raise self._why(process.returncode)
@@ -144,27 +149,31 @@ class Child:
     def _why(self, code: int) -> Exception:
         if self._ended_by == "us":
             return _stopped()
-        if self._ended_by == "time" or (
-            sys.platform != "win32" and code in (-signal.SIGXCPU, -signal.SIGALRM)
-        ):
-            return CannotRead("invalid_file", "The file takes too long to read.")
-        if sys.platform != "win32" and code == -signal.SIGKILL:
-            return KilledFromOutside()
-        return CannotRead(
-            "invalid_file", "The file is damaged, or needs more memory to read than there is for one."
-        )
+        slow = CannotRead("invalid_file", "The file takes too long to read.")
+        if self._ended_by == "time":
+            return slow
+        if sys.platform != "win32":
+            if code in (-signal.SIGXCPU, -signal.SIGALRM):
+                return slow
+            if code == -signal.SIGKILL:
+                return KilledFromOutside()
+        return _damaged()
 
 
 def _stopped() -> CannotRead:
     return CannotRead("server_error", "Reading the file was stopped.")
 
 
-def _taken(stdout: IO[bytes]) -> Answer | None:
+def _damaged() -> CannotRead:
+    return CannotRead("invalid_file", "The file is damaged, or needs more memory to read than it gets.")
+
+
+def taken(stdout: IO[bytes]) -> Answer | None:
     """Return what a child says, or None if it ends without saying that this was all.
 
     Raises:
         CannotRead: it says that the file can't be read.
-        _Nonsense: it says what no reader says.
+        Nonsense: it says what no reader says.
         msgspec.DecodeError: its words are no JSON.
     """
     sections = _Sections()
@@ -184,7 +193,7 @@ def _taken(stdout: IO[bytes]) -> Answer | None:
 
 def _image(line: _Line, stdout: IO[bytes]) -> Image:
     if not 0 < line.size <= _MOST_IMAGE or line.image is None:
-        raise _Nonsense
+        raise Nonsense
     return Image(stdout.read(line.size), line.image, line.width, line.height)
 
 
@@ -200,7 +209,7 @@ class _Sections:
     def add(self, line: _Line) -> None:
         self._characters += len(line.text)
         if self._characters > MOST_CHARACTERS or len(self._found) > MOST_SECTIONS:
-            raise _Nonsense
+            raise Nonsense
         if line.new:
             self._finish()
             self._page = line.page
