@@ -6,6 +6,7 @@ printed. The suite reads those that take no more than a few seconds; `make test-
 
 import argparse
 import asyncio
+import hashlib
 import io
 import struct
 import sys
@@ -173,6 +174,12 @@ CASES = (
     Hostile("xxe.docx", lambda: _document(_XXE), "invalid_file"),
     Hostile("nested.docx", lambda: made.docx(_nested()), "unsupported_file"),
     Hostile("slip.docx", _slip, "read"),
+    Hostile(
+        "tag.docx",
+        lambda: made.docx(f'<x a="{_long()}"/>' + made.paragraph("a")),
+        "read",
+        slow=True,
+    ),
     Hostile("attributes.docx", lambda: made.docx(f"<x {_attributes()}/>" + made.paragraph("a")), "read"),
     Hostile("nothing.pptx", lambda: made.zipped({"a": "a"}), "invalid_file"),
     Hostile("again.epub", lambda: made.epub(["<p>one</p>"], [0] * 40_000), "read"),
@@ -196,6 +203,12 @@ CASES = (
     Hostile("large.png", lambda: b"\x89PNG\r\n\x1a\n" + bytes(20_000_000), "invalid_file"),
 )
 """The hostile files; those whose names end as pictures' do are read as pictures."""
+
+
+def _long() -> str:
+    """Return 100 MB that pack some fifty times: a tag that takes a minute if each piece begins it again."""
+    again = hashlib.shake_256(b"again").hexdigest(12_500)
+    return "".join(hashlib.shake_256(b"%d" % number).hexdigest(150) + again for number in range(4000))
 
 
 def _attributes() -> str:

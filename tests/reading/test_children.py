@@ -102,6 +102,8 @@ async def test_it_knows_nothing_and_is_limited(slow: Slow, monkeypatch: pytest.M
         environment = (limits.parent / "environ").read_bytes()
         assert {each.partition(b"=")[0] for each in environment.split(b"\0")} <= {b"", b"LD_LIBRARY_PATH"}
         assert os.getsid(pid) == pid
+        assert (limits.parent / "oom_score_adj").read_text(encoding="utf-8") == "1000\n"
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
         assert len(os.listdir(limits.parent / "fd")) <= 4  # its input, its outputs, and the pipe to here
         slow.write(b"text")
         assert await task == [Section("text")]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageOps
 
 from clew.reading.reader import CannotRead, Image, Reader
 from tests.reading import made
@@ -62,6 +63,35 @@ async def test_it_is_turned_and_its_exif_is_gone(tmp_path: Path) -> None:
     assert _close(opened.getpixel((128, 460)), (0, 0, 254))
     assert not opened.getexif()
     assert b"where I live" not in image.data
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+async def test_it_is_turned_as_others_turn_it(tmp_path: Path, orientation: int) -> None:
+    picture = Pillow.linear_gradient("L").convert("RGB").resize((300, 200))
+    picture.paste((255, 0, 0), (0, 0, 100, 100))
+    exif = Pillow.Exif()
+    exif[_ORIENTATION] = orientation
+    content = _saved(picture, "PNG", exif=exif)
+    with Pillow.open(io.BytesIO(content)) as opened:
+        wanted = ImageOps.exif_transpose(opened).convert("RGB")
+    image = _opened(await _read(tmp_path, content))
+    assert image.size == wanted.size
+    for place in ((20, 20), (wanted.width - 20, 20), (20, wanted.height - 20)):
+        pixel = wanted.getpixel(place)
+        assert isinstance(pixel, tuple)
+        assert _close(image.getpixel(place), pixel)
+
+
+async def test_damaged_exif_takes_nothing_from_the_picture(tmp_path: Path) -> None:
+    content = _saved(Pillow.new("RGB", (40, 40)), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xffnonsense")
+    assert (await _read(tmp_path, content)).width == 40
+
+
+async def test_a_palette_with_transparency(tmp_path: Path) -> None:
+    picture = Pillow.new("P", (40, 40), 1)
+    picture.putpalette([0, 0, 0, 0, 0, 255])
+    image = await _read(tmp_path, _saved(picture, "PNG", transparency=bytes([0, 100])))
+    assert _close(_opened(image).getpixel((5, 5)), (0, 0, 255, 100))
 
 
 async def test_transparency_is_kept(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """XML from strangers: a stream of tags and text, so that neither depth nor size takes memory."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 from xml.parsers import expat
 
 from clew.reading.formats.out import Refused
+
+_LONGEST_PIECE = 64_000_000  # bytes
 
 Start = Callable[[str, dict[str, str]], None]
 """Told of a tag: its name without its namespace, and attributes; see :func:`walk` for their names."""
@@ -35,9 +37,25 @@ def walk(pieces: Iterable[bytes], start: Start, end: End | None = None, text: Te
     parser.StartElementHandler = started
     parser.EndElementHandler = ended
     parser.CharacterDataHandler = text
-    for piece in pieces:
+    for piece in _growing(pieces):
         parser.Parse(piece, False)
     parser.Parse(b"", True)
+
+
+def _growing(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield bytes in pieces each twice as long as the one before, up to a bound.
+
+    Before 2.6, expat reads a tag that isn't complete from its beginning again with each piece: quadratic time
+    for one long tag, were the pieces of one length.
+    """
+    held, size, wanted = [], 0, 1
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= wanted:
+            yield b"".join(held)
+            held, size, wanted = [], 0, min(2 * size, _LONGEST_PIECE)
+    yield b"".join(held)
 
 
 def _local(name: str) -> str:

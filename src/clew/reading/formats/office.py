@@ -11,10 +11,11 @@ from clew.reading.formats.archive import Archive
 from clew.reading.formats.markup import walk
 from clew.reading.formats.out import Flow, Out, Refused
 
-_BESIDE_A_DOCUMENT = ("footnotes", "endnotes", "comments", "header", "footer")
-# Properties have tabulators of their own; what was deleted, how a field is computed, and what older
-# programs are shown instead of a drawing, is no text of the document.
-_SKIPPED = frozenset({"pPr", "rPr", "tblPr", "sectPr", "delText", "instrText", "Fallback"})
+_BESIDE_A_DOCUMENT = ("diagramData", "footnotes", "endnotes", "comments", "header", "footer")
+_BESIDE_A_SLIDE = ("diagramData", "notesSlide")
+# Properties have tabulators of their own; what was deleted, how a field is computed, the number of a slide,
+# and what older programs are shown instead of a drawing, is no text of the document.
+_SKIPPED = frozenset({"pPr", "rPr", "tblPr", "sectPr", "delText", "instrText", "fld", "Fallback"})
 
 
 class Relation(NamedTuple):
@@ -52,7 +53,7 @@ def read_slides(file: BinaryIO, out: Out) -> None:
         out.begin(number)
         _write(archive, slide, out)
         for relation in _relations(archive, slide):
-            if relation.kind == "notesSlide" and relation.part in archive:
+            if relation.kind in _BESIDE_A_SLIDE and relation.part in archive:
                 _write(archive, relation.part, out)
 
 
@@ -115,6 +116,8 @@ class _Text:
             self.flow.cell()
         elif name in ("br", "cr"):
             self.flow.line()
+        elif name == "noBreakHyphen":
+            self.flow.words("-")
         elif name == "tc":
             self._cells += 1
 

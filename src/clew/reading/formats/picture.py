@@ -14,6 +14,7 @@ MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP")  # no other decoder runs, whatever the bytes say
 _QUALITY = 85
+_ORIENTATION = 0x0112
 
 
 def read(file: BinaryIO, longest: int, out: Out) -> None:
@@ -28,10 +29,11 @@ def read(file: BinaryIO, longest: int, out: Out) -> None:
     if image_type(data[:12]) is None:
         raise Refused("unsupported_file", "The image must be a JPEG, PNG, GIF or WebP.")
 
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-    warnings.simplefilter("error")
+    warnings.simplefilter("ignore")  # of damaged EXIF data and the like: the picture can be read
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
             if opened.width * opened.height > MOST_PIXELS:
@@ -41,11 +43,28 @@ def read(file: BinaryIO, longest: int, out: Out) -> None:
             picture = _plain(opened)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many_pixels() from None
-    orientation = opened.getexif()
+    turn = _turn(opened)
     picture.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    picture.getexif().update(orientation)
-    picture = ImageOps.exif_transpose(picture)
-    _send(picture, out)
+    _send(picture if turn is None else picture.transpose(turn), out)
+
+
+def _turn(picture: "Image.Image") -> "Image.Transpose | None":
+    """Return how a picture must be turned to be seen as it was taken: Exif 3.0, 4.6.4, tag Orientation."""
+    from PIL import Image
+
+    try:
+        orientation = picture.getexif().get(_ORIENTATION)
+    except Exception:  # whatever is wrong with data that will be dropped, the picture is there
+        return None
+    return {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation if isinstance(orientation, int) else 1)
 
 
 def _plain(picture: "Image.Image") -> "Image.Image":
