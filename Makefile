@@ -30,8 +30,9 @@ chaos: .venv/ready  ## the long loops of kills: KILLS=500 on SQLite, then on Pos
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS)
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS) --many
 
-test-attacks: .venv/ready  ## attacks on a running server, each with its bound, in about a minute
+test-attacks: .venv/ready  ## attacks on a running server and on what reads files, each with its bound, in about two minutes
 	$(BIN)/python -m tests.attacks.run $(ARGS)
+	$(BIN)/python -m tests.reading.hostile
 
 check: .venv/ready  ## style, types and layers
 	$(BIN)/ruff check .

@@ -187,6 +187,17 @@ SELECT files.id
 FROM files
 WHERE files.blob = $1::VARCHAR;
 
+-- ==== src/clew/store/full_text.py ====
+
+-- INSERT_WORDS
+INSERT INTO chunk_words (seq, words) SELECT seq, to_tsvector('english', text) || array_to_tsvector(ARRAY[lower(store)]) FROM chunks WHERE store_file = $1 AND number >= $2 AND number < $3;
+
+-- DELETE_WORDS
+DELETE FROM chunk_words WHERE seq IN (SELECT seq FROM chunks WHERE store_file = $1 AND number >= $2 AND number < $3);
+
+-- SEARCH_WORDS
+SELECT chunks.store_file, chunks.number FROM chunk_words JOIN chunks ON chunks.seq = chunk_words.seq JOIN store_files ON store_files.seq = chunks.store_file AND store_files.status = 'completed' WHERE words @@ (quote_literal(lower($2))::tsquery && to_tsquery('english', $1)) AND chunks.store = $2 ORDER BY ts_rank(words, to_tsquery('english', $1), 1) DESC, chunks.seq LIMIT $3;
+
 -- ==== src/clew/store/health.py ====
 
 -- PING
@@ -633,6 +644,81 @@ WHERE steps.id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 
 -- UPDATE_STEP
 UPDATE steps SET status=$1::VARCHAR, last_error=$2::VARCHAR, usage=$3::VARCHAR, completed_at=$4::BIGINT, failed_at=$5::BIGINT, cancelled_at=$6::BIGINT, expired_at=$7::BIGINT, end_position=$8::BIGINT WHERE steps.id = $9::VARCHAR;
 
+-- ==== src/clew/store/store_files.py ====
+
+-- INSERT_FILE
+INSERT INTO store_files (id, project, created_at, store_id, filename, status, last_error, attributes, chunking, usage_bytes, batch_id) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::BIGINT, $11::VARCHAR);
+
+-- SELECT_FILE
+SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
+FROM store_files
+WHERE store_files.store_id = $1::VARCHAR AND store_files.id = $2::VARCHAR;
+
+-- SELECT_OF_FILE
+SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
+FROM store_files
+WHERE store_files.id = $1::VARCHAR;
+
+-- SELECT_OF_STORE
+SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
+FROM store_files
+WHERE store_files.store_id = $1::VARCHAR;
+
+-- SELECT_OF_BATCH
+SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
+FROM store_files
+WHERE store_files.batch_id = $1::VARCHAR AND store_files.status = 'in_progress';
+
+-- SELECT_COMPLETED
+SELECT store_files.seq, store_files.id, store_files.filename, store_files.attributes
+FROM store_files
+WHERE store_files.store_id = $1::VARCHAR AND store_files.status = 'completed';
+
+-- SETTLE_FILE
+UPDATE store_files SET status=$1::VARCHAR, last_error=$2::VARCHAR, usage_bytes=$3::BIGINT WHERE store_files.seq = $4::BIGINT AND store_files.status = 'in_progress';
+
+-- SAVE_ATTRIBUTES
+UPDATE store_files SET attributes=$1::VARCHAR WHERE store_files.seq = $2::BIGINT;
+
+-- DELETE_FILE
+DELETE FROM store_files WHERE store_files.seq = $1::BIGINT;
+
+-- DELETE_OF_STORE
+DELETE FROM store_files WHERE store_files.store_id = $1::VARCHAR;
+
+-- INSERT_CHUNK
+INSERT INTO chunks (store, store_file, number, text, tokens, page, first_line, last_line) VALUES ($1::VARCHAR, $2::BIGINT, $3::INTEGER, $4::VARCHAR, $5::INTEGER, $6::INTEGER, $7::INTEGER, $8::INTEGER);
+
+-- SELECT_CHUNK
+SELECT chunks.store, chunks.store_file, chunks.number, chunks.text, chunks.tokens, chunks.page, chunks.first_line, chunks.last_line
+FROM chunks
+WHERE chunks.store_file = $1::BIGINT AND chunks.number = $2::INTEGER;
+
+-- SELECT_CHUNKS
+SELECT chunks.store, chunks.store_file, chunks.number, chunks.text, chunks.tokens, chunks.page, chunks.first_line, chunks.last_line
+FROM chunks
+WHERE chunks.store_file = $1::BIGINT AND chunks.number >= $2::INTEGER ORDER BY chunks.number
+ LIMIT $3 OFFSET 0;
+
+-- SELECT_FIRST_AND_LAST
+SELECT min(chunks.number) AS min_1, max(chunks.number) AS max_1
+FROM chunks
+WHERE chunks.store_file = $1::BIGINT;
+
+-- DELETE_CHUNKS
+DELETE FROM chunks WHERE chunks.store_file = $1::BIGINT AND chunks.number >= $2::INTEGER AND chunks.number < $3::INTEGER;
+
+-- INSERT_VECTORS
+INSERT INTO vectors (store_file, embedder, dimensions, windows, ranges, data) VALUES ($1::BIGINT, $2::VARCHAR, $3::INTEGER, $4::INTEGER, $5::VARCHAR, $6::BYTEA);
+
+-- SELECT_VECTORS
+SELECT vectors.dimensions, vectors.ranges, vectors.data
+FROM vectors
+WHERE vectors.store_file = $1::BIGINT AND vectors.embedder = $2::VARCHAR;
+
+-- DELETE_VECTORS
+DELETE FROM vectors WHERE vectors.store_file = $1::BIGINT;
+
 -- ==== src/clew/store/threads.py ====
 
 -- INSERT_THREAD
@@ -711,6 +797,53 @@ DELETE FROM messages WHERE messages.thread_id = $1::VARCHAR;
 
 -- DELETE_CHILDREN[3]
 DELETE FROM runs WHERE runs.thread_id = $1::VARCHAR;
+
+-- ==== src/clew/store/vector_stores.py ====
+
+-- INSERT_STORE
+INSERT INTO vector_stores (id, project, created_at, name, metadata, expires_days, last_active_at, embedder, version, usage_bytes, in_progress, completed, failed, cancelled) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::INTEGER, $7::BIGINT, $8::VARCHAR, $9::BIGINT, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER);
+
+-- SELECT_STORE
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+FROM vector_stores
+WHERE vector_stores.id = $1::VARCHAR AND vector_stores.project = $2::VARCHAR;
+
+-- HOLD_STORE
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+FROM vector_stores
+WHERE vector_stores.id = $1::VARCHAR AND vector_stores.project = $2::VARCHAR FOR UPDATE;
+
+-- DELETE_STORE
+DELETE FROM vector_stores WHERE vector_stores.id = $1::VARCHAR AND vector_stores.project = $2::VARCHAR;
+
+-- UPDATE_STORE
+UPDATE vector_stores SET name=$1::VARCHAR, metadata=$2::VARCHAR, expires_days=$3::INTEGER, last_active_at=$4::BIGINT WHERE vector_stores.id = $5::VARCHAR;
+
+-- TOUCH_STORE
+UPDATE vector_stores SET last_active_at=$1::BIGINT WHERE vector_stores.id = $2::VARCHAR;
+
+-- COUNT_STORE
+UPDATE vector_stores SET version=(vector_stores.version + 1), usage_bytes=(vector_stores.usage_bytes + $1::BIGINT), in_progress=(vector_stores.in_progress + $2::INTEGER), completed=(vector_stores.completed + $3::INTEGER), failed=(vector_stores.failed + $4::INTEGER), cancelled=(vector_stores.cancelled + $5::INTEGER) WHERE vector_stores.id = $6::VARCHAR;
+
+-- INSERT_BATCH
+INSERT INTO file_batches (id, project, created_at, store_id, cancelled_at, in_progress, completed, failed, cancelled) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::BIGINT, $6::INTEGER, $7::INTEGER, $8::INTEGER, $9::INTEGER);
+
+-- SELECT_BATCH
+SELECT file_batches.id, file_batches.project, file_batches.created_at, file_batches.store_id, file_batches.cancelled_at, file_batches.in_progress, file_batches.completed, file_batches.failed, file_batches.cancelled
+FROM file_batches
+WHERE file_batches.id = $1::VARCHAR AND file_batches.project = $2::VARCHAR AND file_batches.store_id = $3::VARCHAR;
+
+-- DELETE_BATCHES
+DELETE FROM file_batches WHERE file_batches.store_id = $1::VARCHAR;
+
+-- CANCEL_BATCH
+UPDATE file_batches SET cancelled_at=$1::BIGINT WHERE file_batches.id = $2::VARCHAR;
+
+-- COUNT_BATCH
+UPDATE file_batches SET in_progress=(file_batches.in_progress + $1::INTEGER), completed=(file_batches.completed + $2::INTEGER), failed=(file_batches.failed + $3::INTEGER), cancelled=(file_batches.cancelled + $4::INTEGER) WHERE file_batches.id = $5::VARCHAR;
+
+-- WAKE_RUNS
+UPDATE runs SET version=(runs.version + 1), waits_for=NULL, due=NULL WHERE runs.project = $1::VARCHAR AND waits_for = 'files' AND runs.config LIKE $2::VARCHAR;
 
 -- ==== src/clew/store/webhooks.py ====
 

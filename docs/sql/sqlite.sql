@@ -187,6 +187,17 @@ SELECT files.id
 FROM files
 WHERE files.blob = :blob;
 
+-- ==== src/clew/store/full_text.py ====
+
+-- INSERT_WORDS
+INSERT INTO chunk_words (rowid, text, store) SELECT seq, text, store FROM chunks WHERE store_file = :store_file AND number >= :from_number AND number < :to_number;
+
+-- DELETE_WORDS
+INSERT INTO chunk_words (chunk_words, rowid, text, store) SELECT 'delete', seq, text, store FROM chunks WHERE store_file = :store_file AND number >= :from_number AND number < :to_number;
+
+-- SEARCH_WORDS
+SELECT chunks.store_file, chunks.number FROM chunk_words JOIN chunks ON chunks.seq = chunk_words.rowid JOIN store_files ON store_files.seq = chunks.store_file AND store_files.status = 'completed' WHERE chunk_words MATCH :fts5 AND chunks.store = :store ORDER BY bm25(chunk_words, 1.0, 0.0), chunks.seq LIMIT :most;
+
 -- ==== src/clew/store/health.py ====
 
 -- PING
@@ -633,6 +644,81 @@ WHERE steps.id IN (:step_0, :step_1, :step_2, :step_3, :step_4, :step_5, :step_6
 -- UPDATE_STEP
 UPDATE steps SET status=:status, last_error=:last_error, usage=:usage, completed_at=:completed_at, failed_at=:failed_at, cancelled_at=:cancelled_at, expired_at=:expired_at, end_position=:end_position WHERE steps.id = :step_id;
 
+-- ==== src/clew/store/store_files.py ====
+
+-- INSERT_FILE
+INSERT INTO store_files (id, project, created_at, store_id, filename, status, last_error, attributes, chunking, usage_bytes, batch_id) VALUES (:id, :project, :created_at, :store_id, :filename, :status, :last_error, :attributes, :chunking, :usage_bytes, :batch_id);
+
+-- SELECT_FILE
+SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
+FROM store_files
+WHERE store_files.store_id = :store_id AND store_files.id = :id;
+
+-- SELECT_OF_FILE
+SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
+FROM store_files
+WHERE store_files.id = :file_id;
+
+-- SELECT_OF_STORE
+SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
+FROM store_files
+WHERE store_files.store_id = :store_id;
+
+-- SELECT_OF_BATCH
+SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
+FROM store_files
+WHERE store_files.batch_id = :batch_id AND store_files.status = 'in_progress';
+
+-- SELECT_COMPLETED
+SELECT store_files.seq, store_files.id, store_files.filename, store_files.attributes
+FROM store_files
+WHERE store_files.store_id = :store_id AND store_files.status = 'completed';
+
+-- SETTLE_FILE
+UPDATE store_files SET status=:new_status, last_error=:error, usage_bytes=:bytes_used WHERE store_files.seq = :of_file AND store_files.status = 'in_progress';
+
+-- SAVE_ATTRIBUTES
+UPDATE store_files SET attributes=:new_attributes WHERE store_files.seq = :of_file;
+
+-- DELETE_FILE
+DELETE FROM store_files WHERE store_files.seq = :of_file;
+
+-- DELETE_OF_STORE
+DELETE FROM store_files WHERE store_files.store_id = :of_store;
+
+-- INSERT_CHUNK
+INSERT INTO chunks (store, store_file, number, text, tokens, page, first_line, last_line) VALUES (:store, :store_file, :number, :text, :tokens, :page, :first_line, :last_line);
+
+-- SELECT_CHUNK
+SELECT chunks.store, chunks.store_file, chunks.number, chunks.text, chunks.tokens, chunks.page, chunks.first_line, chunks.last_line
+FROM chunks
+WHERE chunks.store_file = :of_file AND chunks.number = :number;
+
+-- SELECT_CHUNKS
+SELECT chunks.store, chunks.store_file, chunks.number, chunks.text, chunks.tokens, chunks.page, chunks.first_line, chunks.last_line
+FROM chunks
+WHERE chunks.store_file = :of_file AND chunks.number >= :from_number ORDER BY chunks.number
+ LIMIT :limit OFFSET 0;
+
+-- SELECT_FIRST_AND_LAST
+SELECT min(chunks.number) AS min_1, max(chunks.number) AS max_1
+FROM chunks
+WHERE chunks.store_file = :of_file;
+
+-- DELETE_CHUNKS
+DELETE FROM chunks WHERE chunks.store_file = :of_file AND chunks.number >= :from_number AND chunks.number < :to_number;
+
+-- INSERT_VECTORS
+INSERT INTO vectors (store_file, embedder, dimensions, windows, ranges, data) VALUES (:store_file, :embedder, :dimensions, :windows, :ranges, :data);
+
+-- SELECT_VECTORS
+SELECT vectors.dimensions, vectors.ranges, vectors.data
+FROM vectors
+WHERE vectors.store_file = :of_file AND vectors.embedder = :by;
+
+-- DELETE_VECTORS
+DELETE FROM vectors WHERE vectors.store_file = :of_file;
+
 -- ==== src/clew/store/threads.py ====
 
 -- INSERT_THREAD
@@ -711,6 +797,53 @@ DELETE FROM messages WHERE messages.thread_id = :thread_id;
 
 -- DELETE_CHILDREN[3]
 DELETE FROM runs WHERE runs.thread_id = :thread_id;
+
+-- ==== src/clew/store/vector_stores.py ====
+
+-- INSERT_STORE
+INSERT INTO vector_stores (id, project, created_at, name, metadata, expires_days, last_active_at, embedder, version, usage_bytes, in_progress, completed, failed, cancelled) VALUES (:id, :project, :created_at, :name, :metadata, :expires_days, :last_active_at, :embedder, :version, :usage_bytes, :in_progress, :completed, :failed, :cancelled);
+
+-- SELECT_STORE
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+FROM vector_stores
+WHERE vector_stores.id = :id AND vector_stores.project = :project;
+
+-- HOLD_STORE
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+FROM vector_stores
+WHERE vector_stores.id = :id AND vector_stores.project = :project;
+
+-- DELETE_STORE
+DELETE FROM vector_stores WHERE vector_stores.id = :id AND vector_stores.project = :project;
+
+-- UPDATE_STORE
+UPDATE vector_stores SET name=:name, metadata=:metadata, expires_days=:expires_days, last_active_at=:last_active_at WHERE vector_stores.id = :of_store;
+
+-- TOUCH_STORE
+UPDATE vector_stores SET last_active_at=:at WHERE vector_stores.id = :of_store;
+
+-- COUNT_STORE
+UPDATE vector_stores SET version=(vector_stores.version + 1), usage_bytes=(vector_stores.usage_bytes + :more_bytes), in_progress=(vector_stores.in_progress + :more_in_progress), completed=(vector_stores.completed + :more_completed), failed=(vector_stores.failed + :more_failed), cancelled=(vector_stores.cancelled + :more_cancelled) WHERE vector_stores.id = :of_store;
+
+-- INSERT_BATCH
+INSERT INTO file_batches (id, project, created_at, store_id, cancelled_at, in_progress, completed, failed, cancelled) VALUES (:id, :project, :created_at, :store_id, :cancelled_at, :in_progress, :completed, :failed, :cancelled);
+
+-- SELECT_BATCH
+SELECT file_batches.id, file_batches.project, file_batches.created_at, file_batches.store_id, file_batches.cancelled_at, file_batches.in_progress, file_batches.completed, file_batches.failed, file_batches.cancelled
+FROM file_batches
+WHERE file_batches.id = :id AND file_batches.project = :project AND file_batches.store_id = :store_id;
+
+-- DELETE_BATCHES
+DELETE FROM file_batches WHERE file_batches.store_id = :of_store;
+
+-- CANCEL_BATCH
+UPDATE file_batches SET cancelled_at=:at WHERE file_batches.id = :of_batch;
+
+-- COUNT_BATCH
+UPDATE file_batches SET in_progress=(file_batches.in_progress + :more_in_progress), completed=(file_batches.completed + :more_completed), failed=(file_batches.failed + :more_failed), cancelled=(file_batches.cancelled + :more_cancelled) WHERE file_batches.id = :of_batch;
+
+-- WAKE_RUNS
+UPDATE runs SET version=(runs.version + 1), waits_for=NULL, due=NULL WHERE runs.project = :of_project AND waits_for = 'files' AND runs.config LIKE :naming;
 
 -- ==== src/clew/store/webhooks.py ====
 

@@ -73,6 +73,11 @@ def from_libpq(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def bare_environment() -> dict[str, str]:
+    """Return the environment of a child that is to know nothing: where libraries lie, at most."""
+    return {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+
+
 class Secret:
     """Text that shows itself only when asked to."""
 

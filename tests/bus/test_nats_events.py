@@ -14,6 +14,7 @@ import pytest
 from clew.bus.nats_access import BusAddress
 from clew.bus.nats_bus import NatsBus
 from clew.bus.nats_link import Handler
+from clew.clock import SystemClock
 from clew.core.entries import ENDINGS, Entry, TextPiece
 from clew.core.records import Message, Run
 from clew.engine.assemble import this_process
@@ -28,6 +29,7 @@ from clew.store import agents, messages, runs, threads
 from clew.store.postgres import PostgresDatabase
 from clew.store.statement import Transaction
 from clew.testing.scripted_model import ScriptedModel
+from clew.tools.searcher import Searcher
 from clew.tools.toolbox import Toolbox
 from tests.support import store
 from tests.support.blobs import NO_BLOBS
@@ -67,6 +69,7 @@ class Node:
             process=process,
             models=models,
             blobs=NO_BLOBS,
+            searcher=Searcher(self.db, None, SystemClock()),
             run_expiry=600_000,
         )
 

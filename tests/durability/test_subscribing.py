@@ -14,6 +14,7 @@ import pytest
 
 from clew.bus.local_dispatch import LocalDispatch
 from clew.bus.local_events import LocalEvents
+from clew.clock import SystemClock
 from clew.core.decide import decide
 from clew.core.decisions import Decision, RunState
 from clew.core.entries import Entry
@@ -29,6 +30,7 @@ from clew.service.following import Follower, RunKeys
 from clew.store import messages, runs, steps, threads
 from clew.store.database import Database
 from clew.store.statement import Transaction
+from clew.tools.searcher import Searcher
 from clew.wire import frames
 from tests.durability.told import check_stream
 from tests.support import store
@@ -70,6 +72,7 @@ class Rig:
             process=Process(self.clock, self.ids),
             models=unasked_models(),
             blobs=NO_BLOBS,
+            searcher=Searcher(db, None, SystemClock()),
             run_expiry=600_000,
         )
 

@@ -15,11 +15,28 @@ from tests.support.operations import BY_NAME, World, new_world, right_body
 from tests.support.refusals import Refuses
 from tests.support.server import KEYS
 
-PARENTS = ("assistant_id", "thread_id", "message_id", "run_id", "step_id", "webhook_id", "file_id")
+PARENTS = (
+    "assistant_id",
+    "thread_id",
+    "message_id",
+    "run_id",
+    "step_id",
+    "webhook_id",
+    "file_id",
+    "store_id",
+    "batch_id",
+)
 WITH_IDS = [operation for operation in OPERATIONS if any(f"{{{name}}}" in operation.path for name in PARENTS)]
 LISTS = [
     BY_NAME[name]
-    for name in ("list_agents", "list_threads", "list_webhooks", "list_project_runs", "list_files")
+    for name in (
+        "list_agents",
+        "list_threads",
+        "list_webhooks",
+        "list_project_runs",
+        "list_files",
+        "list_vector_stores",
+    )
 ]
 
 
@@ -44,6 +61,8 @@ def test_every_operation_but_those_on_whole_lists_is_tested_with_foreign_ids() -
         "create_webhook",
         "create_file",
         "list_files",
+        "create_vector_store",
+        "list_vector_stores",
         "list_webhooks",
         "get_metrics_summary",
         "list_models",
@@ -87,7 +106,7 @@ def test_a_run_cannot_use_another_projects_agent(
 def test_lists_never_show_another_projects_objects(world: World, other: Api, operation: Operation) -> None:
     other.run(other.thread(), other.agent()).wait()
     other.post("/webhooks", {"url": "https://example.com/"})
-    other.upload(b"Hers.")
+    other.store(other.upload(b"Hers."))
     hers = {each["id"] for each in other.get(operation.path, limit=100)["data"]}
     assert hers
     assert not hers & set(world)
@@ -96,6 +115,7 @@ def test_lists_never_show_another_projects_objects(world: World, other: Api, ope
         "list_threads": world.thread_id,
         "list_project_runs": world.run_id,
         "list_files": world.file_id,
+        "list_vector_stores": world.store_id,
     }
     cursor = cursors.get(operation.name, world.webhook_id)
     for position in ("after", "before"):

@@ -77,6 +77,21 @@ def journey(api: Api, model: ScriptedModel) -> dict[str, Json]:
         call(name)
     content = api.send("GET", call.world.path(BY_NAME["get_file_content"]))
     call.answers["get_file_content"] = {"text": content.text}
+    call("create_vector_store", learn="store_id")
+    for name in ("list_vector_stores", "update_vector_store", "create_store_file"):
+        call(name)
+    api.wait_for_store(call.world.store_id)
+    for name in ("get_vector_store", "get_store_file", "update_store_file", "list_store_files"):
+        call(name)
+    for name in ("search_vector_store", "get_store_file_content"):
+        call(name)
+    call("create_file_batch", learn="batch_id")
+    api.wait_for_store(call.world.store_id)
+    call.answers["cancel_file_batch"] = api.refused(
+        400, "POST", call.world.path(BY_NAME["cancel_file_batch"])
+    )
+    for name in ("get_file_batch", "list_batch_files", "delete_store_file", "delete_vector_store"):
+        call(name)
     call("delete_file")
     held = model.hold("Wait")
     call("create_thread_and_run")
@@ -90,14 +105,18 @@ def journey(api: Api, model: ScriptedModel) -> dict[str, Json]:
 
 
 def _alike(answers: dict[str, Json]) -> Any:
-    """Return the answers without what differs from one journey to the next: the ids' digits."""
+    """Return the answers without what differs from one journey to the next: digits, a batch's name."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: plain(each) for key, each in value.items()}
         if isinstance(value, list):
             return [plain(each) for each in value]
-        return re.sub(r"[_-]\d{24,}", "_", value) if isinstance(value, str) else value
+        return (
+            re.sub(r"[_-]\d{24,}", "_", value).replace(".file_batch", ".files_batch")
+            if isinstance(value, str)
+            else value
+        )
 
     return plain(answers)
 

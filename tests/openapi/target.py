@@ -82,6 +82,10 @@ _INSTEAD: dict[str, Any] = {
     "update_thread": {"token_budget": None},
     "create_run": {"tool_resources": None},  # for the Azure root only
     "create_webhook": IDLE_WEBHOOK,
+    "create_vector_store": {"chunking_strategy": None, "configuration": None},
+    "create_store_file": {"chunking_strategy": None},
+    "create_file_batch": {"chunking_strategy": None},
+    "search_vector_store": {"filters": None},  # how deep they may be, no schema can say
 }
 """What stands in right bodies instead of what was generated: no less right."""
 
@@ -94,7 +98,7 @@ _STATES = re.compile(
     r"already has an active run|while a run \S+ is active"
     r"|^Cannot cancel run with status|^Runs in status .* do not accept tool outputs"
     r"|has used up its token budget|^A project has at most|^Invalid 'url': "
-    r"|^This server keeps no vector stores yet|^Invalid 'tool_choice': there is no function"
+    r"|^This server keeps no vector stores yet|^Cannot cancel file batch|is expired\.|^Invalid 'tool_choice': there is no function"
 )
 """Refusals of requests that are well formed: for what the objects are like, which no schema says."""
 

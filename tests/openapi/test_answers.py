@@ -37,13 +37,17 @@ def test_every_operation_answers_as_described(
     waiting = checked.run(checked.thread("What is a clew?"), world.assistant_id)
     waiting.wait_calls()
     waiting.cancel()
+    many = {"file_ids": [checked.upload(b"A ball of thread.") for _ in range(20)]}
+    batch = checked.post(f"/vector_stores/{world.store_id}/file_batches", many)
+    assert checked.post(f"/vector_stores/{world.store_id}/file_batches/{batch['id']}/cancel")
     for operation in OPERATIONS:
         path, body = world.path(operation), right_body(operation, world)
         if operation.uploads:
             checked.send_file(b"A ball of thread.")
         elif operation.method != "DELETE":
             checked.send(operation.method, path, body)
-    for name in ("delete_message", "delete_thread", "delete_agent", "delete_webhook", "delete_file"):
+    names = ("delete_message", "delete_thread", "delete_agent", "delete_webhook", "delete_store_file")
+    for name in (*names, "delete_vector_store", "delete_file"):
         operation = next(each for each in OPERATIONS if each.name == name)
         checked.ok(operation.method, world.path(operation))
         checked.refused(404, operation.method, world.path(operation))

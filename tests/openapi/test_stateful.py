@@ -32,7 +32,7 @@ SETTINGS = hypothesis.settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-schema = schemathesis.openapi.from_dict(document(), config=CONFIG).exclude(tag="files")
+schema = schemathesis.openapi.from_dict(document(), config=CONFIG).exclude(tag=["files", "vector_stores"])
 """All operations but those on files, which are made by forms."""
 
 

@@ -40,7 +40,11 @@ def test_what_is_said_of_an_extra_installs_what_it_stands_on(extra: str) -> None
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     command = shlex.split(how_to_add(extra))
     assert command[:2] == ["pip", "install"]
-    assert sorted(command[2:]) == sorted(project["optional-dependencies"][extra])
+    extras = project["optional-dependencies"]
+    wanted = set(extras[extra]) - {"clew[files]"}
+    if wanted != set(extras[extra]):
+        wanted |= set(extras["files"])
+    assert set(command[2:]) == wanted
 
 
 def test_an_unknown_extra_is_sought_in_the_checkout() -> None:

@@ -6,8 +6,10 @@ import pytest
 
 from clew.bus.local_dispatch import LocalDispatch
 from clew.bus.local_events import LocalEvents
+from clew.clock import SystemClock
 from clew.process import Process
 from clew.service.context import Services
+from clew.tools.searcher import Searcher
 from tests.support.blobs import NO_BLOBS
 from tests.support.clock import ManualClock
 from tests.support.database import Place
@@ -33,5 +35,6 @@ async def services(place: Place, own_clock: ManualClock) -> AsyncIterator[Servic
             process=Process(own_clock, CountingIds()),
             models=unasked_models(),
             blobs=NO_BLOBS,
+            searcher=Searcher(db, None, SystemClock()),
             run_expiry=600_000,
         )

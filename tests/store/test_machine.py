@@ -20,6 +20,7 @@ from msgspec import Struct
 from clew.bus.feed import Feed
 from clew.bus.local_events import LocalEvents, LocalSubscription
 from clew.bus.turnstile import Turnstile
+from clew.clock import SystemClock
 from clew.core.decide import decide
 from clew.core.decisions import RunState
 from clew.core.entries import Entry
@@ -45,6 +46,7 @@ from clew.service.starting import start
 from clew.store import messages, runs, steps
 from clew.store.sqlite import SqliteDatabase
 from clew.store.statement import Transaction
+from clew.tools.searcher import Searcher
 from clew.tools.toolbox import KINDS, Toolbox
 from tests.support.blobs import NO_BLOBS
 from tests.support.clock import ManualClock
@@ -169,6 +171,7 @@ class RunMachine(RuleBasedStateMachine):
             toolbox=Toolbox(KINDS),
             models=unasked_models(),
             blobs=NO_BLOBS,
+            searcher=Searcher(self.db, None, SystemClock()),
             run_expiry=EXPIRY,
         )
 

@@ -24,6 +24,11 @@ from tests.support.database import change, dump, miscounted_threads
 from tests.support.older import BUSY_THREAD, LOCKS
 
 
+def _is_table(name: str | None, kind: str, _: object) -> bool:
+    """Whether the tables are to say it: full text has tables that only SQL can make."""
+    return kind != "table" or not (name or "").startswith("chunk_words")
+
+
 def _migrated(path: Path) -> Path:
     """Make a database by all migrations, one after the other."""
     from alembic import command
@@ -46,7 +51,9 @@ def _created(path: Path) -> Path:
 def test_a_new_database_is_what_the_tables_say(tmp_path: Path, make: Any) -> None:
     engine = create_engine(f"sqlite:///{make(tmp_path / 'clew.db')}", poolclass=NullPool)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_name": _is_table}
+        )
         assert compare_metadata(context, metadata) == []
 
 

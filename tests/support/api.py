@@ -94,6 +94,21 @@ class Api:
         assert response.status_code == 200, response.text
         return str(response.json()["id"])
 
+    def store(self, *files: str, **fields: Any) -> str:
+        """Make a vector store of files, and return its id once they are read."""
+        store = str(self.post("/vector_stores", {"file_ids": list(files), **fields})["id"])
+        self.wait_for_store(store)
+        return store
+
+    def wait_for_store(self, store: str) -> Json:
+        """Return a vector store once none of its files is being read."""
+
+        def settled() -> Json | None:
+            found = self.get(f"/vector_stores/{store}")
+            return None if found["status"] == "in_progress" else found
+
+        return until(settled)
+
     # --- what most tests begin with ---------------------------------------------------------------
 
     def agent(self, **fields: Any) -> str:

@@ -18,6 +18,8 @@ class World(NamedTuple):
     step_id: str
     webhook_id: str
     file_id: str
+    store_id: str
+    batch_id: str
     model: str = "scripted"
 
     def path(self, operation: Operation) -> str:
@@ -34,6 +36,9 @@ def new_world(api: Api) -> World:
     run.answer_calls(lambda call: "A ball of thread.")
     run.wait("completed")
     webhook = api.post("/webhooks", {"url": "https://example.com/hook"})
+    file = api.upload(b"A ball of thread.")
+    store = api.store(file)
+    batch = api.post(f"/vector_stores/{store}/file_batches", {"file_ids": []})
     return World(
         agent,
         run.thread,
@@ -41,7 +46,9 @@ def new_world(api: Api) -> World:
         run.id,
         run.steps()[0]["id"],
         webhook["id"],
-        api.upload(b"A ball of thread."),
+        file,
+        store,
+        batch["id"],
     )
 
 
@@ -58,6 +65,12 @@ def right_body(operation: Operation, world: World) -> Json | None:
         "create_thread_and_run": {"assistant_id": world.assistant_id},
         "update_run": {"metadata": {"seen": "yes"}},
         "submit_tool_outputs": {"tool_outputs": []},
+        "create_vector_store": {"name": "mazes"},
+        "update_vector_store": {"name": "more mazes"},
+        "search_vector_store": {"query": "thread"},
+        "create_store_file": {"file_id": world.file_id},
+        "update_store_file": {"attributes": {"topic": "thread"}},
+        "create_file_batch": {"file_ids": [world.file_id]},
         "create_webhook": {"url": "https://example.com/hook"},
     }
     body: Json | None = bodies.get(operation.name)

@@ -95,6 +95,8 @@ def objects(request: type) -> Iterator[tuple[Json, Steps]]:
 
 def _of_struct(struct: inspect.StructType, body: Json, steps: Steps) -> Iterator[Field]:
     for field in struct.fields:
+        if steps.count(field.encode_name) > 1:
+            continue  # a type that holds itself goes on for ever
         here = (*steps, field.encode_name)
         whole = put(body, here, _sample(field.type))
         required = field.default is NODEFAULT and field.default_factory is NODEFAULT

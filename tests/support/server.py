@@ -15,6 +15,7 @@ from clew.engine.assemble import Assembly, this_process
 from clew.engine.blob_sweep import BlobSweep
 from clew.engine.due_work import Kind
 from clew.engine.engine import Engine
+from clew.engine.ingestion import Ingestion, Purge
 from clew.engine.retention import Retention
 from clew.engine.shares import Shares
 from clew.engine.tally import Tally
@@ -31,10 +32,13 @@ from clew.model.endpoint import Endpoint
 from clew.model.remote import RemoteModel
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
+from clew.network import Network
 from clew.process import Process
+from clew.search.remote_embedder import RemoteEmbedder
 from clew.service.context import Services
 from clew.store.database import Database
 from clew.store.keys import OPERATOR
+from clew.tools.searcher import Searcher
 from clew.tools.toolbox import KINDS, Toolbox
 from clew.vault import Vault
 from clew.wire import webhooks
@@ -211,6 +215,11 @@ class Server:
         process = Process(self._clock, self._ids, Hooks([*self._listeners, tally]))
         row = this_process(process, works=self._works)
         bus = LocalBus(row.id, self._max_active_runs if self._works else 0, self._max_waiting_runs)
+        embedder = RemoteEmbedder(
+            self._model_url, "scripted-embedding", key=MODEL_KEY, clock=SystemClock(), network=Network()
+        )
+        searcher = Searcher(db, embedder, process.clock)
+        self._ingestion = Ingestion(db, self.blobs, embedder)
         engine = Engine(
             db,
             row=row,
@@ -221,6 +230,7 @@ class Server:
             kinds=self._kinds(db, process),
             tokens_a_day=self._daily_token_budget,
         )
+        self._ingestion.woken = engine.look_for_runs
         self._shares = engine.shares
         outbound = self._outbound.guard if self._outbound is not None else Guard()
         services = Services(
@@ -230,18 +240,20 @@ class Server:
             process=process,
             models=models,
             blobs=self.blobs,
+            searcher=searcher,
             toolbox=self._toolbox,
             run_expiry=self._run_expiry,
             outbound=outbound,
             shares=engine.shares,
             vault=VAULT,
             wake_webhooks=engine.wake_webhooks,
+            wake_ingestion=engine.wake_ingestion,
             trouble=engine.trouble,
         )
         given = {key: Access(project, "") for project, key in KEYS.items()}
         keyring = Keyring(given | {OPERATOR_KEY: Access("alpha", "", role=OPERATOR)})
         assembly = Assembly(
-            db, engine, models, self._toolbox, process, outbound, row, bus, tally, self.blobs, VAULT
+            db, engine, models, self._toolbox, process, outbound, row, bus, tally, self.blobs, searcher, VAULT
         )
         watch = Watch(self._caps, self._proxies)
         condition = condition_of(assembly, watch, self.place)
@@ -258,6 +270,7 @@ class Server:
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:
         kinds: list[Kind] = [Retention(db, process), BlobSweep(db, self.blobs, process)]
+        kinds += [self._ingestion, Purge(db)]
         if self._outbound is not None:
             deliveries = WebhookDeliveries(
                 db,

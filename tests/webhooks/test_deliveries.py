@@ -23,7 +23,9 @@ def outbox(server: Server) -> list[tuple[int, int]]:
     """Return due time and attempts of what is still to be told."""
     connection = sqlite3.connect(server.place)
     try:
-        return connection.execute("SELECT due, attempts FROM due_work ORDER BY seq").fetchall()
+        return connection.execute(
+            "SELECT due, attempts FROM due_work WHERE kind = 'webhook' ORDER BY seq"
+        ).fetchall()
     finally:
         connection.close()
 

@@ -87,6 +87,29 @@ EXAMPLES: list[tuple[errors.Refused, int, str | None, str]] = [
         "The idempotency key 'k' was used for another request. Use a new key for each.",
     ),
     (errors.UrlRefused("it is not a URL"), 400, "invalid_value", "Invalid 'url': it is not a URL."),
+    (
+        errors.FileTooLarge(9_000),
+        413,
+        "file_size_exceeded",
+        "The file is too large: at most 9,000 bytes may be uploaded.",
+    ),
+    (errors.FileEmpty(), 400, "invalid_value", "The file is empty."),
+    (
+        errors.FilesFull(9_000),
+        400,
+        "file_quota_exceeded",
+        "The project's files may have 9,000 bytes together, and this one is too much. Delete some first.",
+    ),
+    (errors.ContentGone("file-1"), 500, None, "The content of file-1 is missing on the server."),
+    (errors.StoreFull(9_000), 400, "file_limit_exceeded", "A vector store holds at most 9,000 files."),
+    (errors.StoreExpired("vs_1"), 400, "vector_store_expired", "Vector store vs_1 is expired."),
+    (errors.NotSearchable("Not now."), 503, None, "Not now."),
+    (
+        errors.BatchNotCancellable("completed"),
+        400,
+        None,
+        "Cannot cancel file batch with status 'completed'.",
+    ),
     (errors.WebhookLimit(9), 400, None, "A project has at most 9 webhooks. Delete one first."),
 ]
 

@@ -9,7 +9,9 @@ from typing import Literal, TypeAlias
 
 from clew.core.states import RunStatus
 
-Kind: TypeAlias = Literal["agent", "thread", "message", "run", "step", "webhook", "file"]
+Kind: TypeAlias = Literal[
+    "agent", "thread", "message", "run", "step", "webhook", "file", "vector_store", "store_file", "file_batch"
+]
 """What can be looked for and not be there."""
 
 
@@ -172,3 +174,31 @@ class ContentGone(Refused):
     """A file's row is there, and its bytes are not: the store of blobs has lost them."""
 
     file_id: str
+
+
+@dataclass(eq=False)
+class StoreFull(Refused):
+    """A vector store holds ``limit`` files, as many as it may."""
+
+    limit: int
+
+
+@dataclass(eq=False)
+class StoreExpired(Refused):
+    """The vector store has expired: nothing can be added to it, or searched in it."""
+
+    store_id: str
+
+
+@dataclass(eq=False)
+class NotSearchable(Refused):
+    """A search could not be done; ``reason`` is a sentence."""
+
+    reason: str
+
+
+@dataclass(eq=False)
+class BatchNotCancellable(Refused):
+    """A batch in ``status`` can't be cancelled any more."""
+
+    status: str

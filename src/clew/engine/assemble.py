@@ -11,6 +11,7 @@ from clew.bus.bus import Bus, LocalBus
 from clew.clock import Clock, SystemClock, passed
 from clew.engine.blob_sweep import BlobSweep
 from clew.engine.engine import Engine
+from clew.engine.ingestion import Ingestion, Purge
 from clew.engine.retention import Retention
 from clew.engine.tally import Tally
 from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
@@ -20,14 +21,16 @@ from clew.model.remote_models import make_remote_models
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.process import Process
+from clew.search.embedders import make_embedder
 from clew.settings import Settings
-from clew.store import files, installation
+from clew.store import installation
 from clew.store.database import Database, StoreError
 from clew.store.schema import prepare_sqlite
 from clew.store.sqlite import SqliteDatabase
 from clew.store.watched import WatchedDatabase
 from clew.store.workers import WorkerRow
 from clew.telemetry import watched_process
+from clew.tools.searcher import Searcher
 from clew.tools.toolbox import KINDS, Toolbox
 from clew.vault import Vault, fingerprint
 
@@ -55,6 +58,8 @@ class Assembly(NamedTuple):
     """What it has seen since its start."""
     blobs: Blobs
     """The bytes of files."""
+    searcher: Searcher
+    """Searches in vector stores."""
     vault: Vault
     """Seals what the database need not know."""
     secret: bytes | None = None
@@ -70,7 +75,6 @@ class Assembly(NamedTuple):
         await self.db.open()
         if self.secret is not None:
             await share_secret(self.db, self.secret, alone=not self.bus.shared)
-        await self.db.write(files.ask_for_sweep, self.process.clock.now())
         await self.engine.start()
 
     async def stop(self, grace: float = 0) -> None:
@@ -121,6 +125,9 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
         db = WatchedDatabase(db, process.hooks)
     vault, blobs = Vault(secret), open_blobs(settings.files_url, settings.data_dir)
     models, tools = make_models(settings, process.clock), make_toolbox(settings)
+    embedder = make_embedder(settings, process.clock)
+    searcher = Searcher(db, embedder, process.clock)
+    ingestion = Ingestion(db, blobs, embedder)
     outbound = Guard(settings.outbound_allow)
     bus = _make_bus(settings, row, secret)
     engine = Engine(
@@ -137,9 +144,14 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
             WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process, vault=vault),
             Retention(db, process),
             BlobSweep(db, blobs, process),
+            ingestion,
+            Purge(db),
         ],
     )
-    return Assembly(db, engine, models, tools, process, outbound, row, bus, tally, blobs, vault, secret)
+    ingestion.woken = engine.look_for_runs
+    return Assembly(
+        db, engine, models, tools, process, outbound, row, bus, tally, blobs, searcher, vault, secret
+    )
 
 
 def this_process(process: Process, *, works: bool) -> WorkerRow:

@@ -57,6 +57,9 @@ class BlobSweep(Kind):
             await self._blobs.remove(key)
         return len(unnamed)
 
+    def standing(self, now: int) -> Work:
+        return files.sweep(now)
+
     def delay(self, work: Work) -> int:
         return _RETRY[min(work.attempts, len(_RETRY) - 1)]
 

@@ -126,6 +126,10 @@ class Kind(ABC):
         """Return what an attempt is that ended without an outcome: it raised, or its process has gone."""
         return Failed("The server could not finish it. Its log says more.")
 
+    def standing(self, now: int) -> Work | None:
+        """Return work that is to be there whenever a process begins; None if there is none."""
+        return None
+
     @abstractmethod
     async def close(self) -> None:
         """Let go of what the kind holds; nothing of it will be performed any more."""
@@ -188,6 +192,7 @@ class _Runner(LoopingService):
         self._db, self._kind, self._presence, self._clock = db, kind, presence, process.clock
         self._claims = shared or kind.notes_attempts
         self._noted = int(kind.notes_attempts)
+        self._stands = False
         self._under_way: dict[int, _UnderWay] = {}
         self._load = Load()
         self._last_served = ""
@@ -210,6 +215,9 @@ class _Runner(LoopingService):
                 self._nudge.clear()
                 now = self._clock.now()
                 try:
+                    if not self._stands and (standing := self._kind.standing(now)) is not None:
+                        await self._db.write(due_work.add_if_new, standing)
+                    self._stands = True
                     upcoming = await self._look(now)
                 except Exception as error:
                     if not is_full(error):  # of that the store has told

@@ -19,6 +19,7 @@ from clew.engine.worker import Worker
 from clew.model.catalogue import Models
 from clew.process import Process
 from clew.store.database import Database
+from clew.store.store_files import INGESTION, PURGE
 from clew.store.workers import WorkerRow
 from clew.tools.toolbox import Toolbox
 
@@ -89,6 +90,16 @@ class Engine:
     def wake_webhooks(self) -> None:
         """Have webhooks told of what has just been put into the outbox."""
         self._due_work.wake(DELIVERY)
+
+    def wake_ingestion(self) -> None:
+        """Look soon at files that were put into vector stores, or taken out."""
+        for kind in (INGESTION, PURGE):
+            self._due_work.wake(kind)
+        self._due_work.look_at_owners(INGESTION)
+
+    def look_for_runs(self) -> None:
+        """Look now for runs that may go on."""
+        self._sweeper.look_now()
 
     def _look_again(self) -> None:
         """Look now for what nobody works on: somebody has gone, or the clock has jumped."""

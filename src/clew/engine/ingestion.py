@@ -1,8 +1,8 @@
 """Files are taken into vector stores: read, cut, turned into vectors, and found from then on.
 
-Everything that costs time goes on in processes of its own or in threads. Chunks are stored bit by bit, so that
-no writer waits for long; what makes a file found is one transaction at the end. One that is broken off begins
-anew.
+Everything that costs time goes on in processes of its own or in threads. Chunks are stored bit by bit, so
+that no writer waits for long; what makes a file found is one transaction at the end. One that is broken off
+begins anew.
 """
 
 import logging
@@ -127,6 +127,7 @@ class Ingestion(Kind):
 
     def _and_wake(self, file: StoreFile, result: Result) -> Result:
         """Write a result, and have runs go on that waited for the last file of the store."""
+
         async def and_wake(tx: Transaction) -> None:
             await result(tx)
             store = await vector_stores.get(tx, file.project, file.store_id)
@@ -198,9 +199,10 @@ async def _embedded(split: Split, embedder: Embedder | None, context: Context) -
 async def _complete(
     tx: Transaction, file: StoreFile, embedder: str | None, vectors: FileVectors | None, usage: int
 ) -> None:
-    if await store_files.settle(tx, file, FileStatus.COMPLETED, usage_bytes=usage):
-        if vectors is not None and embedder is not None:
-            await store_files.add_vectors(tx, file.seq, embedder, vectors)
+    was_read = await store_files.settle(tx, file, FileStatus.COMPLETED, usage_bytes=usage)
+    if was_read and vectors is not None and embedder is not None:
+        await store_files.add_vectors(tx, file.seq, embedder, vectors)
+
 
 def _told(error: Exception) -> FileError:
     """Return what a client is told of a file that can't be taken in."""

@@ -33,6 +33,7 @@ class Endpoint:
         self._dialect = dialect
         self._services = services
         self._decoder = None if operation.body is None else msgspec.json.Decoder(operation.body)
+        self._has_body = operation.body is not None or operation.uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._operation.starts_run and self._services.dispatch.full:  # before anything is done for it
@@ -46,15 +47,15 @@ class Endpoint:
             path=scope["path_params"],
             query=QueryParams(scope["query_string"]) if scope["query_string"] else _NO_QUERY,
             headers=scope["clew.headers"],
-            body=await self._body(scope, receive),
+            body=await self._body(scope, receive) if self._has_body else None,
         )
         answer = await self._operation.handler(call)
         await answer(scope, receive, send)
 
     async def _body(self, scope: Scope, receive: Receive) -> object:
-        if self._decoder is not None:
-            return await self._decode(receive)
-        return Upload(scope["clew.headers"], receive) if self._operation.uploads else None
+        return (
+            Upload(scope["clew.headers"], receive) if self._decoder is None else await self._decode(receive)
+        )
 
     async def _wait_for_room(self, project: str) -> None:
         """Hold a request back for a while, then refuse it if the line is still full for its project."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from clew.core.options import Json
 from clew.core.states import RunStatus
+from clew.core.stores import FileStatus
 from clew.http.call import LATEST, LONGEST_WAIT
 from clew.http.handlers.files import MOST_LISTED
 from clew.http.handlers.project_runs import LONGEST_FEED
@@ -44,6 +45,16 @@ PARAMETERS: dict[str, Json] = {
         {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": MOST_LISTED},
     ),
     "purpose": _query("purpose", "Only files of this purpose.", {"type": "string"}),
+    "filter": _query(
+        "filter",
+        "Only files of this status.",
+        {"type": "string", "enum": [status.value for status in FileStatus]},
+    ),
+    "after_chunk": _query(
+        "after",
+        "The number of the chunk that the page goes on behind.",
+        {"type": "integer", "minimum": -1, "maximum": 2**31},
+    ),
     "range": _header(
         "Range", "Which bytes are wanted, as `bytes=FIRST-LAST`; then the answer is 206.", {"type": "string"}
     ),

@@ -19,7 +19,7 @@ from clew.http.downloads import Download
 from clew.http.feed_stream import FeedStream
 from clew.http.operations import OPERATIONS, Operation
 from clew.http.streams import RunStream
-from clew.wire import calls, errors, explanations, files, metrics, objects, project_runs
+from clew.wire import calls, errors, explanations, files, metrics, objects, project_runs, vector_stores
 
 Schemas: TypeAlias = dict[str, Json]
 
@@ -44,6 +44,17 @@ _CONDITIONS: Schemas = {
     "NamedTool": {
         "if": {"properties": {"type": {"const": "function"}}},
         "then": {"properties": {"function": {"type": "object"}}, "required": ["function"]},
+    },
+    "CreateStoreFile": {
+        "properties": {"file_id": {"type": "string"}, "data_source": {"type": "null"}},
+        "required": ["file_id"],
+    },
+    "CreateFileBatch": {
+        "properties": {"data_sources": {"type": ["null", "array"], "maxItems": 0}},
+        "oneOf": [
+            {"properties": {one: {"type": "array"}, other: {"type": "null"}}, "required": [one]}
+            for one, other in (("file_ids", "files"), ("files", "file_ids"))
+        ],
     },
     "TruncationStrategy": {
         "if": {"properties": {"type": {"const": "last_messages"}}},
@@ -112,7 +123,7 @@ def _name(kind: Any) -> str:
 def schemas() -> Schemas:
     """Return every schema of the document, by name."""
     bodies = [operation.body for operation in OPERATIONS if operation.body is not None]
-    modules = (objects, files, calls, explanations, metrics, project_runs, errors, shapes)
+    modules = (objects, files, vector_stores, calls, explanations, metrics, project_runs, errors, shapes)
     answers = [kind for module in modules for kind in _structs(module)]
     _, components = msgspec.json.schema_components(
         list(dict.fromkeys([*bodies, *answers])), ref_template=_REF
@@ -122,7 +133,7 @@ def schemas() -> Schemas:
     _make_lists(components)
     components["Deleted"]["properties"]["deleted"] = {"type": "boolean", "const": True}
     for name, condition in _CONDITIONS.items():
-        components[name] |= condition
+        components[name]["allOf"] = [condition]
     for name, remarks in _REMARKS.items():
         for field, remark in remarks.items():
             components[name]["properties"][field]["description"] = remark

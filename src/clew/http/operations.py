@@ -20,9 +20,11 @@ from clew.http.handlers import (
     runs,
     steps,
     threads,
+    vector_stores,
     webhooks,
 )
 from clew.wire import requests
+from clew.wire import store_requests as stores
 from clew.wire.dialects import AZURE, OPENAI, Dialect
 
 
@@ -76,6 +78,9 @@ _MESSAGE = _THREAD + "/messages/{message_id}"
 _RUN = _THREAD + "/runs/{run_id}"
 _WEBHOOK = "/webhooks/{webhook_id}"
 _FILE = "/files/{file_id}"
+_STORE = "/vector_stores/{store_id}"
+_STORE_FILE = _STORE + "/files/{file_id}"
+_BATCH = _STORE + "/file_batches/{batch_id}"
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -161,6 +166,59 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("get_file", "GET", _FILE, files.get),
     Operation("get_file_content", "GET", _FILE + "/content", files.content, reads=("range",)),
     Operation("delete_file", "DELETE", _FILE, files.delete),
+    Operation(
+        "create_vector_store",
+        "POST",
+        "/vector_stores",
+        vector_stores.create,
+        stores.CreateVectorStore,
+        reads=_ONCE,
+    ),
+    Operation("list_vector_stores", "GET", "/vector_stores", vector_stores.list_, reads=_PAGE),
+    Operation("get_vector_store", "GET", _STORE, vector_stores.get, poll_after=True),
+    Operation("update_vector_store", "POST", _STORE, vector_stores.update, stores.UpdateVectorStore),
+    Operation("delete_vector_store", "DELETE", _STORE, vector_stores.delete),
+    Operation(
+        "search_vector_store",
+        "POST",
+        _STORE + "/search",
+        vector_stores.search,
+        stores.SearchVectorStore,
+    ),
+    Operation(
+        "create_store_file",
+        "POST",
+        _STORE + "/files",
+        vector_stores.create_file,
+        stores.CreateStoreFile,
+        reads=_ONCE,
+    ),
+    Operation(
+        "list_store_files", "GET", _STORE + "/files", vector_stores.list_files, reads=(*_PAGE, "filter")
+    ),
+    Operation("get_store_file", "GET", _STORE_FILE, vector_stores.get_file, poll_after=True),
+    Operation("update_store_file", "POST", _STORE_FILE, vector_stores.update_file, stores.UpdateStoreFile),
+    Operation("delete_store_file", "DELETE", _STORE_FILE, vector_stores.delete_file),
+    Operation(
+        "get_store_file_content",
+        "GET",
+        _STORE_FILE + "/content",
+        vector_stores.file_content,
+        reads=("after_chunk",),
+    ),
+    Operation(
+        "create_file_batch",
+        "POST",
+        _STORE + "/file_batches",
+        vector_stores.create_batch,
+        stores.CreateFileBatch,
+        reads=_ONCE,
+    ),
+    Operation("get_file_batch", "GET", _BATCH, vector_stores.get_batch, poll_after=True),
+    Operation("cancel_file_batch", "POST", _BATCH + "/cancel", vector_stores.cancel_batch),
+    Operation(
+        "list_batch_files", "GET", _BATCH + "/files", vector_stores.list_batch_files, reads=(*_PAGE, "filter")
+    ),
     Operation("create_webhook", "POST", "/webhooks", webhooks.create, requests.CreateWebhook, reads=_ONCE),
     Operation("list_webhooks", "GET", "/webhooks", webhooks.list_, reads=_PAGE),
     Operation("get_webhook", "GET", _WEBHOOK, webhooks.get),

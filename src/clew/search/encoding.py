@@ -23,7 +23,7 @@ def packed(values: "ArrayLike") -> bytes:
     if largest > 0:
         vector = vector / largest  # squares of what is very large or very small would not be finite or not be
         vector /= np.linalg.norm(vector)
-    return vector.astype("<f2").tobytes()
+    return (vector.astype("<f2") + 0).tobytes()  # no zero has a sign
 
 
 def zero(dimensions: int) -> bytes:

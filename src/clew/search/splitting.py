@@ -48,9 +48,7 @@ class Splitter:
     def __init__(self) -> None:
         self._tokens: Tokens | None = None
 
-    async def split(
-        self, sections: Sequence[Section], chunk: int, overlap: int, window: int
-    ) -> Split:
+    async def split(self, sections: Sequence[Section], chunk: int, overlap: int, window: int) -> Split:
         """Cut a document as :func:`clew.search.chunks.split` does.
 
         Raises:

@@ -6,7 +6,9 @@ from typing import Literal
 from msgspec import Struct
 
 from clew.core.content import Content
+from clew.core.filters import Attribute
 from clew.core.options import Json
+from clew.core.stores import Chunking
 from clew.core.tools import ToolResources
 
 
@@ -57,3 +59,20 @@ class NewWebhook(Struct, frozen=True, kw_only=True):
     url: str
     events: list[str]
     metadata: dict[str, str] = {}
+
+
+class NewStoreFile(Struct, frozen=True, kw_only=True):
+    """A file that is to be taken into a vector store."""
+
+    file_id: str
+    attributes: dict[str, Attribute] = {}
+    chunking: Chunking = Chunking()
+
+
+class NewStore(Struct, frozen=True, kw_only=True):
+    """A vector store, with the files that it begins with."""
+
+    name: str | None = None
+    metadata: dict[str, str] = {}
+    expires_days: int | None = None
+    files: Sequence[NewStoreFile] = ()

@@ -16,6 +16,7 @@ from clew.net.guard import Guard
 from clew.process import Process
 from clew.service.refused import Refusals
 from clew.store.database import Database
+from clew.tools.searcher import Searcher
 from clew.tools.toolbox import Toolbox
 from clew.vault import Vault
 
@@ -29,6 +30,7 @@ class Services(Struct, frozen=True, kw_only=True):
     process: Process
     models: Models
     blobs: Blobs
+    searcher: Searcher
     toolbox: Toolbox = field(default_factory=lambda: Toolbox({}))
     """The kinds of tools that this server runs."""
     run_expiry: int
@@ -41,6 +43,8 @@ class Services(Struct, frozen=True, kw_only=True):
     """Seals what the database need not know."""
     wake_webhooks: Callable[[], None] = lambda: None
     """To be called when the outbox may hold something new."""
+    wake_ingestion: Callable[[], None] = lambda: None
+    """To be called when files may have been added to a vector store, or taken out of one."""
     trouble: Callable[[], str | None] = lambda: None
     """Tells why this process should be sent no new requests now, if it should not."""
 

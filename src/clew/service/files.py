@@ -8,8 +8,9 @@ from clew.core.errors import ContentGone, FileEmpty, FilesFull, FileTooLarge, No
 from clew.core.files import MOST_BYTES, File
 from clew.ids import FILE
 from clew.service.context import Services
-from clew.store import files
+from clew.store import files, store_files, vector_stores
 from clew.store.pages import Page, PageRequest
+from clew.store.statement import Transaction
 
 
 class Incoming:
@@ -105,11 +106,21 @@ async def delete(services: Services, project: str, file_id: str) -> None:
     Raises:
         NotFound: there is none.
     """
-    file = await services.db.write(files.remove, project, file_id)
-    if file is None:
-        raise NotFound("file", file_id)
+    file = await services.db.write(_delete, project, file_id, services.process.clock.now())
+    services.wake_ingestion()
     with suppress(OSError):  # the sweep takes what stays
         await services.blobs.remove(file.blob)
+
+
+async def _delete(tx: Transaction, project: str, file_id: str, now: int) -> File:
+    file = await files.remove(tx, project, file_id)
+    if file is None:
+        raise NotFound("file", file_id)
+    for in_store in await store_files.of_file(tx, file_id):
+        await vector_stores.hold(tx, project, in_store.store_id)
+        await store_files.remove(tx, in_store, now)
+        await vector_stores.wake(tx, project, in_store.store_id)
+    return file
 
 
 async def page(services: Services, project: str, wanted: PageRequest, purpose: str | None = None) -> Page:

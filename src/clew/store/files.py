@@ -67,8 +67,12 @@ async def unnamed(tx: Transaction, keys: Sequence[str]) -> list[str]:
 
 async def ask_for_sweep(tx: Transaction, now: int) -> None:
     """Have the blobs looked through in an hour, unless that is to be done already."""
-    work = Work(kind=BLOB_SWEEP, id=BLOB_SWEEP, project="", lane=BLOB_SWEEP, created_at=now, due=now + HOUR)
-    await due_work.add_if_new(tx, work)
+    await due_work.add_if_new(tx, sweep(now))
+
+
+def sweep(now: int) -> Work:
+    """Return the look through the blobs that is due in an hour."""
+    return Work(kind=BLOB_SWEEP, id=BLOB_SWEEP, project="", lane=BLOB_SWEEP, created_at=now, due=now + HOUR)
 
 
 async def page(tx: Transaction, project: str, wanted: PageRequest, purpose: str | None) -> Page:

@@ -41,9 +41,8 @@ INSERT_WORDS = Both(
     _PARAMS,
 )
 DELETE_WORDS = Both(
-    "INSERT INTO chunk_words (chunk_words, rowid, text, store) "
-    f"SELECT 'delete', seq, text, store {_NAMED}",
-    f"DELETE FROM chunk_words WHERE seq IN (SELECT seq {_PLACED})",
+    f"INSERT INTO chunk_words (chunk_words, rowid, text, store) SELECT 'delete', seq, text, store {_NAMED}",
+    f"DELETE FROM chunk_words WHERE seq IN (SELECT seq {_PLACED})",  # noqa: S608 - words of our own
     _PARAMS,
 )
 SEARCH_WORDS = Both(

@@ -9,8 +9,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from clew.store.database import StoreError
-from clew.store.full_text import SQLITE_DDL
 from clew.store.folders import private_directory
+from clew.store.full_text import SQLITE_DDL
 from clew.store.lock import DatabaseLock
 from clew.store.tables import metadata
 

@@ -145,7 +145,7 @@ async def in_progress_of_batch(tx: Transaction, batch_id: str) -> list[StoreFile
 async def findable(tx: Transaction, store_id: str) -> list[Findable]:
     """Return the files of a store that searches look in."""
     rows = await tx.all(SELECT_COMPLETED, {"store_id": store_id})
-    return [Findable(*row[:3], msgspec.json.decode(row[3])) for row in rows]
+    return [Findable(seq, id, filename, msgspec.json.decode(encoded)) for seq, id, filename, encoded in rows]
 
 
 async def page(
@@ -177,6 +177,12 @@ async def settle(
         tx, file.store_id, file.batch_id, FileStatus.IN_PROGRESS, status, more_bytes=usage_bytes
     )
     return True
+
+
+async def cancel(tx: Transaction, file: StoreFile) -> None:
+    """Call off the reading of a file, which stays in its store."""
+    await due_work.cancel(tx, INGESTION, f"{file.store_id}/{file.id}")
+    await settle(tx, file, FileStatus.CANCELLED)
 
 
 async def save_attributes(tx: Transaction, file: StoreFile, attributes: Mapping[str, Any]) -> None:

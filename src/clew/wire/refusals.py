@@ -17,6 +17,9 @@ _NAMES: dict[errors.Kind, str] = {
     "step": "run step",
     "webhook": "webhook",
     "file": "file",
+    "vector_store": "vector store",
+    "store_file": "file",
+    "file_batch": "file batch",
 }
 
 
@@ -153,6 +156,22 @@ def _content_gone(error: errors.ContentGone) -> ApiError:
     return ApiError(500, f"The content of {error.file_id} is missing on the server.", type="server_error")
 
 
+def _store_full(error: errors.StoreFull) -> ApiError:
+    return invalid(f"A vector store holds at most {error.limit:,} files.", code="file_limit_exceeded")
+
+
+def _store_expired(error: errors.StoreExpired) -> ApiError:
+    return invalid(f"Vector store {error.store_id} is expired.", code="vector_store_expired")
+
+
+def _not_searchable(error: errors.NotSearchable) -> ApiError:
+    return ApiError(503, error.reason, type="server_error", headers={"retry-after": "5"})
+
+
+def _batch_not_cancellable(error: errors.BatchNotCancellable) -> ApiError:
+    return invalid(f"Cannot cancel file batch with status '{error.status}'.")
+
+
 _WORDS: dict[type[errors.Refused], Callable[[Any], ApiError]] = {
     errors.NotFound: _not_found,
     errors.ThreadBusy: _thread_busy,
@@ -175,4 +194,8 @@ _WORDS: dict[type[errors.Refused], Callable[[Any], ApiError]] = {
     errors.FileEmpty: _file_empty,
     errors.FilesFull: _files_full,
     errors.ContentGone: _content_gone,
+    errors.StoreFull: _store_full,
+    errors.StoreExpired: _store_expired,
+    errors.NotSearchable: _not_searchable,
+    errors.BatchNotCancellable: _batch_not_cancellable,
 }

@@ -1,0 +1,219 @@
+"""Searching in vector stores: by vectors and by words, fused; indexes in memory follow the rows.
+
+Nothing of it computes on the event loop: rows are read by the store's scanners, vectors are compared in a
+thread, where numpy sets the interpreter free.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from clew.clock import Clock
+from clew.core.filters import Attribute, Filter, matches
+from clew.core.stores import VectorStore
+from clew.search.embedder import Embedder, Unembeddable
+from clew.search.ranking import fuse
+from clew.search.terms import fts5_query, terms_of, tsquery
+from clew.search.vectors import VectorIndex
+from clew.store import full_text, store_files, vector_stores
+from clew.store.database import Database
+from clew.store.full_text import Words
+from clew.store.store_files import Findable, StoredChunk, store_key
+
+CANDIDATES = 50
+"""Chunks that vectors and words each bring."""
+
+_CANDIDATES_FILTERED = 2_000
+"""Chunks that words bring where a filter may throw most of them away."""
+
+_CACHE = 512 * 1024 * 1024
+"""Bytes of vectors that are kept in memory; what was used longest ago goes first."""
+
+_LONGEST_QUERY = 4_000
+"""Characters of a query that are embedded: a model sees no more of it anyway."""
+
+_TOUCH = 60_000
+"""Milliseconds in which a store that is used is noted as used once."""
+
+
+class Found(NamedTuple):
+    """A chunk that was found.
+
+    Attributes:
+        score: from 0 to 1: how near the nearest window of it, or of one that was ranked below it, is to what
+            was asked. Without vectors, its place.
+    """
+
+    file: Findable
+    chunk: StoredChunk
+    score: float
+
+
+class Wanted(NamedTuple):
+    """What is searched for, and how."""
+
+    query: str
+    most: int = 20
+    threshold: float = 0.0
+    filter: Filter | None = None
+
+
+class _Hit(NamedTuple):
+    store_file: int
+    number: int
+
+
+class _Held:
+    """What is held of one store: its files, and their vectors if there are any."""
+
+    def __init__(self) -> None:
+        self.version = -1
+        self.files: dict[int, Findable] = {}
+        self.index: VectorIndex | None = None
+        self.lock = asyncio.Lock()
+
+
+class Searcher:
+    """Searches in vector stores.
+
+    Args:
+        embedder: makes the vectors of what is asked; None if nobody does.
+    """
+
+    def __init__(self, db: Database, embedder: Embedder | None, clock: Clock) -> None:
+        self._db, self._embedder, self._clock = db, embedder, clock
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+
+    @property
+    def embedder(self) -> str | None:
+        """The name of whoever makes vectors here."""
+        return None if self._embedder is None else self._embedder.name
+
+    async def search(self, stores: Sequence[VectorStore], wanted: Wanted) -> list[Found]:
+        """Return the chunks of some stores that answer best, best first.
+
+        Raises:
+            Unembeddable: what is asked could not be turned into a vector, and words find nothing.
+        """
+        vector, trouble = await self._vector(stores, wanted.query)
+        found: list[Found] = []
+        for store in stores:
+            found += await self._in_one(store, wanted, vector)
+            if store.last_active_at + _TOUCH < self._clock.now():
+                await self._db.write(vector_stores.touch, store.id, self._clock.now())
+        if not found and trouble is not None:
+            raise trouble
+        found.sort(key=lambda each: -each.score)
+        return found[: wanted.most]
+
+    async def _vector(
+        self, stores: Sequence[VectorStore], query: str
+    ) -> tuple[bytes | None, Unembeddable | None]:
+        if self._embedder is None or all(store.embedder != self._embedder.name for store in stores):
+            return None, None
+        try:
+            (vector,) = await self._embedder.embed([query[:_LONGEST_QUERY]])
+        except Unembeddable as trouble:
+            return None, trouble
+        return vector, None
+
+    async def _in_one(self, store: VectorStore, wanted: Wanted, vector: bytes | None) -> list[Found]:
+        held = await self._fresh(store)
+        allowed = held.files
+        if wanted.filter is not None:
+            allowed = {
+                seq: file for seq, file in held.files.items() if matches(wanted.filter, file.attributes)
+            }
+        if not allowed:
+            return []
+        scores: dict[_Hit, float] = {}
+        near: list[_Hit] = []
+        index = held.index
+        if vector is not None and index is not None:
+            hits = await asyncio.to_thread(index.search, vector, CANDIDATES, allowed)
+            scores = {_Hit(hit.file, hit.chunk): hit.score for hit in hits}
+            near = list(scores)
+        most = CANDIDATES if wanted.filter is None else _CANDIDATES_FILTERED
+        named = await self._by_words(store, wanted.query, most)
+        named = [hit for hit in named if hit.store_file in allowed][:CANDIDATES]
+        if vector is not None and index is not None:
+            await _score(index, vector, [hit for hit in named if hit not in scores], scores)
+        ranked = fuse(near, named)
+        if not scores:
+            scores = dict(ranked)
+        return await self._read(held, ranked, scores, wanted)
+
+    async def _by_words(self, store: VectorStore, query: str, most: int) -> list[_Hit]:
+        terms = terms_of(query)
+        words = Words(fts5_query(terms, "text"), tsquery(terms))
+        found = await self._db.scan(full_text.search, store_key(store.id), words, most)
+        return [_Hit(*each) for each in found]
+
+    async def _read(
+        self, held: _Held, ranked: list[tuple[_Hit, float]], scores: dict[_Hit, float], wanted: Wanted
+    ) -> list[Found]:
+        """Return what was found with its text. No score is less than that of what is ranked below."""
+        kept = [hit for hit, _ in ranked if scores.get(hit, 0.0) >= wanted.threshold][: wanted.most]
+        least, shown = 0.0, []
+        for hit in reversed(kept):
+            least = max(least, scores.get(hit, 0.0))
+            shown.append((hit, least))
+        found = []
+        for hit, score in reversed(shown):
+            chunk = await self._db.fetch(store_files.chunk, hit.store_file, hit.number)
+            file = held.files.get(hit.store_file)
+            if chunk is not None and file is not None:  # else it was removed a moment ago
+                found.append(Found(file, chunk, score))
+        return found
+
+    # --- what is held in memory -----------------------------------------------------------------
+
+    async def _fresh(self, store: VectorStore) -> _Held:
+        """Return what is held of a store, as its rows are now."""
+        held = self._held.setdefault(store.id, _Held())
+        self._held.move_to_end(store.id)
+        async with held.lock:
+            if held.version != store.version:
+                await self._follow(held, store)
+                held.version = store.version
+        self._make_room()
+        return held
+
+    async def _follow(self, held: _Held, store: VectorStore) -> None:
+        files = {file.seq: file for file in await self._db.scan(store_files.findable, store.id)}
+        index = held.index
+        for gone in held.files.keys() - files.keys():
+            if index is not None:
+                index.remove(gone)
+        for seq in files.keys() - held.files.keys():
+            if store.embedder is None:
+                continue
+            vectors = await self._db.scan(store_files.vectors_of, seq, store.embedder)
+            if vectors is not None and vectors.dimensions:
+                if index is None:
+                    index = held.index = VectorIndex(vectors.dimensions)
+                await asyncio.to_thread(index.add, seq, vectors.data, vectors.ranges)
+        held.files = files
+
+    def _make_room(self) -> None:
+        total = sum(held.index.nbytes for held in self._held.values() if held.index is not None)
+        while total > _CACHE and len(self._held) > 1:
+            _, held = self._held.popitem(last=False)
+            total -= held.index.nbytes if held.index is not None else 0
+
+
+async def _score(index: VectorIndex, vector: bytes, hits: list[_Hit], scores: dict[_Hit, float]) -> None:
+    """Add the scores of chunks that words have found and vectors have not."""
+    files = {hit.store_file for hit in hits}
+    if not files:
+        return
+    found = await asyncio.to_thread(index.search, vector, 100_000, files)
+    near = {_Hit(each.file, each.chunk): each.score for each in found}
+    for hit in hits:
+        scores[hit] = near.get(hit, 0.0)
+
+
+def attributes_of(found: Found) -> dict[str, Attribute]:
+    """Return the attributes of the file that something was found in."""
+    return dict(found.file.attributes)
