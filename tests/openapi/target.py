@@ -98,7 +98,9 @@ _STATES = re.compile(
     r"already has an active run|while a run \S+ is active"
     r"|^Cannot cancel run with status|^Runs in status .* do not accept tool outputs"
     r"|has used up its token budget|^A project has at most|^Invalid 'url': "
-    r"|^This server keeps no vector stores yet|^Cannot cancel file batch|is expired\.|^Invalid 'tool_choice': there is no function"
+    r"|^This server keeps no vector stores yet|^Invalid 'tool_choice': there is no function"
+    r"|^Cannot cancel file batch|is expired\.|^This server has no data sources"
+    r"|^Missing required parameter: 'file_id'|^Give 'file_ids' or 'files'"
 )
 """Refusals of requests that are well formed: for what the objects are like, which no schema says."""
 

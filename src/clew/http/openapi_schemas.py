@@ -45,17 +45,6 @@ _CONDITIONS: Schemas = {
         "if": {"properties": {"type": {"const": "function"}}},
         "then": {"properties": {"function": {"type": "object"}}, "required": ["function"]},
     },
-    "CreateStoreFile": {
-        "properties": {"file_id": {"type": "string"}, "data_source": {"type": "null"}},
-        "required": ["file_id"],
-    },
-    "CreateFileBatch": {
-        "properties": {"data_sources": {"type": ["null", "array"], "maxItems": 0}},
-        "oneOf": [
-            {"properties": {one: {"type": "array"}, other: {"type": "null"}}, "required": [one]}
-            for one, other in (("file_ids", "files"), ("files", "file_ids"))
-        ],
-    },
     "TruncationStrategy": {
         "if": {"properties": {"type": {"const": "last_messages"}}},
         "then": {"properties": {"last_messages": {"type": "integer"}}, "required": ["last_messages"]},
