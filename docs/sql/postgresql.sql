@@ -549,7 +549,7 @@ WHERE coalesce(runs.project, '') = $1::VARCHAR AND held IS NOT NULL) AS live_and
 -- ==== src/clew/store/runs.py ====
 
 -- SELECT_GROUND
-SELECT threads.live_run, threads.token_budget, threads.tokens_used, agents.temperature, agents.top_p, agents.response_format, agents.reasoning_effort, agents.id, agents.project, agents.created_at, agents.model, agents.name, agents.description, agents.instructions, agents.tools, agents.tool_resources, agents.metadata
+SELECT threads.live_run, threads.token_budget, threads.tokens_used, threads.tool_resources, agents.temperature, agents.top_p, agents.response_format, agents.reasoning_effort, agents.id, agents.project, agents.created_at, agents.model, agents.name, agents.description, agents.instructions, agents.tools, agents.tool_resources AS tool_resources_1, agents.metadata
 FROM threads LEFT OUTER JOIN agents ON agents.id = $1::VARCHAR AND agents.project = threads.project
 WHERE threads.id = $2::VARCHAR AND threads.project = $3::VARCHAR;
 
@@ -841,6 +841,11 @@ UPDATE file_batches SET cancelled_at=$1::BIGINT WHERE file_batches.id = $2::VARC
 
 -- COUNT_BATCH
 UPDATE file_batches SET in_progress=(file_batches.in_progress + $1::INTEGER), completed=(file_batches.completed + $2::INTEGER), failed=(file_batches.failed + $3::INTEGER), cancelled=(file_batches.cancelled + $4::INTEGER) WHERE file_batches.id = $5::VARCHAR;
+
+-- SELECT_WAITING
+SELECT runs.id
+FROM runs
+WHERE runs.project = $1::VARCHAR AND waits_for = 'files' AND runs.config LIKE $2::VARCHAR;
 
 -- WAKE_RUNS
 UPDATE runs SET version=(runs.version + 1), waits_for=NULL, due=NULL WHERE runs.project = $1::VARCHAR AND waits_for = 'files' AND runs.config LIKE $2::VARCHAR;

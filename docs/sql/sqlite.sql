@@ -549,7 +549,7 @@ WHERE coalesce(runs.project, '') = :project AND held IS NOT NULL) AS live_and_he
 -- ==== src/clew/store/runs.py ====
 
 -- SELECT_GROUND
-SELECT threads.live_run, threads.token_budget, threads.tokens_used, agents.temperature, agents.top_p, agents.response_format, agents.reasoning_effort, agents.id, agents.project, agents.created_at, agents.model, agents.name, agents.description, agents.instructions, agents.tools, agents.tool_resources, agents.metadata
+SELECT threads.live_run, threads.token_budget, threads.tokens_used, threads.tool_resources, agents.temperature, agents.top_p, agents.response_format, agents.reasoning_effort, agents.id, agents.project, agents.created_at, agents.model, agents.name, agents.description, agents.instructions, agents.tools, agents.tool_resources AS tool_resources_1, agents.metadata
 FROM threads LEFT OUTER JOIN agents ON agents.id = :agent_id AND agents.project = threads.project
 WHERE threads.id = :id AND threads.project = :project;
 
@@ -841,6 +841,11 @@ UPDATE file_batches SET cancelled_at=:at WHERE file_batches.id = :of_batch;
 
 -- COUNT_BATCH
 UPDATE file_batches SET in_progress=(file_batches.in_progress + :more_in_progress), completed=(file_batches.completed + :more_completed), failed=(file_batches.failed + :more_failed), cancelled=(file_batches.cancelled + :more_cancelled) WHERE file_batches.id = :of_batch;
+
+-- SELECT_WAITING
+SELECT runs.id
+FROM runs
+WHERE runs.project = :of_project AND waits_for = 'files' AND runs.config LIKE :naming;
 
 -- WAKE_RUNS
 UPDATE runs SET version=(runs.version + 1), waits_for=NULL, due=NULL WHERE runs.project = :of_project AND waits_for = 'files' AND runs.config LIKE :naming;

@@ -38,6 +38,7 @@ from clew.search.remote_embedder import RemoteEmbedder
 from clew.service.context import Services
 from clew.store.database import Database
 from clew.store.keys import OPERATOR
+from clew.tools.file_search import FileSearch
 from clew.tools.searcher import Searcher
 from clew.tools.toolbox import KINDS, Toolbox
 from clew.vault import Vault
@@ -220,17 +221,18 @@ class Server:
         )
         searcher = Searcher(db, embedder, process.clock)
         self._ingestion = Ingestion(db, self.blobs, embedder)
+        tools = self._toolbox.with_(FileSearch(db, searcher))
         engine = Engine(
             db,
             row=row,
             process=process,
             bus=bus,
             models=models,
-            toolbox=self._toolbox,
+            toolbox=tools,
             kinds=self._kinds(db, process),
             tokens_a_day=self._daily_token_budget,
         )
-        self._ingestion.woken = engine.look_for_runs
+        self._ingestion.woken = engine.go_on
         self._shares = engine.shares
         outbound = self._outbound.guard if self._outbound is not None else Guard()
         services = Services(
@@ -241,7 +243,7 @@ class Server:
             models=models,
             blobs=self.blobs,
             searcher=searcher,
-            toolbox=self._toolbox,
+            toolbox=tools,
             run_expiry=self._run_expiry,
             outbound=outbound,
             shares=engine.shares,
@@ -253,7 +255,7 @@ class Server:
         given = {key: Access(project, "") for project, key in KEYS.items()}
         keyring = Keyring(given | {OPERATOR_KEY: Access("alpha", "", role=OPERATOR)})
         assembly = Assembly(
-            db, engine, models, self._toolbox, process, outbound, row, bus, tally, self.blobs, searcher, VAULT
+            db, engine, models, tools, process, outbound, row, bus, tally, self.blobs, searcher, VAULT
         )
         watch = Watch(self._caps, self._proxies)
         condition = condition_of(assembly, watch, self.place)

@@ -62,8 +62,10 @@ def test_a_kind_has_a_shape_on_the_wire_and_a_page(kind: str) -> None:
     assert shown["type"] == kind
     assert kind in shown, "tracing code of azure-ai-agents wants a member named like the kind"
     head = calls.piece(CallPiece("step_1", 0, "call_1", "look", kind=kind))
+    assert head is not None
     assert head["delta"]["step_details"]["tool_calls"][0][kind]["output"] is None
     told = calls.output(CallOutput("step_1", "call_1", 0, kind, "noon"))
+    assert told is not None
     assert told["delta"]["step_details"]["tool_calls"][0] == {
         "index": 0,
         "type": kind,

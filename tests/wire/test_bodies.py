@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from clew.core.tools import ToolResources
+from clew.service.commands import Given
 from clew.wire import requests
 from clew.wire.bodies import new_message, start_run, start_thread_and_run
 from clew.wire.dialects import AZURE, AZURE_MESSAGE_TEXT, OPENAI, OPENAI_MESSAGE_TEXT, Dialect
@@ -18,12 +18,12 @@ def _run(**fields: Any) -> requests.CreateRun:
 
 def test_only_azures_runs_bring_resources() -> None:
     body = _run(tool_resources={})
-    assert start_run(body, "thread_1", AZURE, wait=False).options == {"tool_resources": ToolResources()}
+    assert start_run(body, "thread_1", AZURE, wait=False).resources == Given()
     with pytest.raises(ApiError) as refused:
         start_run(body, "thread_1", OPENAI, wait=False)
     assert refused.value.body.code == "unknown_parameter"
     whole = msgspec.convert({"assistant_id": "asst_1", "tool_resources": {}}, requests.CreateThreadAndRun)
-    assert start_thread_and_run(whole, OPENAI, wait=False).options == {"tool_resources": ToolResources()}
+    assert start_thread_and_run(whole, OPENAI, wait=False).resources == Given()
 
 
 def test_only_azures_runs_need_an_agents_id_that_looks_like_one() -> None:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from clew.core.content import Annotation
 from clew.core.records import FUNCTION, Message, Run, Step
 from clew.core.states import MessageStatus, RunStatus, StepStatus
 
@@ -69,6 +70,9 @@ class TextPiece(Struct, frozen=True):
     part: int = 0
     first: bool = False
     refusal: bool = False
+    annotation: Annotation | None = None
+    """What the piece, a marker, cites; ``number`` is its place among the text's annotations."""
+    number: int = 0
 
 
 class CallPiece(Struct, frozen=True):
@@ -168,7 +172,8 @@ def _follows(before: Entry, entry: Entry) -> bool:
         return False
     match before.subject, entry.subject:
         case TextPiece() as said, TextPiece(first=False) as more:
-            return said.message_id == more.message_id and said.refusal == more.refusal
+            cites = said.annotation is not None or more.annotation is not None
+            return said.message_id == more.message_id and said.refusal == more.refusal and not cites
         case CallPiece(id=None) as said, CallPiece(id=None) as more:
             return said.step_id == more.step_id and said.index == more.index
     return False

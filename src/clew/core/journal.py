@@ -14,7 +14,7 @@ from operator import attrgetter
 from msgspec.structs import replace
 
 from clew.core.calls import is_client_s
-from clew.core.content import RefusalContent, TextContent
+from clew.core.content import RefusalContent, TextContent, TextValue
 from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveCall, SaveStep, Write
 from clew.core.entries import (
     OF_MESSAGE,
@@ -89,19 +89,30 @@ def _at(position: int, *events: Publish) -> list[Entry]:
 
 
 def text_entries(position: int, message: Message) -> Iterator[Entry]:
-    """Yield a whole message's text and refusal as one piece each."""
+    """Yield a whole message's text and refusal, each as one piece but for markers, which are pieces."""
     for part, content in enumerate(message.content):
         match content:
             case TextContent(text):
-                value, refusal = text.value, False
+                pieces = list(_pieces(message.id, part, text))
             case RefusalContent(value):
-                refusal = True
+                pieces = [TextPiece(message.id, value, part, refusal=True)] if value else []
             case _:
                 continue
-        if value:
-            piece = TextPiece(message.id, value, part, first=True, refusal=refusal)
-            yield Entry(position, EventKind.MESSAGE_DELTA, piece)
-            position += len(value)
+        for number, piece in enumerate(pieces):
+            yield Entry(position, EventKind.MESSAGE_DELTA, replace(piece, first=number == 0))
+            position += len(piece.value)
+
+
+def _pieces(message_id: str, part: int, text: TextValue) -> Iterator[TextPiece]:
+    at = 0
+    for number, annotation in enumerate(text.annotations):
+        start, end = annotation.start_index, annotation.end_index
+        if start > at:
+            yield TextPiece(message_id, text.value[at:start], part)
+        yield TextPiece(message_id, text.value[start:end], part, annotation=annotation, number=number)
+        at = end
+    if at < len(text.value):
+        yield TextPiece(message_id, text.value[at:], part)
 
 
 def call_entries(position: int, step: Step) -> Iterator[Entry]:

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from clew.core.content import Attachment, Content
+from clew.core.content import Attachment, Content, FileCitationAnnotation
 from clew.core.options import Json, Sampling, TruncationStrategy
 from clew.core.states import CallResult, CallState, MessageStatus, RunStatus, StepStatus, WaitsFor
 from clew.core.tools import FunctionTool, Offer, Tool, ToolChoice, ToolResources
@@ -121,6 +121,8 @@ class RunConfig(Sampling, frozen=True, kw_only=True):
     max_completion_tokens: int | None = None
     token_allowance: int | None = None
     """What was left of its thread's and its project's budgets when the run was created."""
+    thread_stores: list[str] = []
+    """The vector stores of its thread, when it was created."""
     offers: dict[str, Offer] = {}
     """The functions that the server runs, by the name that the model is offered."""
 
@@ -297,6 +299,7 @@ class TextItem(Struct, frozen=True, kw_only=True):
     step_id: str
     text: str | None = None
     refusal: str | None = None
+    annotations: tuple[FileCitationAnnotation, ...] = ()
 
 
 class CallsItem(Struct, frozen=True, kw_only=True):

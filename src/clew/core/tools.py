@@ -63,7 +63,7 @@ class FileSearchOptions(Declared, frozen=True):
 
 
 class FileSearchTool(Declared, frozen=True, tag="file_search"):
-    """Search in files. Kept with the agent; this server does not run it yet."""
+    """Search in files: the vector stores of the agent, and of the thread."""
 
     file_search: FileSearchOptions | None = None
 
@@ -117,7 +117,6 @@ ServerTool: TypeAlias = ClockTool | CalculatorTool
 
 KeptTool: TypeAlias = (
     CodeInterpreterTool
-    | FileSearchTool
     | OpenApiTool
     | McpTool
     | ConnectedAgentTool
@@ -127,7 +126,7 @@ KeptTool: TypeAlias = (
 )
 """The kinds that are kept with an agent, and that no run can use yet."""
 
-DeclaredTool: TypeAlias = FunctionTool | ServerTool | KeptTool
+DeclaredTool: TypeAlias = FunctionTool | ServerTool | FileSearchTool | KeptTool
 """What a client may declare."""
 
 Tool: TypeAlias = DeclaredTool | OtherTool

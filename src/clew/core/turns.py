@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from clew.core.content import Content, RefusalContent, text_content
+from clew.core.content import Content, RefusalContent, TextContent, TextValue
 from clew.core.records import (
     Call,
     CallsItem,
@@ -60,7 +60,7 @@ def message(run: Run, turn: Turn, said: TextItem, now: int) -> Message:
     """Return what the model said, as a completed message of the thread."""
     content: list[Content] = []
     if said.text is not None or said.refusal is None:
-        content.append(text_content(said.text or ""))
+        content.append(TextContent(TextValue(said.text or "", list(said.annotations))))
     if said.refusal is not None:
         content.append(RefusalContent(said.refusal))
     return Message(

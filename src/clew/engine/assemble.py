@@ -30,6 +30,7 @@ from clew.store.sqlite import SqliteDatabase
 from clew.store.watched import WatchedDatabase
 from clew.store.workers import WorkerRow
 from clew.telemetry import watched_process
+from clew.tools.file_search import FileSearch
 from clew.tools.searcher import Searcher
 from clew.tools.toolbox import KINDS, Toolbox
 from clew.vault import Vault, fingerprint
@@ -128,6 +129,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     embedder = make_embedder(settings, process.clock)
     searcher = Searcher(db, embedder, process.clock)
     ingestion = Ingestion(db, blobs, embedder)
+    tools = tools.with_(FileSearch(db, searcher))
     outbound = Guard(settings.outbound_allow)
     bus = _make_bus(settings, row, secret)
     engine = Engine(
@@ -148,7 +150,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
             Purge(db),
         ],
     )
-    ingestion.woken = engine.look_for_runs
+    ingestion.woken = engine.go_on
     return Assembly(
         db, engine, models, tools, process, outbound, row, bus, tally, blobs, searcher, vault, secret
     )

@@ -97,9 +97,9 @@ class Engine:
             self._due_work.wake(kind)
         self._due_work.look_at_owners(INGESTION)
 
-    def look_for_runs(self) -> None:
-        """Look now for runs that may go on."""
-        self._sweeper.look_now()
+    def go_on(self, run_id: str, project: str) -> None:
+        """Have a run go on that waited for something."""
+        self.dispatch.advance(run_id, project=project)
 
     def _look_again(self) -> None:
         """Look now for what nobody works on: somebody has gone, or the clock has jumped."""

@@ -53,8 +53,8 @@ class Ingestion(Kind):
         embedder: Embedder | None,
     ) -> None:
         self._db, self._blobs, self._embedder = db, blobs, embedder
-        self.woken: Callable[[], None] = lambda: None
-        """Called when runs may go on that waited for files."""
+        self.woken: Callable[[str, str], None] = lambda run_id, project: None
+        """Called with runs, and their project, that waited for the last file of a store and may go on."""
         self._reader = Reader(self.limits.in_all)
         self._splitter = Splitter()
 
@@ -79,7 +79,7 @@ class Ingestion(Kind):
         usage += 0 if vectors is None else len(vectors.data)
         name = None if embedder is None else embedder.name
         result = partial(_complete, file=file, embedder=name, vectors=vectors, usage=usage)
-        return Done(self._and_wake(file, result), stored=lambda _: self._tell(file))
+        return self._settled(file, result)
 
     def _embedder_of(self, store: VectorStore) -> Embedder | None:
         """Return who makes a store's vectors.
@@ -123,21 +123,23 @@ class Ingestion(Kind):
             await store_files.settle(tx, file, FileStatus.FAILED, error=error)
 
         _log.info("%s of %s could not be taken in: %s", file.id, file.store_id, error.message)
-        return Done(self._and_wake(file, result), stored=lambda _: self._tell(file))
+        return self._settled(file, result)
 
-    def _and_wake(self, file: StoreFile, result: Result) -> Result:
+    def _settled(self, file: StoreFile, result: Result) -> Done:
         """Write a result, and have runs go on that waited for the last file of the store."""
+        woken: list[str] = []
 
         async def and_wake(tx: Transaction) -> None:
             await result(tx)
             store = await vector_stores.get(tx, file.project, file.store_id)
             if store is not None and not store.in_progress:
-                await vector_stores.wake(tx, file.project, file.store_id)
+                woken[:] = await vector_stores.wake(tx, file.project, file.store_id)
 
-        return and_wake
+        def tell(_: int | None) -> None:
+            for run_id in woken:
+                self.woken(run_id, file.project)
 
-    def _tell(self, file: StoreFile) -> None:
-        self.woken()
+        return Done(and_wake, stored=tell)
 
     def delay(self, work: Work) -> int | None:
         return _RETRIES[work.attempts] if work.attempts < len(_RETRIES) else None

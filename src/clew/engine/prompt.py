@@ -1,6 +1,6 @@
 """What the model is asked: a thread, a run and its own turns so far as one chat request. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby
 from operator import attrgetter
@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from clew.core.citing import place_of
 from clew.core.content import Content, ImageUrlContent, RefusalContent, TextContent
 from clew.core.decisions import CallModel
 from clew.core.options import OPTIONS, Json, option_values
@@ -29,6 +30,9 @@ _MODEL_ID = 9
 
 _MOST_MESSAGES = 2**31
 """More than any thread holds, and still a number that every database takes."""
+
+FILE_SEARCH = "file_search"
+"""The kind of tool whose results are cited."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -55,6 +59,8 @@ class Prompt(NamedTuple):
     request: ChatRequest
     facts: TurnFacts
     shown: int = 0
+    citable: Mapping[str, str] | None = None
+    """The files of the results that an answer may cite, by their places; None where nothing is searched."""
 
 
 class Addressee(NamedTuple):
@@ -115,7 +121,20 @@ def build(
         request=digest,
     )
     request = replace(request, idempotency_key=f"{run.id}/{run.turns + 1}/{digest}")
-    return Prompt(request, facts, len(shown))
+    return Prompt(request, facts, len(shown), _citable(run, own_steps))
+
+
+def _citable(run: Run, steps: Sequence[Step]) -> Mapping[str, str] | None:
+    if all(offer.kind != FILE_SEARCH for offer in run.config.offers.values()):
+        return None
+    found = (
+        result
+        for step in steps
+        for call in step.calls
+        if call.kind == FILE_SEARCH and call.detail is not None
+        for result in call.detail.get("results", ())
+    )
+    return {place_of(result["marker"]) or "": result["file_id"] for result in found}
 
 
 def _functions(run: Run, offered: Sequence[FunctionDefinition]) -> list[Json]:

@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from clew.bus.events import Events
 from clew.clock import Clock
 from clew.core import turns
+from clew.core.citing import Citing, Settled
+from clew.core.content import FileCitation, FileCitationAnnotation
 from clew.core.entries import CallPiece, Entry, EventKind, Subject, TextPiece
 from clew.core.journal import message_opening, opened_message, opened_step, tools_opening
 from clew.core.records import FUNCTION, Call, CallsItem, Item, Run, TextItem, Turn, TurnFacts, Usage
@@ -36,6 +38,7 @@ class _Speech:
         self.message_id, self.step_id = message_id, step_id
         self.text: list[str] = []
         self.refusal: list[str] = []
+        self.annotations: list[FileCitationAnnotation] = []
 
     def item(self) -> TextItem:
         return TextItem(
@@ -43,7 +46,20 @@ class _Speech:
             step_id=self.step_id,
             text="".join(self.text) if self.text else None,
             refusal="".join(self.refusal) if self.refusal else None,
+            annotations=tuple(self.annotations),
         )
+
+    def cite(self, marker: str, file_id: str) -> FileCitationAnnotation:
+        """Return the annotation of a marker that comes next in the text."""
+        start = sum(map(len, self.text))
+        annotation = FileCitationAnnotation(
+            text=marker,
+            start_index=start,
+            end_index=start + len(marker),
+            file_citation=FileCitation(file_id),
+        )
+        self.annotations.append(annotation)
+        return annotation
 
 
 class _Head(NamedTuple):
@@ -87,6 +103,7 @@ class TurnRecorder:
         self._request: ChatRequest | None = None
         self._facts: TurnFacts | None = None
         self._prices: Prices | None = None
+        self._citing: Citing | None = None
         self._untold: list[Entry] = []
         self._pieces, self._busy = 0, False
         self.position = run.position
@@ -100,6 +117,7 @@ class TurnRecorder:
     def asked(self, prompt: Prompt, prices: Prices | None = None) -> None:
         """Remember what the model was asked, also to tell what an answer that is broken off has cost."""
         self._request, self._facts, self._prices = prompt.request, prompt.facts, prices
+        self._citing = None if prompt.citable is None else Citing(prompt.citable)
 
     def add(self, chunks: list[Chunk]) -> None:
         """Record chunks that came together, and tell of them at once."""
@@ -110,12 +128,17 @@ class TurnRecorder:
             for chunk in chunks:
                 match chunk:
                     case TextDelta(text):
-                        self._add_text(text, refusal=False)
+                        if self._citing is None:
+                            self._add_text(text, refusal=False)
+                        else:
+                            self._add_settled(self._citing.feed(text))
                     case RefusalDelta(text):
                         self._add_text(text, refusal=True)
                     case CallDelta():
+                        self._settle()
                         self._add_call(chunk)
                     case Finished():
+                        self._settle()
                         self._finished = chunk
         finally:
             if self._untold:
@@ -141,7 +164,14 @@ class TurnRecorder:
         await self._events.turnstile.through()
 
     def turn(self) -> Turn:
-        """Return what has been recorded so far."""
+        """Return what has been recorded, with what was held back of an answer that broke off."""
+        self._settle()
+        if self._untold:
+            entries, self._untold = self._untold, []
+            self._events.publish(self._run.id, entries)
+        return self._so_far()
+
+    def _so_far(self) -> Turn:
         blank, usage = self._first, self._usage()
         return Turn(
             number=self._number,
@@ -212,7 +242,15 @@ class TurnRecorder:
 
     # --- text ------------------------------------------------------------------------------------
 
-    def _add_text(self, text: str, *, refusal: bool) -> None:
+    def _settle(self) -> None:
+        if self._citing is not None:
+            self._add_settled(self._citing.end())
+
+    def _add_settled(self, settled: list[Settled]) -> None:
+        for text, file_id in settled:
+            self._add_text(text, refusal=False, cites=file_id)
+
+    def _add_text(self, text: str, *, refusal: bool, cites: str | None = None) -> None:
         last = self._items[-1] if self._items else None
         if not isinstance(last, _Speech):
             if last is not None and not text.strip():
@@ -224,9 +262,11 @@ class TurnRecorder:
         if last.refusal and not last.text:
             refusal = True  # what follows a refusal belongs to it
         pieces = last.refusal if refusal else last.text
+        annotation = None if cites is None or refusal else last.cite(text, cites)
         if self._told_live(last):
             part = 1 if refusal and last.text else 0
-            piece = TextPiece(last.message_id, text, part, first=not pieces, refusal=refusal)
+            number = max(0, len(last.annotations) - 1)
+            piece = TextPiece(last.message_id, text, part, not pieces, refusal, annotation, number)
             self._tell(EventKind.MESSAGE_DELTA, piece)
         pieces.append(text)
 
@@ -234,7 +274,7 @@ class TurnRecorder:
         return item is self._items[0]
 
     def _open_message(self) -> None:
-        turn = self.turn()
+        turn = self._so_far()
         said = turn.said[0]
         step = opened_step(turns.message_step(self._run, turn, said, 0))
         message = opened_message(turns.message(self._run, turn, said, 0))
@@ -275,7 +315,7 @@ class TurnRecorder:
         return FUNCTION if offer is None else offer.kind
 
     def _open_tools(self) -> None:
-        turn = self.turn()
+        turn = self._so_far()
         called = turn.called
         assert called is not None
         step = replace(turns.tools_step(self._run, turn, called, []), usage=Usage(), facts=None)

@@ -31,7 +31,7 @@ from clew.engine.recorder import TurnRecorder
 from clew.engine.shares import Shares
 from clew.model.catalogue import Models
 from clew.process import Process
-from clew.store import budgets, projects, runs, steps
+from clew.store import budgets, projects, runs, steps, vector_stores
 from clew.store.database import CommitUnknown, Database, is_passing
 from clew.store.database import Unstorable as NotKept
 from clew.store.statement import Transaction
@@ -249,6 +249,8 @@ class Worker:
     async def _call_model(self, run: Run, call: CallModel, recorder: TurnRecorder, work: _Work) -> Event:
         """Ask the model for one turn, unless interrupted. Whatever happens becomes an event."""
         failure = _unavailable(run)
+        if run.config.thread_stores and not run.turns and failure is None:
+            failure = await self._expired(run)
         if (budget := self._shares.tokens_a_day(run.project)) is not None and failure is None:
             call, failure = await self._within(budget, run, call)
         if not work.interrupted:
@@ -262,6 +264,15 @@ class Worker:
                 return event
         work.interrupted, work.scope = False, None
         return ModelStopped(recorder.turn())
+
+    async def _expired(self, run: Run) -> Failure | None:
+        """Return why a run can't be whose thread's files have expired."""
+        stores = await self._db.fetch(vector_stores.several, run.project, run.config.thread_stores)
+        now = self._clock.now()
+        if not stores or any(store.status(now) != "expired" for store in stores):
+            return None
+        said = f"The vector store {stores[0].id} of the thread is expired: attach its files anew."
+        return Failure("server_error", said)
 
     async def _within(self, budget: int, run: Run, call: CallModel) -> tuple[CallModel, Failure | None]:
         """Return a call within what is left of its project's tokens for today, or why there can be none.

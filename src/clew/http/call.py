@@ -79,7 +79,7 @@ def whole_number(given: str, name: str, *, least: int, most: int) -> int:
     return number
 
 
-def includes(call: Call[None], what: str) -> bool:
+def includes(call: Call[Any], what: str) -> bool:
     """Whether the query asks for something that an answer leaves out otherwise (``include[]``)."""
     found = call.query.getlist("include[]") + call.query.getlist("include")
     return what in found

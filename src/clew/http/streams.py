@@ -55,7 +55,8 @@ class RunStream:
 
     A reader that goes away stops nothing but the reading. With ``joined``, the stream is one that a
     client joins by its own request: frames carry their position as ``id``, and the stream goes on
-    while the run waits for tool outputs.
+    while the run waits for tool outputs. With ``content``, the
+    texts that searches found come with their steps.
     """
 
     def __init__(
@@ -67,10 +68,11 @@ class RunStream:
         after: int,
         preface: bytes = b"",
         joined: bool = False,
+        content: bool = False,
     ) -> None:
         self._services, self._keys, self._place, self._after = services, keys, place, after
         self._preface = preface
-        self._joined = joined
+        self._joined, self._content = joined, content
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -94,7 +96,8 @@ class RunStream:
     async def _follow(
         self, follower: Follower, send: Send, gone: "asyncio.Future[None]", quiet: "_Quiet"
     ) -> None:
-        make = frames.numbered if self._joined else frames.told
+        whole = frames.told_whole if self._content else frames.told
+        make = frames.numbered if self._joined else whole
         data, last = await follower.take(make)
         data = self._preface + data
         while not gone.done():

@@ -8,7 +8,8 @@ from clew.core.errors import NotFound
 from clew.core.options import Json
 from clew.core.records import Agent
 from clew.ids import AGENT
-from clew.service import models
+from clew.service import models, resources
+from clew.service.commands import Given
 from clew.service.context import Services
 from clew.service.once import Key, once
 from clew.store import agents
@@ -26,12 +27,23 @@ async def create(services: Services, project: str, fields: Json, key: Key | None
     """
     models.check(services, fields.get("model"))
     services.toolbox.check(fields.get("tools", ()))
-    agent = Agent(
-        id=services.process.ids.new(AGENT), project=project, created_at=services.process.clock.now(), **fields
-    )
-    return (
-        await once(services, project, key, partial(agents.add, agent=agent), lambda _: agent, Agent)
-    ).receipt
+    now = services.process.clock.now()
+    given = fields.pop("tool_resources", Given())
+    agent = Agent(id=services.process.ids.new(AGENT), project=project, created_at=now, **fields)
+    make = resources.making(services, now)
+    function = partial(_add, agent=agent, given=given, make=make)
+    made = (await once(services, project, key, function, lambda stored: stored, Agent)).receipt
+    if given.new_store is not None:
+        services.wake_ingestion()
+    return made
+
+
+async def _add(tx: Transaction, agent: Agent, given: Given, make: resources.Making) -> Agent:
+    if not given.plain:
+        settled = await resources.settled(tx, make, agent.project, given)
+        agent = replace(agent, tool_resources=settled)
+    await agents.add(tx, agent)
+    return agent
 
 
 async def read(services: Services, project: str, agent_id: str) -> Agent:
@@ -56,11 +68,18 @@ async def update(services: Services, project: str, agent_id: str, fields: Json) 
     """
     models.check(services, fields.get("model"))
     services.toolbox.check(fields.get("tools", ()))
-    return await services.db.write(_update, project, agent_id, fields)
+    make = resources.making(services, services.process.clock.now())
+    changed = await services.db.write(_update, project, agent_id, fields, make)
+    services.wake_ingestion()
+    return changed
 
 
-async def _update(tx: Transaction, project: str, agent_id: str, fields: Json) -> Agent:
+async def _update(
+    tx: Transaction, project: str, agent_id: str, fields: Json, make: resources.Making
+) -> Agent:
     await agents.hold(tx, project, agent_id)
+    if (given := fields.get("tool_resources")) is not None:
+        fields = fields | {"tool_resources": await resources.settled(tx, make, project, given)}
     agent = await agents.get(tx, project, agent_id)
     if agent is None:
         raise NotFound("agent", agent_id)

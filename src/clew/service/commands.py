@@ -5,11 +5,40 @@ from typing import Literal
 
 from msgspec import Struct
 
-from clew.core.content import Content
+from clew.core.content import Attachment, Content
 from clew.core.filters import Attribute
 from clew.core.options import Json
 from clew.core.stores import Chunking
 from clew.core.tools import ToolResources
+
+
+class NewStoreFile(Struct, frozen=True, kw_only=True):
+    """A file that is to be taken into a vector store."""
+
+    file_id: str
+    attributes: dict[str, Attribute] = {}
+    chunking: Chunking = Chunking()
+
+
+class NewStore(Struct, frozen=True, kw_only=True):
+    """A vector store, with the files that it begins with."""
+
+    name: str | None = None
+    metadata: dict[str, str] = {}
+    expires_days: int | None = None
+    files: Sequence[NewStoreFile] = ()
+
+
+class Given(Struct, frozen=True, kw_only=True):
+    """Resources as a client gives them: what they name, and a store that is to be made."""
+
+    named: ToolResources = ToolResources()
+    new_store: NewStore | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is named or described."""
+        return self.named == ToolResources() and self.new_store is None
 
 
 class NewMessage(Struct, frozen=True, kw_only=True):
@@ -17,6 +46,7 @@ class NewMessage(Struct, frozen=True, kw_only=True):
 
     role: Literal["user", "assistant"]
     content: list[Content]
+    attachments: list[Attachment] = []
     metadata: dict[str, str] = {}
 
 
@@ -24,7 +54,7 @@ class NewThread(Struct, frozen=True, kw_only=True):
     """A thread, with the messages that it begins with."""
 
     metadata: dict[str, str] = {}
-    tool_resources: ToolResources = ToolResources()
+    resources: Given = Given()
     token_budget: int | None = None
     messages: Sequence[NewMessage] = ()
 
@@ -36,6 +66,8 @@ class StartRun(Struct, frozen=True, kw_only=True):
     thread: str | NewThread
     messages: Sequence[NewMessage] = ()
     """Added to a thread that is there, before the run."""
+    resources: Given | None = None
+    """What its tools work on, in the place of its agent's."""
     options: Json = {}
     """Fields of the run's config that stand in the place of its agent's."""
     additional_instructions: str | None = None
@@ -59,20 +91,3 @@ class NewWebhook(Struct, frozen=True, kw_only=True):
     url: str
     events: list[str]
     metadata: dict[str, str] = {}
-
-
-class NewStoreFile(Struct, frozen=True, kw_only=True):
-    """A file that is to be taken into a vector store."""
-
-    file_id: str
-    attributes: dict[str, Attribute] = {}
-    chunking: Chunking = Chunking()
-
-
-class NewStore(Struct, frozen=True, kw_only=True):
-    """A vector store, with the files that it begins with."""
-
-    name: str | None = None
-    metadata: dict[str, str] = {}
-    expires_days: int | None = None
-    files: Sequence[NewStoreFile] = ()

@@ -106,21 +106,25 @@ async def delete(services: Services, project: str, file_id: str) -> None:
     Raises:
         NotFound: there is none.
     """
-    file = await services.db.write(_delete, project, file_id, services.process.clock.now())
+    now = services.process.clock.now()
+    file, woken = await services.db.write(_delete, project, file_id, now)
     services.wake_ingestion()
+    for run_id in woken:
+        services.dispatch.advance(run_id, project=project)
     with suppress(OSError):  # the sweep takes what stays
         await services.blobs.remove(file.blob)
 
 
-async def _delete(tx: Transaction, project: str, file_id: str, now: int) -> File:
+async def _delete(tx: Transaction, project: str, file_id: str, now: int) -> tuple[File, list[str]]:
     file = await files.remove(tx, project, file_id)
     if file is None:
         raise NotFound("file", file_id)
+    woken = []
     for in_store in await store_files.of_file(tx, file_id):
         await vector_stores.hold(tx, project, in_store.store_id)
         await store_files.remove(tx, in_store, now)
-        await vector_stores.wake(tx, project, in_store.store_id)
-    return file
+        woken += await vector_stores.wake(tx, project, in_store.store_id)
+    return file, woken
 
 
 async def page(services: Services, project: str, wanted: PageRequest, purpose: str | None = None) -> Page:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from clew.core.errors import NotFound, ThreadBusy
 from clew.core.records import Message
 from clew.ids import MESSAGE
+from clew.service import resources
 from clew.service.commands import NewMessage
 from clew.service.context import Services
 from clew.service.once import Key, once
@@ -32,9 +33,14 @@ async def add(
         ThreadFull: it is one message too many.
         KeyReused: the key was used for another request.
     """
-    message = draft(services, project, thread_id, new, services.process.clock.now())
-    function = partial(_add, message=message, wait=wait)
-    return (await once(services, project, key, function, lambda _: message, Message)).receipt
+    now = services.process.clock.now()
+    message = draft(services, project, thread_id, new, now)
+    make = resources.making(services, now) if resources.needs_files([message]) else None
+    function = partial(_add, message=message, wait=wait, make=make)
+    made = (await once(services, project, key, function, lambda _: message, Message)).receipt
+    if message.attachments:
+        services.wake_ingestion()
+    return made
 
 
 def draft(services: Services, project: str, thread_id: str, new: NewMessage, now: int) -> Message:
@@ -47,12 +53,16 @@ def draft(services: Services, project: str, thread_id: str, new: NewMessage, now
         role=new.role,
         content=new.content,
         completed_at=now,
+        attachments=new.attachments,
         metadata=new.metadata,
     )
 
 
-async def _add(tx: Transaction, message: Message, wait: bool) -> None:
-    if await messages.add_if_free(tx, message):
+async def _add(tx: Transaction, message: Message, wait: bool, make: resources.Making | None) -> None:
+    if make is not None:
+        await threads.hold(tx, message.project, message.thread_id)
+        await resources.attach(tx, make, message.project, message.thread_id, [message])
+    elif await messages.add_if_free(tx, message):
         return
     lock = await threads.lock(tx, message.project, message.thread_id)
     if lock is None:

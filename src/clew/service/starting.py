@@ -20,17 +20,23 @@ from clew.core.events import Started
 from clew.core.journal import journal
 from clew.core.records import Agent, Message, Run, RunConfig, Thread
 from clew.core.states import RunStatus, WaitsFor
-from clew.core.tools import ChosenFunction, NamedTool
+from clew.core.tools import ChosenFunction, FileSearchTool, NamedTool, ToolResources
 from clew.ids import RUN
 from clew.model.catalogue import Models
-from clew.service.commands import StartRun
+from clew.service import resources
+from clew.service.commands import Given, StartRun
 from clew.service.context import Services
 from clew.service.messages import draft as draft_message
 from clew.service.once import Key, once
+from clew.service.threads import add as add_thread
 from clew.service.threads import draft as draft_thread
-from clew.store import agents, budgets, line, messages, runs, threads
+from clew.store import agents, budgets, line, messages, runs, threads, vector_stores
 from clew.store.statement import Transaction
+from clew.tools.file_search import KIND as FILE_SEARCH
 from clew.tools.toolbox import KINDS, Toolbox
+
+_FILES = 60_000
+"""Milliseconds for which a run waits for the files of its thread, as the services do."""
 
 
 class RunReceipt(Struct, frozen=True):
@@ -64,6 +70,8 @@ class _NewRun(Struct, frozen=True, kw_only=True):
     daily_budget: int | None
     """Tokens that the project may use on one day."""
     thread: Thread | None
+    making: resources.Making
+    given: Given
 
 
 async def start(services: Services, project: str, command: StartRun, key: Key | None = None) -> RunReceipt:
@@ -90,11 +98,13 @@ async def start(services: Services, project: str, command: StartRun, key: Key | 
             services.shares.leave(new.id)
     if (state := done.result) is not None:
         if state.run.held is None:
-            services.dispatch.wake_at(new.expires_at)
+            services.dispatch.wake_at(new.expires_at if state.run.due is None else state.run.due)
             if state.run.waits_for is None:
                 services.dispatch.advance(new.id, state if owned else None, project=project)
         services.events.committed(new.id, journal(state.run, (), ()))
         services.tell_of(state.run)
+        if new.messages or new.thread is not None:
+            services.wake_ingestion()
     return done.receipt
 
 
@@ -120,6 +130,8 @@ def _draft(services: Services, project: str, command: StartRun) -> _NewRun:
         may_work=services.shares.enter(run_id, project),
         daily_budget=services.shares.tokens_a_day(project),
         thread=thread,
+        making=resources.making(services, now),
+        given=Given() if isinstance(command.thread, str) else command.thread.resources,
     )
 
 
@@ -128,24 +140,42 @@ def _receipt(state: RunState, thread: Thread | None) -> RunReceipt:
 
 
 async def _insert(tx: Transaction, new: _NewRun) -> RunState:
-    if new.thread is not None:
+    added: Sequence[Message] = new.messages
+    if new.thread is not None and not (
+        new.given.plain and _given(new) is None and not resources.needs_files(added)
+    ):
+        await add_thread(tx, new.thread, added, new.given, new.making)
+        added = ()
+    elif new.thread is not None:
         return await _insert_with_thread(tx, new, new.thread)
-    if new.messages or new.command.wait:
+    if (given := _given(new)) is not None:
+        settled = await resources.settled(tx, new.making, new.project, given)
+        options = {**new.command.options, "tool_resources": settled}
+        new = replace(new, command=replace(new.command, options=options))
+    if added or new.command.wait:
         await threads.hold(tx, new.project, new.thread_id)
+    if resources.needs_files(added):
+        await resources.attach(tx, new.making, new.project, new.thread_id, added)
     while True:  # once, if the thread is held; else until nobody has changed it since the look
         found = await runs.preconditions(tx, new.project, new.thread_id, new.command.agent_id)
         run = await _run(tx, new, found)
         place = None if run.held is None else run.held - 1  # a run waits right behind its messages
-        for message in new.messages:
+        for message in added:
             await messages.add(tx, replace(message, held=place))
         if await runs.add(tx, run, tokens_used=found.tokens_used, last=True):
             return RunState(run)
 
 
+def _given(new: _NewRun) -> Given | None:
+    """Return what stands in the place of the agent's resources: Azure's clients send an empty one."""
+    given = new.command.resources
+    return None if given is None or given.plain else given
+
+
 async def _insert_with_thread(tx: Transaction, new: _NewRun, thread: Thread) -> RunState:
     agent = await agents.get(tx, new.project, new.command.agent_id)
     lock = threads.lock_of(None, thread.token_budget, 0)
-    run = await _run(tx, new, runs.Preconditions(lock, 0, agent))
+    run = await _run(tx, new, runs.Preconditions(lock, 0, agent, thread.tool_resources))
     await runs.add_with_thread(tx, thread, new.messages, run)
     return RunState(run)
 
@@ -168,13 +198,15 @@ async def _run(tx: Transaction, new: _NewRun, found: runs.Preconditions) -> Run:
         assistant_id=agent.id,
         created_at=new.now,
         expires_at=new.expires_at,
-        config=_config(new, agent, allowance),
+        config=_config(new, agent, allowance, found.resources),
         metadata=command.metadata,
         position=2,  # created and queued
         held=None if place is None else place + 1,
     )
     if place is None and not new.may_work:
         return replace(run, waits_for=WaitsFor.SHARE)
+    if place is None and await _reads_files(tx, run):
+        return replace(run, waits_for=WaitsFor.FILES, due=new.now + _FILES)
     if new.claimant is not None and place is None:
         begun = decide(RunState(run), Started(), new.now).state.run
         run = replace(begun, epoch=1, worker=new.claimant, claimed_at=new.now)
@@ -195,7 +227,7 @@ async def _allowance(tx: Transaction, new: _NewRun, of_thread: int | None) -> in
 _OF_AGENT = tuple(name for name in RunConfig.__struct_fields__ if name in Agent.__struct_fields__)
 
 
-def _config(new: _NewRun, agent: Agent, allowance: int | None) -> RunConfig:
+def _config(new: _NewRun, agent: Agent, allowance: int | None, of_thread: ToolResources) -> RunConfig:
     """Return the values in force for a run: its own where given, else its agent's."""
     toolbox, command = new.toolbox, new.command
     of_agent = {name: getattr(agent, name) for name in _OF_AGENT}
@@ -203,6 +235,11 @@ def _config(new: _NewRun, agent: Agent, allowance: int | None) -> RunConfig:
     if command.additional_instructions:
         parts = [part for part in (config.instructions, command.additional_instructions) if part]
         config = replace(config, instructions="\n\n".join(parts))
+    if (stores := _stores(of_thread)) and FILE_SEARCH in toolbox:
+        tools = config.tools
+        if not any(isinstance(tool, FileSearchTool) for tool in tools):
+            tools = [*tools, FileSearchTool()]
+        config = replace(config, tools=tools, thread_stores=stores)
     if config.tools:
         toolbox.check(config.tools)
         config = replace(config, offers=toolbox.offers(config.tools))
@@ -212,11 +249,21 @@ def _config(new: _NewRun, agent: Agent, allowance: int | None) -> RunConfig:
     return config
 
 
+def _stores(resources: ToolResources) -> list[str]:
+    return list((resources.file_search and resources.file_search.vector_store_ids) or ())
+
+
+async def _reads_files(tx: Transaction, run: Run) -> bool:
+    """Whether files of the run's thread are being read. It waits for them, and not for its agent's."""
+    stores = run.config.thread_stores
+    return any(store.in_progress for store in await vector_stores.several(tx, run.project, stores))
+
+
 def _check_tool_choice(config: RunConfig) -> None:
     match config.tool_choice:
         case NamedTool(function=ChosenFunction(name=name)) if name not in config.function_names():
             raise UnknownToolChoice(name)
-        case NamedTool(type=kind) if kind in KINDS and kind not in {
+        case NamedTool(type=kind) if kind in {*KINDS, FILE_SEARCH} and kind not in {
             offer.kind for offer in config.offers.values()
         }:
             raise UnknownToolChoice(kind)

@@ -14,7 +14,8 @@ from clew.core.options import Json
 from clew.core.records import Message, Run, Thread
 from clew.core.states import RunStatus
 from clew.ids import THREAD
-from clew.service.commands import NewThread
+from clew.service import resources
+from clew.service.commands import Given, NewThread
 from clew.service.context import Services
 from clew.service.messages import draft as draft_message
 from clew.service.once import Key, once
@@ -29,9 +30,15 @@ async def create(services: Services, project: str, new: NewThread, key: Key | No
     Raises:
         KeyReused: the key was used for another request.
     """
-    thread, first = draft(services, project, new, services.process.clock.now())
-    function = partial(_add, thread=thread, first=first)
-    return (await once(services, project, key, function, lambda _: thread, Thread)).receipt
+    now = services.process.clock.now()
+    thread, first = draft(services, project, new, now)
+    function = partial(
+        add, thread=thread, first=first, given=new.resources, make=resources.making(services, now)
+    )
+    made = (await once(services, project, key, function, lambda stored: stored, Thread)).receipt
+    if new.resources.new_store is not None or any(message.attachments for message in first):
+        services.wake_ingestion()
+    return made
 
 
 def draft(services: Services, project: str, new: NewThread, now: int) -> tuple[Thread, list[Message]]:
@@ -41,15 +48,31 @@ def draft(services: Services, project: str, new: NewThread, now: int) -> tuple[T
         project=project,
         created_at=now,
         metadata=new.metadata,
-        tool_resources=new.tool_resources,
         token_budget=new.token_budget,
     )
     return thread, [draft_message(services, project, thread.id, each, now) for each in new.messages]
 
 
-async def _add(tx: Transaction, thread: Thread, first: Sequence[Message]) -> None:
+async def add(
+    tx: Transaction, thread: Thread, first: Sequence[Message], given: Given, make: resources.Making
+) -> Thread:
+    """Store a thread with its first messages; return it with what its tools work on.
+
+    Raises:
+        NotFound: the project has no such file or vector store.
+    """
+    if not given.plain:
+        settled = await resources.settled(tx, make, thread.project, given, of_thread=True)
+        thread = replace(thread, tool_resources=settled)
     begins_with = [messages.insertion(message) for message in first]
-    await threads.add(tx, thread, begins_with, message_count=len(first), last=True)
+    attaches = resources.needs_files(first)
+    last = given.plain and not attaches
+    await threads.add(tx, thread, begins_with, message_count=len(first), last=last)
+    if not attaches:
+        return thread
+    await resources.attach(tx, make, thread.project, thread.id, first)
+    stored = await threads.get(tx, thread.project, thread.id)
+    return stored or thread
 
 
 async def read(services: Services, project: str, thread_id: str) -> Thread:
@@ -70,11 +93,19 @@ async def update(services: Services, project: str, thread_id: str, fields: Json)
     Raises:
         NotFound: there is none.
     """
-    return await services.db.write(_update, project, thread_id, fields)
+    make = resources.making(services, services.process.clock.now())
+    changed = await services.db.write(_update, project, thread_id, fields, make)
+    services.wake_ingestion()
+    return changed
 
 
-async def _update(tx: Transaction, project: str, thread_id: str, fields: Json) -> Thread:
+async def _update(
+    tx: Transaction, project: str, thread_id: str, fields: Json, make: resources.Making
+) -> Thread:
     await threads.hold(tx, project, thread_id)
+    if (given := fields.get("tool_resources")) is not None:
+        settled = await resources.settled(tx, make, project, given, of_thread=True)
+        fields = fields | {"tool_resources": settled}
     thread = await threads.get(tx, project, thread_id)
     if thread is None:
         raise NotFound("thread", thread_id)

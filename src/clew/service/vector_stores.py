@@ -356,7 +356,7 @@ async def cancel_batch(services: Services, project: str, store_id: str, batch_id
     """
     now = services.process.clock.now()
 
-    async def cancel(tx: Transaction) -> FileBatch:
+    async def cancel(tx: Transaction) -> tuple[FileBatch, list[str]]:
         await held(tx, project, store_id)
         batch = await vector_stores.batch(tx, project, store_id, batch_id)
         if batch is None:
@@ -366,11 +366,13 @@ async def cancel_batch(services: Services, project: str, store_id: str, batch_id
         for file in await store_files.in_progress_of_batch(tx, batch_id):
             await store_files.cancel(tx, file)
         await vector_stores.cancel_batch(tx, batch_id, now)
-        await vector_stores.wake(tx, project, store_id)
+        woken = await vector_stores.wake(tx, project, store_id)
         cancelled = await vector_stores.batch(tx, project, store_id, batch_id)
         assert cancelled is not None
-        return cancelled
+        return cancelled, woken
 
-    made = await services.db.write(cancel)
+    cancelled, woken = await services.db.write(cancel)
     services.wake_ingestion()
-    return made
+    for run_id in woken:
+        services.dispatch.advance(run_id, project=project)
+    return cancelled

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 from sqlalchemy import and_, func, insert, null, or_, select, update
 
@@ -10,6 +11,7 @@ from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveCal
 from clew.core.journal import JUMP
 from clew.core.records import Agent, Message, Run, Thread
 from clew.core.states import RunStatus, WaitsFor
+from clew.core.tools import ToolResources
 from clew.store import budgets, calls, line, messages, metrics, pages, steps, threads, webhooks
 from clew.store.agents import AGENT
 from clew.store.pages import Page, PageRequest
@@ -34,8 +36,16 @@ _FIXED = (
 _CHANGING = tuple(name for name in _RUN.names if name not in _FIXED)
 """What a decision may change; ``metadata`` is a client's, ``version`` counts up by itself."""
 
+_RESOURCES, _NO_RESOURCES = msgspec.json.Decoder(ToolResources), ToolResources()
+
 SELECT_GROUND = Statement(
-    select(thread_rows.c.live_run, thread_rows.c.token_budget, thread_rows.c.tokens_used, *AGENT.columns)
+    select(
+        thread_rows.c.live_run,
+        thread_rows.c.token_budget,
+        thread_rows.c.tokens_used,
+        thread_rows.c.tool_resources,
+        *AGENT.columns,
+    )
     .select_from(
         thread_rows.outerjoin(
             AGENT.table,
@@ -170,6 +180,7 @@ class Preconditions(NamedTuple):
     lock: threads.Lock | None
     tokens_used: int
     agent: Agent | None
+    resources: ToolResources = ToolResources()
 
 
 async def preconditions(tx: Transaction, project: str, thread_id: str, agent_id: str) -> Preconditions:
@@ -177,9 +188,10 @@ async def preconditions(tx: Transaction, project: str, thread_id: str, agent_id:
     row = await tx.one(SELECT_GROUND, {"id": thread_id, "project": project, "agent_id": agent_id})
     if row is None:
         return Preconditions(None, 0, None)
-    live_run, token_budget, used, *agent = row
+    live_run, token_budget, used, resources, *agent = row
     lock = threads.lock_of(live_run, token_budget, used)
-    return Preconditions(lock, used, None if agent[_AGENT_ID] is None else AGENT.read(agent))
+    known = _NO_RESOURCES if resources == "{}" else _RESOURCES.decode(resources)
+    return Preconditions(lock, used, None if agent[_AGENT_ID] is None else AGENT.read(agent), known)
 
 
 async def get(tx: Transaction, project: str, thread_id: str, run_id: str) -> Run | None:
@@ -231,7 +243,7 @@ async def queued(tx: Transaction, run_id: str) -> Run | None:
 
 def claimed(run: Run, worker: str, now: int) -> Run:
     """Return a queued run as a worker's own; the next :func:`apply` stores that."""
-    return replace(run, epoch=run.epoch + 1, worker=worker, claimed_at=now, waits_for=None)
+    return replace(run, epoch=run.epoch + 1, worker=worker, claimed_at=now, waits_for=None, due=None)
 
 
 RETRY_AFTER = (0, 1_000, 5_000, 15_000, 30_000)

@@ -52,6 +52,11 @@ COUNT_BATCH = Statement(
     .values(**{name: file_batches.c[name] + param(f"more_{name}") for name in COUNTED})
 )
 # Runs that wait until a store of their threads has read its files. Only those that wait are looked at.
+SELECT_WAITING = Statement(
+    select(runs.c.id).where(
+        runs.c.project == param("of_project"), WAITS_FOR_FILES, runs.c.config.like(param("naming"))
+    )
+)
 WAKE_RUNS = Statement(
     update(runs)
     .where(
@@ -131,9 +136,13 @@ async def count(
         await tx.run(COUNT_BATCH, {**more, "of_batch": batch_id})
 
 
-async def wake(tx: Transaction, project: str, store_id: str) -> int:
-    """Have runs go on that wait until a store has read its files; return how many."""
-    return await tx.run(WAKE_RUNS, {"of_project": project, "naming": f'%"{store_id}"%'})
+async def wake(tx: Transaction, project: str, store_id: str) -> list[str]:
+    """Have runs go on that wait until a store has read its files; return them, to be handed to workers."""
+    keys = {"of_project": project, "naming": f'%"{store_id}"%'}
+    found = [row[0] for row in await tx.all(SELECT_WAITING, keys)]
+    if found:
+        await tx.run(WAKE_RUNS, keys)
+    return found
 
 
 # --- batches ----------------------------------------------------------------------------------------

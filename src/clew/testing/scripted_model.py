@@ -15,6 +15,7 @@ without latency, to measure everything around it.
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import threading
 from collections import deque
@@ -237,6 +238,7 @@ class ScriptedModel(Script):
         self._queue: deque[Reply | Answer] = deque()
         self._rules: list[Rule] = []
         self._requests: deque[Request] = deque(maxlen=keep_requests)
+        self._embeddings_gate: Gate | None = None
         self._errors: list[Exception] = []
         self._count = 0
         self._connections: set[Connection] = set()
@@ -276,6 +278,12 @@ class ScriptedModel(Script):
             self._queue.clear()
             self._rules.clear()
             self._requests.clear()
+            self._embeddings_gate = None
+
+    def hold_embeddings(self) -> Gate:
+        """Answer requests for embeddings from now on only when the gate that is returned is released."""
+        self._embeddings_gate = gate = Gate()
+        return gate
 
     # what happened
 
@@ -402,7 +410,8 @@ class ScriptedModel(Script):
         if exchange.path == "/v1/models" and exchange.method == "GET":
             return iter((json_response(200, self._model_list()),))
         if exchange.path == "/v1/embeddings" and exchange.method == "POST":
-            return embeddings(exchange.body)
+            gate = self._embeddings_gate
+            return itertools.chain((gate,) if gate is not None else (), embeddings(exchange.body))
         if exchange.path != "/v1/chat/completions":
             return _error(404, f"Invalid URL ({exchange.method} {exchange.path})")
         if exchange.method != "POST":

@@ -35,6 +35,10 @@ class Toolbox:
     def __init__(self, kinds: Mapping[str, ServerTool]) -> None:
         self._kinds = kinds
 
+    def with_(self, tool: ServerTool) -> "Toolbox":
+        """Return the same with another kind, which stands on this process's own things."""
+        return Toolbox({**self._kinds, tool.kind: tool})
+
     def __getitem__(self, kind: str) -> ServerTool:
         return self._kinds[kind]
 

@@ -1,32 +1,42 @@
 """From what clients send to what the use cases are asked for. Pure."""
 
 from collections.abc import Iterator, Sequence
-from typing import NoReturn, get_args
+from typing import get_args
 
-from clew.core.content import Content, ImageUrlContent, ImageUrlValue, text_content
+import msgspec
+
+from clew.core.content import (
+    Attachment,
+    Content,
+    ImageFileContent,
+    ImageFileValue,
+    ImageUrlContent,
+    ImageUrlValue,
+    text_content,
+)
 from clew.core.options import Json, TruncationStrategy
 from clew.core.records import RunConfig
 from clew.core.tools import NamedTool, ToolChoice, ToolResources
-from clew.service.commands import NewMessage, NewThread, NewWebhook, StartRun, Submit
+from clew.service.commands import Given, NewMessage, NewThread, NewWebhook, StartRun, Submit
 from clew.wire import requests
 from clew.wire.dialects import Dialect
 from clew.wire.errors import ApiError, invalid
-from clew.wire.explain import too_long
+from clew.wire.explain import explain, too_long
+from clew.wire.store_requests import CreateVectorStore, new_store, no_sources
 
 
 def agent_fields(body: requests.CreateAgent | requests.UpdateAgent) -> Json:
     """Return the fields of an agent that a body gives; ``null`` counts as not given."""
-    check_resources(body.tool_resources, "tool_resources")
     fields = {name: getattr(body, name) for name in body.__struct_fields__}
+    fields["tool_resources"] = given(body.tool_resources, "tool_resources")
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def new_thread(body: requests.CreateThread, dialect: Dialect) -> NewThread:
     """Return the thread that a body describes, with its messages."""
-    check_resources(body.tool_resources, "tool_resources")
     return NewThread(
         metadata=body.metadata or {},
-        tool_resources=body.tool_resources or ToolResources(),
+        resources=given(body.tool_resources, "tool_resources") or Given(),
         token_budget=body.token_budget,
         messages=_new_messages(body.messages or (), "messages", dialect),
     )
@@ -34,13 +44,12 @@ def new_thread(body: requests.CreateThread, dialect: Dialect) -> NewThread:
 
 def thread_fields(body: requests.UpdateThread) -> Json:
     """Return the fields of a thread that a body gives; ``null`` counts as not given."""
-    check_resources(body.tool_resources, "tool_resources")
-    given = {
+    fields = {
         "metadata": body.metadata,
-        "tool_resources": body.tool_resources,
+        "tool_resources": given(body.tool_resources, "tool_resources"),
         "token_budget": body.token_budget,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _new_messages(bodies: Sequence[requests.CreateMessage], path: str, dialect: Dialect) -> list[NewMessage]:
@@ -55,10 +64,22 @@ def new_message(body: requests.CreateMessage, dialect: Dialect, *, path: str = "
     if isinstance(body.content, str):
         content: list[Content] = [text_content(body.content)]
     else:
-        content = [_part(part, f"{path}content[{index}]") for index, part in enumerate(body.content)]
+        content = [_part(part) for part in body.content]
     for index, attachment in enumerate(body.attachments or ()):
-        refuse_file(attachment.file_id or "", f"{path}attachments[{index}].file_id")
-    return NewMessage(role=body.role.value, content=content, metadata=body.metadata or {})
+        _check_attachment(attachment, f"{path}attachments[{index}]")
+    return NewMessage(
+        role=body.role.value,
+        content=content,
+        attachments=list(body.attachments or ()),
+        metadata=body.metadata or {},
+    )
+
+
+def _check_attachment(attachment: Attachment, path: str) -> None:
+    if attachment.data_source is not None:
+        raise no_sources(f"{path}.data_source")
+    if not attachment.file_id:
+        raise _missing(f"{path}.file_id")
 
 
 def _texts(body: requests.CreateMessage, path: str) -> Iterator[tuple[str, str]]:
@@ -86,7 +107,8 @@ def start_run(body: requests.CreateRun, thread_id: str, dialect: Dialect, *, wai
         agent_id=_agent_id(body, dialect),
         thread=thread_id,
         messages=_new_messages(body.additional_messages or (), "additional_messages", dialect),
-        options=_run_options(body, body.tool_resources),
+        options=_run_options(body),
+        resources=given(body.tool_resources, "tool_resources"),
         additional_instructions=body.additional_instructions,
         metadata=body.metadata or {},
         expires_in=_milliseconds(body.expires_in),
@@ -99,7 +121,8 @@ def start_thread_and_run(body: requests.CreateThreadAndRun, dialect: Dialect, *,
     return StartRun(
         agent_id=_agent_id(body, dialect),
         thread=new_thread(body.thread or requests.CreateThread(), dialect),
-        options=_run_options(body, body.tool_resources),
+        options=_run_options(body),
+        resources=given(body.tool_resources, "tool_resources"),
         metadata=body.metadata or {},
         expires_in=_milliseconds(body.expires_in),
         wait=wait,
@@ -121,15 +144,11 @@ def _milliseconds(seconds: int | None) -> int | None:
     return None if seconds is None else seconds * 1000
 
 
-def _run_options(body: requests.RunOptions, resources: ToolResources | None) -> Json:
+def _run_options(body: requests.RunOptions) -> Json:
     """Return the fields of a run's config that a body gives; ``null`` counts as not given."""
     _check_strategy(body.truncation_strategy)
     _check_choice(body.tool_choice)
-    check_resources(resources, "tool_resources")
-    given: Json = {name: value for name in _RUN_OPTIONS if (value := getattr(body, name)) is not None}
-    if resources is not None:
-        given["tool_resources"] = resources
-    return given
+    return {name: value for name in _RUN_OPTIONS if (value := getattr(body, name)) is not None}
 
 
 def _check_strategy(strategy: TruncationStrategy | None) -> None:
@@ -163,34 +182,39 @@ def new_webhook(body: requests.CreateWebhook) -> NewWebhook:
     )
 
 
-def check_resources(resources: ToolResources | None, path: str) -> None:
-    """Refuse files and vector stores: this server keeps none yet, so no id can be right."""
+def given(resources: ToolResources | None, path: str) -> Given | None:
+    """Return resources as the use cases want them: a store that is described apart; None if none are given.
+
+    Raises:
+        ApiError: a store is named and another described, or what is described can't be.
+    """
     if resources is None:
-        return
-    if resources.code_interpreter is not None:
-        for file_id in resources.code_interpreter.file_ids or ():
-            refuse_file(file_id, f"{path}.code_interpreter.file_ids")
-    if resources.file_search is not None:
-        for store_id in resources.file_search.vector_store_ids or ():
-            where = f"{path}.file_search.vector_store_ids"
-            raise ApiError(404, f"No vector store found with id '{store_id}'.", param=where)
-        if resources.file_search.vector_stores:
-            raise invalid(
-                "This server keeps no vector stores yet.",
-                param=f"{path}.file_search.vector_stores",
-                code="unsupported_tool",
-            )
+        return None
+    search = resources.file_search
+    if search is None or not search.vector_stores:
+        return Given(named=resources)
+    where = f"{path}.file_search.vector_stores"
+    if search.vector_store_ids:
+        raise invalid(f"Give '{path}.file_search.vector_store_ids' or '{where}', not both.", param=where)
+    try:
+        body = msgspec.convert(search.vector_stores[0], CreateVectorStore)
+    except msgspec.ValidationError:
+        raise _inside(
+            explain(CreateVectorStore, msgspec.json.encode(search.vector_stores[0])), where
+        ) from None
+    named = msgspec.structs.replace(resources, file_search=None)
+    return Given(named=named, new_store=new_store(body, f"{where}[0]."))
 
 
-def refuse_file(file_id: str, path: str) -> NoReturn:
-    """Refuse a file: this server keeps none yet, so no id can be right."""
-    raise ApiError(404, f"No such File object: {file_id}", param=path)
+def _inside(error: ApiError, path: str) -> ApiError:
+    said = error.body
+    return ApiError(error.status, said.message, param=f"{path}[0].{said.param}", code=said.code)
 
 
-def _part(part: requests.Part, path: str) -> Content:
+def _part(part: requests.Part) -> Content:
     match part:
         case requests.TextPart(text=text):
             return text_content(text)
         case requests.ImageUrlPart(image_url=image):
             return ImageUrlContent(ImageUrlValue(image.url, image.detail or "auto"))
-    refuse_file(part.image_file.file_id, f"{path}.image_file.file_id")
+    return ImageFileContent(ImageFileValue(part.image_file.file_id, part.image_file.detail or "auto"))

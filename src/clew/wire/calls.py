@@ -13,6 +13,9 @@ from clew.core.entries import CallOutput, CallPiece
 from clew.core.options import Json
 from clew.core.records import FUNCTION, Call
 
+FILE_SEARCH = "file_search"
+"""A kind whose calls have a shape of their own."""
+
 
 class WrittenMessage(Struct, frozen=True):
     """Which message a step wrote."""
@@ -56,7 +59,49 @@ class CalculatorCall(Struct, frozen=True, kw_only=True, tag="clew_calculator"):
     clew_calculator: CalledTool
 
 
-ToolCall: TypeAlias = FunctionCall | ClockCall | CalculatorCall
+class FoundPassage(Struct, frozen=True):
+    """The text of a result."""
+
+    type: Literal["text"]
+    text: str
+
+
+class FileSearchResult(Struct, frozen=True, kw_only=True):
+    """A passage that a search has found. Its text is there on request only; where it stands is Clew's own."""
+
+    file_id: str
+    file_name: str
+    score: float
+    attributes: dict[str, str | float | bool]
+    chunk: int
+    page: int | None
+    first_line: int
+    last_line: int
+    content: list[FoundPassage] | UnsetType = UNSET
+
+
+class RankingOptionsShown(Struct, frozen=True):
+    """How a search ranked."""
+
+    ranker: str
+    score_threshold: float
+
+
+class FileSearchDetails(Struct, frozen=True):
+    """How a search ranked, and what it found; nothing until it is over."""
+
+    results: list[FileSearchResult]
+    ranking_options: RankingOptionsShown | UnsetType = UNSET
+
+
+class FileSearchCall(Struct, frozen=True, kw_only=True, tag="file_search"):
+    """A search in files."""
+
+    id: str
+    file_search: FileSearchDetails
+
+
+ToolCall: TypeAlias = FunctionCall | ClockCall | CalculatorCall | FileSearchCall
 
 
 class ToolCallsDetails(Struct, frozen=True, tag="tool_calls"):
@@ -69,12 +114,23 @@ class ToolCallsDetails(Struct, frozen=True, tag="tool_calls"):
 StepDetails: TypeAlias = MessageCreationDetails | ToolCallsDetails
 
 
-def shown(call: Call) -> Any:
-    """Return a call as clients see it in its step."""
+def shown(call: Call, *, content: bool = False) -> Any:
+    """Return a call as clients see it in its step; with ``content``, what a search found has its text."""
+    if call.kind == FILE_SEARCH:
+        return {"id": call.id, "type": FILE_SEARCH, FILE_SEARCH: _found(call.detail or {}, content)}
     called = CalledTool(call.name, call.arguments, call.output)
     if call.kind == FUNCTION:
         return FunctionCall(id=call.id, function=called)
     return {"id": call.id, "type": call.kind, call.kind: called}
+
+
+def _found(detail: Json, content: bool) -> Json:
+    hidden = ("marker",) if content else ("marker", "content")
+    results = [
+        {name: value for name, value in result.items() if name not in hidden}
+        for result in detail.get("results", ())
+    ]
+    return {"results": results} | {name: detail[name] for name in ("ranking_options",) if name in detail}
 
 
 # --- in pieces: as types, for the document only, and as they are sent --------------------------------------
@@ -112,11 +168,19 @@ class CalculatorPiece(Struct, tag="clew_calculator"):
     id: str | UnsetType = UNSET
 
 
+class FileSearchPiece(Struct, tag="file_search"):
+    """That a search has begun; what it finds comes with its completed step."""
+
+    index: int
+    file_search: FileSearchDetails
+    id: str
+
+
 class CallPieces(Struct):
     """What a step of tool calls has got."""
 
     type: Literal["tool_calls"]
-    tool_calls: list[FunctionPiece | ClockPiece | CalculatorPiece]
+    tool_calls: list[FunctionPiece | ClockPiece | CalculatorPiece | FileSearchPiece]
 
 
 class StepPieces(Struct):
@@ -133,12 +197,16 @@ class StepDelta(Struct):
     delta: StepPieces
 
 
-def piece(told: CallPiece) -> Json:
-    """Return a call's piece in a step's delta.
+def piece(told: CallPiece) -> Json | None:
+    """Return a call's piece in a step's delta; None if clients are told nothing of it.
 
     Clients add strings up, so an id or a name that came twice would be there twice.
     """
     call: Json = {"index": told.index, "type": told.kind}
+    if told.kind == FILE_SEARCH:
+        if told.id is None:
+            return None
+        return _delta(told.step_id, {**call, "id": told.id, FILE_SEARCH: {"results": []}})
     if told.id is not None:
         call["id"] = told.id
         call[told.kind] = {"name": told.name, "arguments": told.arguments, "output": None}
@@ -147,8 +215,10 @@ def piece(told: CallPiece) -> Json:
     return _delta(told.step_id, call)
 
 
-def output(told: CallOutput) -> Json:
-    """Return the output of a server-side tool's call in a step's delta."""
+def output(told: CallOutput) -> Json | None:
+    """Return the output of a server-side tool's call in a step's delta; None if that is told otherwise."""
+    if told.kind == FILE_SEARCH:
+        return None
     call = {"index": told.index, "type": told.kind, told.kind: {"output": told.output}}
     return _delta(told.step_id, call)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from clew.core.content import Annotation
 from clew.core.entries import CallOutput, CallPiece, Entry, EventKind, Subject, TextPiece
 from clew.core.options import Json
 from clew.core.records import Message, Run, Step
@@ -34,13 +35,19 @@ _TEXT = (
 """What :func:`_text_delta` comes to for every piece of a text but the first."""
 
 
-def frame(entry: Entry, *, numbered: bool = False) -> bytes:
-    """Return an event's frame; ``numbered`` adds the position that a reader may go on from."""
+def frame(entry: Entry, *, numbered: bool = False, content: bool = False) -> bytes:
+    """Return an event's frame, or nothing for one that clients are told nothing of.
+
+    ``numbered`` adds the position that a reader may go on from; ``content`` the texts that searches found.
+    """
     subject = entry.subject
-    if isinstance(subject, TextPiece) and not (subject.first or subject.refusal):
+    if isinstance(subject, TextPiece) and not (subject.first or subject.refusal or subject.annotation):
         payload = _TEXT % (_encode(subject.message_id), subject.part, _encode(subject.value))
     else:
-        payload = _encode(_payload(subject, entry.open_step))
+        told = _payload(subject, entry.open_step, content)
+        if told is None:
+            return b""
+        payload = _encode(told)
     number = b"id: %d\n" % entry.end if numbered else b""
     return b"event: %b\ndata: %b\n%b\n" % (_NAMES[entry.kind], payload, number)
 
@@ -65,17 +72,23 @@ def numbered(entries: Sequence[Entry]) -> Told:
     return Told(data, entries[-1].kind if entries else None)
 
 
+def told_whole(entries: Sequence[Entry]) -> Told:
+    """Return the frames of events as :func:`told`, with the texts that searches found."""
+    data = b"".join(frame(entry, content=True) for entry in entries)
+    return Told(data, entries[-1].kind if entries else None)
+
+
 def thread_created(thread: objects.ThreadObject) -> bytes:
     """Return the frame that announces a thread created together with its run."""
     return b"event: thread.created\ndata: %b\n\n" % _encode(thread)
 
 
-def _payload(subject: Subject, open_step: Step | None) -> object:
+def _payload(subject: Subject, open_step: Step | None, content: bool) -> object:
     match subject:
         case Run():
             return objects.run(subject, open_step)
         case Step():
-            return objects.step(subject)
+            return objects.step(subject, content=content)
         case Message():
             return objects.message(subject)
         case TextPiece():
@@ -86,11 +99,21 @@ def _payload(subject: Subject, open_step: Step | None) -> object:
             return calls.output(subject)
 
 
+def _delta_of(annotation: Annotation) -> Json:
+    """Return an annotation as a delta has it: a quote that is empty comes with it, as recorded."""
+    said: Json = msgspec.to_builtins(annotation)
+    if "file_citation" in said:
+        said["file_citation"]["quote"] = ""
+    return said
+
+
 def _text_delta(piece: TextPiece) -> Json:
     """Exactly three keys: a sample of azure-ai-agents fails on any other."""
     if piece.refusal:
         part: Json = {"index": piece.part, "type": "refusal", "refusal": piece.value}
     else:
         text: Json = {"value": piece.value, "annotations": []} if piece.first else {"value": piece.value}
+        if piece.annotation is not None:
+            text["annotations"] = [{"index": piece.number, **_delta_of(piece.annotation)}]
         part = {"index": piece.part, "type": "text", "text": text}
     return {"id": piece.message_id, "object": "thread.message.delta", "delta": {"content": [part]}}

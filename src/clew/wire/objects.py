@@ -403,8 +403,11 @@ _REASONING = ("reasoning_content", "reasoning", "reasoning_text")
 """Fields in which models tell their reasoning."""
 
 
-def step(record: Step, *, reasoning: bool = False) -> StepObject:
-    """Return a run step as clients see it; with ``reasoning``, what the model reasoned in its turn too."""
+def step(record: Step, *, reasoning: bool = False, content: bool = False) -> StepObject:
+    """Return a run step as clients see it.
+
+    With ``reasoning``, what the model reasoned in its turn too; with ``content``, what searches found.
+    """
     expired_at = _seconds(record.expired_at)
     return StepObject(
         id=record.id,
@@ -420,17 +423,17 @@ def step(record: Step, *, reasoning: bool = False) -> StepObject:
         expires_at=expired_at,
         failed_at=_seconds(record.failed_at),
         last_error=_last_error(record.last_error) if record.last_error is not None else None,
-        step_details=_step_details(record, reasoning),
+        step_details=_step_details(record, reasoning, content),
         usage=None if record.status == StepStatus.IN_PROGRESS else _usage(record.usage),
         metadata=record.metadata,
     )
 
 
-def _step_details(record: Step, reasoning: bool) -> StepDetails:
+def _step_details(record: Step, reasoning: bool, content: bool) -> StepDetails:
     told = (reasoned(record) or UNSET) if reasoning else UNSET
     if record.type == "message_creation":
         return MessageCreationDetails(WrittenMessage(record.message_id or ""), told)
-    return ToolCallsDetails([calls.shown(call) for call in record.calls], told)
+    return ToolCallsDetails([calls.shown(call, content=content) for call in record.calls], told)
 
 
 def _required_action(record: Run, open_step: Step) -> RequiredAction | None:

@@ -119,11 +119,11 @@ class SearchVectorStore(Request, frozen=True, kw_only=True):
     rewrite_query: bool | None = None
 
 
-def new_store(body: CreateVectorStore) -> NewStore:
-    """Return the store that a body describes."""
+def new_store(body: CreateVectorStore, path: str = "") -> NewStore:
+    """Return the store that a body describes; ``path`` is where it stands in a larger one."""
     if (body.configuration or {}).get("data_sources"):
-        raise _no_sources("configuration.data_sources")
-    chunking = _chunking(body.chunking_strategy, "chunking_strategy")
+        raise no_sources(f"{path}configuration.data_sources")
+    chunking = _chunking(body.chunking_strategy, f"{path}chunking_strategy")
     return NewStore(
         name=body.name,
         metadata=body.metadata or {},
@@ -145,7 +145,7 @@ def store_fields(body: UpdateVectorStore) -> Json:
 def new_file(body: CreateStoreFile) -> NewStoreFile:
     """Return the file that a body names."""
     if body.data_source is not None:
-        raise _no_sources("data_source")
+        raise no_sources("data_source")
     if body.file_id is None:
         raise invalid(
             "Missing required parameter: 'file_id'.", param="file_id", code="missing_required_parameter"
@@ -156,7 +156,7 @@ def new_file(body: CreateStoreFile) -> NewStoreFile:
 def new_batch(body: CreateFileBatch) -> list[NewStoreFile]:
     """Return the files of a batch."""
     if body.data_sources:
-        raise _no_sources("data_sources")
+        raise no_sources("data_sources")
     if (body.file_ids is None) == (body.files is None):
         raise invalid(
             "Give 'file_ids' or 'files', one of them.", param="file_ids", code="missing_required_parameter"
@@ -198,7 +198,8 @@ def _chunking(strategy: Strategy | None, path: str) -> Chunking:
     return Chunking(size, overlap)
 
 
-def _no_sources(path: str) -> Exception:
+def no_sources(path: str) -> Exception:
+    """Return the refusal of a data source of Azure's."""
     return invalid(
         "This server has no data sources of Azure's: upload files, and give their ids.",
         param=path,

@@ -1,7 +1,8 @@
 """Runs: /threads/{thread_id}/runs and /threads/runs."""
 
 from clew.http.answers import Json
-from clew.http.call import Call, page_request, wait_seconds, waits_in_line, whole_number
+from clew.http.call import Call, includes, page_request, wait_seconds, waits_in_line, whole_number
+from clew.http.handlers.steps import CONTENT
 from clew.http.idempotency import key_of
 from clew.http.streams import RunStream, StreamPlace
 from clew.service import runs
@@ -62,7 +63,8 @@ def _stream(
     run, thread = receipt.run, receipt.thread
     keys = RunKeys(call.project, run.thread_id, run.id)
     preface = frames.thread_created(objects.thread(thread)) if thread is not None else b""
-    return RunStream(call.services, keys, place, after=receipt.after, preface=preface)
+    content = includes(call, CONTENT)
+    return RunStream(call.services, keys, place, after=receipt.after, preface=preface, content=content)
 
 
 async def cancel(call: Call[None]) -> Json[RunObject]:
