@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -403,6 +404,16 @@ files = Table(
     Index("files_by_purpose", "project", "purpose", "seq"),
     # Holds all that is summed, so that the rows themselves need not be read.
     Index("files_by_size", "project", "bytes"),
+)
+
+# Bytes of files, where PostgreSQL keeps them. Part 0 is empty, and written last: with it a blob is whole.
+blob_parts = Table(
+    "blob_parts",
+    metadata,
+    Column("blob", Text, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
 )
 
 # Projects that have limits, or are to be listed. Another is as good without a row.
