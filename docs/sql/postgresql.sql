@@ -21,6 +21,30 @@ UPDATE agents SET model=$1::VARCHAR, name=$2::VARCHAR, description=$3::VARCHAR, 
 -- DELETE_AGENT
 DELETE FROM agents WHERE agents.id = $1::VARCHAR AND agents.project = $2::VARCHAR;
 
+-- ==== src/clew/store/blob_parts.py ====
+
+-- INSERT_PART
+INSERT INTO blob_parts (blob, part, at, data) VALUES ($1::VARCHAR, $2::INTEGER, $3::BIGINT, $4::BYTEA);
+
+-- SELECT_SEAL
+SELECT blob_parts.part
+FROM blob_parts
+WHERE blob_parts.blob = $1::VARCHAR AND blob_parts.part = 0;
+
+-- SELECT_PART
+SELECT blob_parts.data
+FROM blob_parts
+WHERE blob_parts.blob = $1::VARCHAR AND blob_parts.part = $2::INTEGER;
+
+-- DELETE_PARTS
+DELETE FROM blob_parts WHERE blob_parts.blob = $1::VARCHAR;
+
+-- SELECT_BLOBS
+SELECT blob_parts.blob, max(blob_parts.at) AS max_1
+FROM blob_parts
+WHERE blob_parts.blob > $1::VARCHAR GROUP BY blob_parts.blob ORDER BY blob_parts.blob
+ LIMIT 500 OFFSET 0;
+
 -- ==== src/clew/store/budgets.py ====
 
 -- SELECT_DAY

@@ -53,7 +53,7 @@ class Objects:
         """
         from obstore.store import S3Store
 
-        config: dict[str, Any] = {"endpoint": bucket.endpoint, "region": bucket.region}
+        config: Any = {"endpoint": bucket.endpoint, "region": bucket.region}
         self._store = S3Store(
             bucket.name,
             prefix=bucket.prefix,
@@ -228,15 +228,15 @@ def _speaking() -> Iterator[None]:
 
     try:
         yield
-    except BaseError as error:
+    except (BaseError, OSError) as error:
         said = " ".join(str(error).split())[:300]
-        raise BlobsAway(f"the store of files did not take what it was asked: {said}") from error
+        raise BlobsAway(f"the store of files did not do what it was asked: {said}") from error
 
 
 @contextmanager
 def _reading(key: str) -> Iterator[None]:
-    try:
-        with _speaking():
+    with _speaking():
+        try:
             yield
-    except FileNotFoundError:
-        raise BlobMissing(key) from None
+        except FileNotFoundError:
+            raise BlobMissing(key) from None

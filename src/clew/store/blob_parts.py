@@ -26,6 +26,7 @@ SELECT_BLOBS = Statement(
     .group_by(blob_parts.c.blob)
     .order_by(blob_parts.c.blob)
     .limit(constant(_LISTED))
+    .offset(constant(0))
 )
 
 
