@@ -35,7 +35,15 @@ _MOTO = "import sys; from moto.server import main; main(sys.argv[1:])"
 def s3() -> Iterator[str]:
     """A server that speaks as S3 does, with the bucket ``clew-files``."""
     port = free_port()
-    command = [environment.framework("moto"), "-c", _MOTO, "-H", "127.0.0.1", "-p", str(port)]
+    command: list[str | Path] = [
+        environment.framework("moto"),
+        "-c",
+        _MOTO,
+        "-H",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
 
@@ -65,7 +73,7 @@ def use(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
         if request.param == "folder":
             yield Folder(tmp_path / "files")
         elif request.param == "s3":
-            name = f"p{abs(hash(request.node.name))}"
+            name = f"p{sha256(request.node.name.encode()).hexdigest()[:16]}"
             yield open_blobs(f"s3://clew-files/{name}?endpoint={place}&region=us-east-1", tmp_path)
         else:
             async with opened(place) as db:

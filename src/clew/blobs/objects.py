@@ -53,11 +53,12 @@ class Objects:
         """
         from obstore.store import S3Store
 
-        config: Any = {"endpoint": bucket.endpoint, "region": bucket.region}
+        config: dict[str, Any] = {"endpoint": bucket.endpoint, "region": bucket.region}
+        given: Any = {name: value for name, value in config.items() if value is not None}
         self._store = S3Store(
             bucket.name,
             prefix=bucket.prefix,
-            config={name: value for name, value in config.items() if value is not None},
+            config=given,
             client_options={
                 "allow_http": (bucket.endpoint or "").startswith("http://"),
                 "connect_timeout": "5s",
