@@ -15,7 +15,7 @@ test: .venv/ready  ## every test that is quick, a process for each core
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not foreign" $(ARGS)
 
 test-clients: .venv/ready  ## other people's frameworks, unmodified, each in an environment of its own; the image
-	$(BIN)/python -m pytest -m foreign tests/clients tests/deploy tests/docs $(ARGS)
+	$(BIN)/python -m pytest -m foreign tests/clients tests/blobs tests/deploy tests/docs $(ARGS)
 
 test-pythons: .venv/ready  ## the suite on every Python from 3.11 up that is here; ARGS=tests/core runs part of it
 	$(BIN)/python -m tests.pythons $(ARGS)

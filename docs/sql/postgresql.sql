@@ -21,6 +21,30 @@ UPDATE agents SET model=$1::VARCHAR, name=$2::VARCHAR, description=$3::VARCHAR, 
 -- DELETE_AGENT
 DELETE FROM agents WHERE agents.id = $1::VARCHAR AND agents.project = $2::VARCHAR;
 
+-- ==== src/clew/store/blob_parts.py ====
+
+-- INSERT_PART
+INSERT INTO blob_parts (blob, part, at, data) VALUES ($1::VARCHAR, $2::INTEGER, $3::BIGINT, $4::BYTEA);
+
+-- SELECT_SEAL
+SELECT blob_parts.part
+FROM blob_parts
+WHERE blob_parts.blob = $1::VARCHAR AND blob_parts.part = 0;
+
+-- SELECT_PART
+SELECT blob_parts.data
+FROM blob_parts
+WHERE blob_parts.blob = $1::VARCHAR AND blob_parts.part = $2::INTEGER;
+
+-- DELETE_PARTS
+DELETE FROM blob_parts WHERE blob_parts.blob = $1::VARCHAR;
+
+-- SELECT_BLOBS
+SELECT blob_parts.blob, max(blob_parts.at) AS max_1
+FROM blob_parts
+WHERE blob_parts.blob > $1::VARCHAR GROUP BY blob_parts.blob ORDER BY blob_parts.blob
+ LIMIT 500 OFFSET 0;
+
 -- ==== src/clew/store/budgets.py ====
 
 -- SELECT_DAY
@@ -682,6 +706,20 @@ UPDATE store_files SET attributes=$1::VARCHAR WHERE store_files.seq = $2::BIGINT
 
 -- DELETE_FILE
 DELETE FROM store_files WHERE store_files.seq = $1::BIGINT;
+
+-- SELECT_OF_PROJECT
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.project = $1::VARCHAR;
+
+-- DELETE_OF_PROJECT[1]
+DELETE FROM store_files WHERE store_files.project = $1::VARCHAR;
+
+-- DELETE_OF_PROJECT[2]
+DELETE FROM file_batches WHERE file_batches.project = $1::VARCHAR;
+
+-- DELETE_OF_PROJECT[3]
+DELETE FROM vector_stores WHERE vector_stores.project = $1::VARCHAR;
 
 -- DELETE_OF_STORE
 DELETE FROM store_files WHERE store_files.store_id = $1::VARCHAR;

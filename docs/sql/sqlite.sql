@@ -21,6 +21,30 @@ UPDATE agents SET model=:model, name=:name, description=:description, instructio
 -- DELETE_AGENT
 DELETE FROM agents WHERE agents.id = :id AND agents.project = :project;
 
+-- ==== src/clew/store/blob_parts.py ====
+
+-- INSERT_PART
+INSERT INTO blob_parts (blob, part, at, data) VALUES (:blob, :part, :at, :data);
+
+-- SELECT_SEAL
+SELECT blob_parts.part
+FROM blob_parts
+WHERE blob_parts.blob = :blob AND blob_parts.part = 0;
+
+-- SELECT_PART
+SELECT blob_parts.data
+FROM blob_parts
+WHERE blob_parts.blob = :blob AND blob_parts.part = :part;
+
+-- DELETE_PARTS
+DELETE FROM blob_parts WHERE blob_parts.blob = :blob;
+
+-- SELECT_BLOBS
+SELECT blob_parts.blob, max(blob_parts.at) AS max_1
+FROM blob_parts
+WHERE blob_parts.blob > :after GROUP BY blob_parts.blob ORDER BY blob_parts.blob
+ LIMIT 500 OFFSET 0;
+
 -- ==== src/clew/store/budgets.py ====
 
 -- SELECT_DAY
@@ -682,6 +706,20 @@ UPDATE store_files SET attributes=:new_attributes WHERE store_files.seq = :of_fi
 
 -- DELETE_FILE
 DELETE FROM store_files WHERE store_files.seq = :of_file;
+
+-- SELECT_OF_PROJECT
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.project = :of_project;
+
+-- DELETE_OF_PROJECT[1]
+DELETE FROM store_files WHERE store_files.project = :of_project;
+
+-- DELETE_OF_PROJECT[2]
+DELETE FROM file_batches WHERE file_batches.project = :of_project;
+
+-- DELETE_OF_PROJECT[3]
+DELETE FROM vector_stores WHERE vector_stores.project = :of_project;
 
 -- DELETE_OF_STORE
 DELETE FROM store_files WHERE store_files.store_id = :of_store;

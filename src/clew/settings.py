@@ -257,7 +257,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         _about(
             "where the bytes of files are kept: file: in the data directory, file:///path for a folder that "
-            "several machines share, s3://bucket/prefix?endpoint=URL where they share none",
+            "several machines share, s3://bucket/prefix?endpoint=URL where they share none, db: for rows of "
+            "PostgreSQL",
         ),
     ] = "file:"
     server_tools: Annotated[

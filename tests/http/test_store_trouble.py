@@ -15,7 +15,7 @@ from clew.store.database import Database
 from clew.store.statement import Statement, Transaction
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
-from tests.support.api import Api, RunHandle
+from tests.support.api import Api, RunHandle, error_of
 from tests.support.servers import Servers
 from tests.support.wait import until
 
@@ -113,3 +113,17 @@ def test_a_store_that_somebody_else_holds_is_not_ready_and_refuses_plainly(
     told = [record.message for record in caplog.records if record.name == "clew.store.database"]
     assert len(told) == 2, told
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+def test_a_disk_that_fills_in_the_middle_of_an_upload_leaves_nothing(http: httpx2.Client) -> None:
+    with ScriptedModel() as model, RunningServer(model) as server:
+        api = Api(http, server.url, server.api_key)
+        _limit(server, 1024 * 1024)
+        error = error_of(api.send_file(bytes(5 * 1024 * 1024)), 507)
+        assert error["code"] == "insufficient_storage"
+        _limit(server, None)
+        assert api.get("/files")["data"] == []
+        assert [each for each in (server.data_dir / "files").rglob("*") if each.is_file()] == []
+        api.upload(b"again")
+        assert "Traceback" not in server.log

@@ -15,6 +15,14 @@ class BlobMissing(Exception):
     """There is no blob with a key: its file was deleted a moment ago, or its store has lost it."""
 
 
+class BlobsAway(OSError):
+    """The store of blobs can't be reached, or refuses. What was to be kept may be sent again."""
+
+
+class BlobsHeld(OSError):
+    """Somebody copies the blobs, so nothing is deleted at the moment. The sweep takes it later."""
+
+
 class Kept(NamedTuple):
     """A blob that is there: its bytes, and their SHA-256 in hexadecimal."""
 
@@ -78,7 +86,12 @@ class Blobs(Protocol):
         ...
 
     async def remove(self, key: str) -> None:
-        """Delete a blob, if it is there."""
+        """Delete a blob, if it is there.
+
+        Raises:
+            BlobsHeld: not now.
+            OSError: it can't be deleted.
+        """
         ...
 
     def found(self) -> AsyncIterator[Found]:

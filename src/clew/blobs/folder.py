@@ -12,7 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
-from clew.blobs.blobs import BlobMissing, Found, Kept
+from clew.blobs.blobs import BlobMissing, BlobsHeld, Found, Kept
+from clew.blobs.hold import HOLDS, is_held
 
 _PIECE = 256 * 1024
 """Bytes that a reader is given at once."""
@@ -57,7 +58,7 @@ class Folder:
         yield place
 
     async def remove(self, key: str) -> None:
-        await asyncio.to_thread(_remove, self._place(key), self._path / _DRAFTS / key)
+        await asyncio.to_thread(_remove, self._path, self._place(key), self._path / _DRAFTS / key)
 
     async def found(self) -> AsyncIterator[Found]:
         for found in await asyncio.to_thread(list, _found(self._path)):
@@ -154,21 +155,26 @@ def _opened(place: Path) -> BinaryIO:
         raise BlobMissing(place.name) from None
 
 
-def _remove(*paths: Path) -> None:
+def _remove(folder: Path, *paths: Path) -> None:
+    if is_held(folder):
+        raise BlobsHeld(f"{folder} is being copied")
     for path in paths:
         path.unlink(missing_ok=True)
 
 
 def _found(path: Path) -> Iterator[Found]:
-    """Yield what lies in the folder, with its age by the clock of the file system itself."""
+    """Yield what lies in the folder, with its age by the clock of the file system itself.
+
+    While the folder is held everything counts as new, so that a sweep leaves it alone and comes again.
+    """
     if not path.is_dir():
         return
-    now = _now_of(path)
+    now, held = _now_of(path), is_held(path)
     for folder in path.iterdir():
-        if folder.is_dir():
+        if folder.is_dir() and folder.name != HOLDS:
             for file in folder.iterdir():
                 with suppress(FileNotFoundError):
-                    yield Found(file.name, now - file.stat().st_mtime)
+                    yield Found(file.name, 0.0 if held else now - file.stat().st_mtime)
 
 
 def _now_of(path: Path) -> float:

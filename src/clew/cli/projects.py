@@ -12,7 +12,7 @@ from clew.cli.output import print_table, when
 from clew.cli.problems import FAILED, NOT_FOUND, USAGE, Problem
 from clew.clock import SystemClock
 from clew.core.projects import NO_LIMITS, Project, idle_before
-from clew.store import files, keys, retention, threads
+from clew.store import files, keys, retention, store_files, threads
 from clew.store import projects as rows
 from clew.store.projects import Belongings
 from clew.store.statement import Transaction
@@ -200,6 +200,7 @@ async def _delete_some(tx: Transaction, project: str) -> int:
 
 async def _remove_rest(tx: Transaction, project: str, now: int) -> None:
     await rows.remove_rest(tx, project)
+    await store_files.remove_of_project(tx, project, now)
     await files.ask_for_sweep(tx, now)
 
 

@@ -52,6 +52,7 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
     # A plain SIGTERM would end the process before the `finally` below, and before stdout is flushed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
+    from clew.blobs.open import WrongBlobs
     from clew.bus.bus import BusError
     from clew.http.serve import run
     from clew.store.database import StoreError
@@ -72,6 +73,8 @@ def serve(own_bundle: Path | None, **flags: Any) -> None:
             )
         except (StoreError, BusError) as error:
             raise Problem.of(error) from None
+        except WrongBlobs as error:
+            raise Problem(str(error), USAGE) from None
         finally:
             server_file.remove(settings.data_dir, os.getpid())
 

@@ -41,6 +41,7 @@ def worker(**flags: Any) -> None:
     check_addresses(settings)
     secret = keys.installation_secret(settings)
 
+    from clew.blobs.open import WrongBlobs
     from clew.bus.bus import BusError
     from clew.store.database import StoreError
     from clew.telemetry.writer import logging_as
@@ -52,6 +53,8 @@ def worker(**flags: Any) -> None:
             _run(settings, secret)
         except (StoreError, BusError) as error:
             raise Problem.of(error) from None
+        except WrongBlobs as error:
+            raise Problem(str(error), USAGE) from None
 
 
 def _run(settings: Settings, secret: bytes) -> None:

@@ -6,9 +6,10 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 from clew.blobs.blobs import Blobs
-from clew.blobs.open import open_blobs
+from clew.blobs.open import WrongBlobs, open_blobs
 from clew.bus.bus import Bus, LocalBus
 from clew.clock import Clock, SystemClock, passed
+from clew.engine.blob_rows import BlobRows
 from clew.engine.blob_sweep import BlobSweep
 from clew.engine.engine import Engine
 from clew.engine.ingestion import Ingestion, Purge
@@ -117,6 +118,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
 
     Raises:
         StoreError: the database cannot be opened.
+        WrongBlobs: files can't be kept where the settings say.
     """
     tally = Tally(SystemClock())
     process = watched_process(tally)
@@ -124,7 +126,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     db = open_database(settings, process.clock, row.id)
     if process.hooks.store_wrote:
         db = WatchedDatabase(db, process.hooks)
-    vault, blobs = Vault(secret), open_blobs(settings.files_url, settings.data_dir)
+    vault, blobs = Vault(secret), make_blobs(settings, db, process.clock)
     models, tools = make_models(settings, process.clock), make_toolbox(settings)
     embedder = make_embedder(settings, process.clock)
     searcher = Searcher(db, embedder, process.clock)
@@ -192,6 +194,19 @@ def open_database(settings: Settings, clock: Clock, name: str, *, exclusive: boo
         connections=settings.database_connections,
         alone=exclusive or settings.bus_url is None,
     )
+
+
+def make_blobs(settings: Settings, db: Database, clock: Clock) -> Blobs:
+    """Return the store of files' bytes that the settings name.
+
+    Raises:
+        WrongBlobs: there can be none like that.
+    """
+    if settings.files_url != "db:":
+        return open_blobs(settings.files_url, settings.data_dir)
+    if not settings.on_postgres:
+        raise WrongBlobs("CLEW_FILES_URL is db:, which needs PostgreSQL: with SQLite files lie in a folder")
+    return BlobRows(db, clock)
 
 
 def bus_address(settings: Settings) -> "BusAddress":

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clew.about import ABOUT
+from clew.blobs.blobs import BlobsAway
 from clew.core.errors import Refused
 from clew.hooks import RequestServed
 from clew.http.access import AccessLog
@@ -104,8 +105,8 @@ def _as_api_error(scope: Scope, raised: Exception) -> ApiError:
         return invalid(f"Your request can't be served: {raised}.", code="invalid_value")
     if isinstance(raised, CommitUnknown):
         return _unknown_outcome(scope, raised)
-    if isinstance(raised, OSError):  # not of the store's: it has words of its own
-        return _our_fault(scope, raised)
+    if isinstance(raised, OSError):  # of the files' store: the database has words of its own
+        return _files_trouble(scope, raised)
     if is_full(raised):
         return _full()
     return _away(scope, raised) if is_passing(raised) else _our_fault(scope, raised)
@@ -119,6 +120,22 @@ def _full() -> ApiError:
         type="server_error",
         code="insufficient_storage",
         headers={"x-should-retry": "false"},
+    )
+
+
+def _files_trouble(scope: Scope, error: OSError) -> ApiError:
+    """Files can't be kept or read: what the client may do about it differs."""
+    if is_full(error):
+        _log.error("%s %s %s: there is no room for files: %s", *_what(scope), error)
+        return _full()
+    if not isinstance(error, BlobsAway):
+        return _our_fault(scope, error)
+    _log.error("%s %s %s: %s", *_what(scope), error)
+    return ApiError(
+        503,
+        "The server's store of files does not answer. Nothing was stored; ask again.",
+        type="server_error",
+        headers={"retry-after": "5"},
     )
 
 

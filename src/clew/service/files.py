@@ -1,7 +1,7 @@
 """Files: uploaded, read, deleted."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from clew.blobs.blobs import BlobMissing, Draft
 from clew.core.errors import ContentGone, FileEmpty, FilesFull, FileTooLarge, NotFound
@@ -56,7 +56,7 @@ class Incoming:
         )
         limit = services.shares.of(project).file_bytes
         if not await services.db.write(files.add, file, limit):
-            await services.blobs.remove(self._key)
+            await _remove(services, self._key)
             raise FilesFull(limit or 0)
         return file
 
@@ -111,8 +111,15 @@ async def delete(services: Services, project: str, file_id: str) -> None:
     services.wake_ingestion()
     for run_id in woken:
         services.dispatch.advance(run_id, project=project)
-    with suppress(OSError):  # the sweep takes what stays
-        await services.blobs.remove(file.blob)
+    await _remove(services, file.blob)
+
+
+async def _remove(services: Services, blob: str) -> None:
+    """Delete bytes that no file names; what can't be deleted now, the sweep takes."""
+    try:
+        await services.blobs.remove(blob)
+    except OSError:
+        await services.db.write(files.ask_for_sweep, services.process.clock.now())
 
 
 async def _delete(tx: Transaction, project: str, file_id: str, now: int) -> tuple[File, list[str]]:

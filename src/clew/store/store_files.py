@@ -11,7 +11,8 @@ from clew.core.stores import FileError, FileStatus, StoreFile
 from clew.store import due_work, full_text, pages, vector_stores
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Statement, Transaction, constant, param
-from clew.store.tables import chunks, store_files, vectors
+from clew.store.tables import chunks, file_batches, store_files, vectors
+from clew.store.tables import vector_stores as vector_store_rows
 
 INGESTION, PURGE = "ingestion", "purge"
 """Kinds of due work: to take a file into a store, and to delete what is left of one that was removed."""
@@ -42,6 +43,11 @@ SETTLE_FILE = Statement(
 )
 SAVE_ATTRIBUTES = Statement(update(store_files).where(_THIS).values(attributes=param("new_attributes")))
 DELETE_FILE = Statement(delete(store_files).where(_THIS))
+SELECT_OF_PROJECT = Statement(select(store_files.c.seq).where(store_files.c.project == param("of_project")))
+DELETE_OF_PROJECT = tuple(
+    Statement(delete(table).where(table.c.project == param("of_project")))
+    for table in (store_files, file_batches, vector_store_rows)
+)
 DELETE_OF_STORE = Statement(delete(store_files).where(store_files.c.store_id == param("of_store")))
 
 _CHUNK = ("store", "store_file", "number", "text", "tokens", "page", "first_line", "last_line")
@@ -209,6 +215,15 @@ async def remove_all(tx: Transaction, project: str, store_id: str, now: int) -> 
     await due_work.cancel_lane(tx, INGESTION, store_id)
     if found:
         await _purge(tx, project, store_id, [file.seq for file in found], now)
+
+
+async def remove_of_project(tx: Transaction, project: str, now: int) -> None:
+    """Delete all vector stores of a project that is deleted, with what is in them."""
+    seqs = [row[0] for row in await tx.all(SELECT_OF_PROJECT, {"of_project": project})]
+    for statement in DELETE_OF_PROJECT:
+        await tx.run(statement, {"of_project": project})
+    if seqs:
+        await _purge(tx, "", f"project {project} {now}", seqs, now)
 
 
 async def _purge(tx: Transaction, project: str, name: str, seqs: Sequence[int], now: int) -> None:

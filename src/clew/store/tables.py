@@ -491,6 +491,16 @@ vectors = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+# Bytes of files, where PostgreSQL keeps them. Part 0 is empty, and written last: with it a blob is whole.
+blob_parts = Table(
+    "blob_parts",
+    metadata,
+    Column("blob", Text, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
 # Projects that have limits, or are to be listed. Another is as good without a row.
 projects = Table(
     "projects",

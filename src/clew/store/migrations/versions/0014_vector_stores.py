@@ -6,7 +6,7 @@ from alembic import op
 from clew.store.full_text import POSTGRES_DDL, SQLITE_DDL
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 
 _COUNTED = ("in_progress", "completed", "failed", "cancelled")
 _AFTER_FILES = sa.text("waits_for = 'files'")
