@@ -394,7 +394,13 @@ def test_the_run_that_was_made_last_need_not_be_the_one_that_ended_last(
 
 
 def test_projects_are_listed_changed_and_deleted_with_all_that_is_theirs(
-    own: Server, alpha: Api, beta: Api, model: ScriptedModel, projects: Projects, place: Place
+    own: Server,
+    alpha: Api,
+    beta: Api,
+    model: ScriptedModel,
+    projects: Projects,
+    place: Place,
+    clock: ManualClock,
 ) -> None:
     projects("add", "alpha", "--runs", "5", "--keep-days", "30")
     assert "already" in projects("add", "alpha", code=2)
@@ -414,6 +420,7 @@ def test_projects_are_listed_changed_and_deleted_with_all_that_is_theirs(
     left = dump(place)
     assert "'alpha'" not in str({name: rows for name, rows in left.items() if name != "due_work"})
     assert [left[name] for name in ("calls", "takeovers", "steps", "files", "store_files")] == [[]] * 5
+    clock.advance(31_000)  # until the next look at what is due
     until(lambda: not dump(place)["chunks"] and not dump(place)["vectors"])
     beta.get(f"/threads/{kept}")
     assert "no project" in projects("delete", "alpha", code=3)
