@@ -15,6 +15,7 @@ from clew.engine.assemble import Assembly, this_process
 from clew.engine.blob_sweep import BlobSweep
 from clew.engine.due_work import Kind
 from clew.engine.engine import Engine
+from clew.engine.images import Images
 from clew.engine.ingestion import Ingestion, Purge
 from clew.engine.retention import Retention
 from clew.engine.shares import Shares
@@ -231,6 +232,7 @@ class Server:
             toolbox=tools,
             kinds=self._kinds(db, process),
             tokens_a_day=self._daily_token_budget,
+            images=Images(db, self.blobs),
         )
         self._ingestion.woken = engine.go_on
         self._shares = engine.shares

@@ -17,9 +17,10 @@ from clew.core.events import Event, ModelAway, ModelFailed, ModelReplied, ModelS
 from clew.core.records import Failure, Message, Run, Step
 from clew.engine import prompt
 from clew.engine.histories import Histories
+from clew.engine.images import Images
 from clew.engine.recorder import TurnRecorder
 from clew.model.catalogue import Choice, Models
-from clew.model.chat import ContextExceeded, ModelError
+from clew.model.chat import ChatRequest, ContextExceeded, ModelError
 from clew.store import messages, steps
 from clew.store.database import Database
 from clew.store.statement import Transaction
@@ -52,8 +53,11 @@ class Interruptible(Protocol):
 class Asking:
     """Asks the models of a process."""
 
-    def __init__(self, db: Database, *, models: Models, toolbox: Toolbox, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, *, models: Models, toolbox: Toolbox, clock: Clock, images: Images | None = None
+    ) -> None:
         self._db, self._models, self._toolbox, self._clock = db, models, toolbox, clock
+        self._images = images
         self._histories = Histories(db)
 
     async def turn(self, run: Run, call: CallModel, recorder: TurnRecorder, work: Interruptible) -> Event:
@@ -84,6 +88,14 @@ class Asking:
         context = choice.entry.back_end.context_tokens(choice.model)
         to = prompt.Addressee(choice.endpoint, choice.model, context)
         return prompt.build(run, to, history, own_steps, own_messages, call, offered)
+
+    async def shown(self, request: ChatRequest, project: str) -> ChatRequest:
+        """Return a request as it is sent: with its images."""
+        if self._images is None:
+            return request
+        if not any(type(each.get("content")) is list for each in request.messages):
+            return request
+        return await self._images.shown(request, project)
 
     async def sleep(self, ms: int) -> None:
         """Wait before the model is asked again."""
@@ -147,7 +159,8 @@ class _Turn:
         for left in range(_MOST_CUTS, -1, -1):
             asked = await self._asking.prompt(self._run, self._call, choice)
             recorder.asked(asked, choice.entry.prices)
-            stream = choice.entry.back_end.stream(asked.request)
+            request = await self._asking.shown(asked.request, self._run.project)
+            stream = choice.entry.back_end.stream(request)
             try:
                 async for chunks in stream:
                     if work.interrupted:

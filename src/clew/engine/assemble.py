@@ -12,6 +12,7 @@ from clew.clock import Clock, SystemClock, passed
 from clew.engine.blob_rows import BlobRows
 from clew.engine.blob_sweep import BlobSweep
 from clew.engine.engine import Engine
+from clew.engine.images import Images
 from clew.engine.ingestion import Ingestion, Purge
 from clew.engine.retention import Retention
 from clew.engine.tally import Tally
@@ -144,6 +145,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
         takeover_after=int(settings.takeover_after * 1000),
         passed=passed,
         tokens_a_day=settings.daily_token_budget,
+        images=Images(db, blobs),
         kinds=[
             WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process, vault=vault),
             Retention(db, process),

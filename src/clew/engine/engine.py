@@ -11,6 +11,7 @@ from clew.bus.events import Events
 from clew.core.webhooks import DELIVERY
 from clew.engine.clock_watch import ClockWatch
 from clew.engine.due_work import DueWork, Kind
+from clew.engine.images import Images
 from clew.engine.lifecycle import Service, Stopping
 from clew.engine.presence import Presence, SharedPresence, SoleWorker
 from clew.engine.shares import ShareKeeper, Shares
@@ -35,6 +36,7 @@ class Engine:
         takeover_after: milliseconds of silence after which another process's runs are taken over.
         kinds: the kinds of due work that this process performs.
         tokens_a_day: tokens that the runs of a project without a limit of its own may use on one day (UTC).
+        images: puts images among the files where models are to be shown them.
         passed: milliseconds that have passed, to compare the clock with; None compares nothing.
     """
 
@@ -51,8 +53,9 @@ class Engine:
         kinds: Sequence[Kind] = (),
         passed: Callable[[], float] | None = None,
         tokens_a_day: int | None = None,
+        images: Images | None = None,
     ) -> None:
-        self._bus, self._models = bus, models
+        self._bus, self._models, self._images = bus, models, images
         self._works = row.works
         self._serving = bus.dispatch
         self.dispatch: Dispatch = bus.dispatch
@@ -69,6 +72,7 @@ class Engine:
             process=process,
             shares=self.shares,
             wake_webhooks=self.wake_webhooks,
+            images=images,
         )
         self._shared: SharedPresence | None = None
         presence: Presence = SoleWorker(row.id)
@@ -164,6 +168,8 @@ class Engine:
                 await service.stop()
         await self._bus.close()
         await self._models.aclose()
+        if self._images is not None:
+            await self._images.close()
 
     async def _hand_over(self, unfinished: list[tuple[str, int]]) -> None:
         """Give up what is unfinished: that it was, counts as no attempt of its next worker."""

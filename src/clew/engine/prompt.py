@@ -10,11 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from clew.core.citing import place_of
-from clew.core.content import Content, ImageUrlContent, RefusalContent, TextContent
+from clew.core.content import Content, ImageFileContent, ImageUrlContent, RefusalContent, TextContent
 from clew.core.decisions import CallModel
 from clew.core.options import OPTIONS, Json, option_values
 from clew.core.records import Call, Message, Run, Step, TurnFacts
 from clew.core.tools import FunctionDefinition, NamedTool
+from clew.engine.images import tokens_of
 from clew.model.chat import ChatRequest
 
 _BYTES_PER_TOKEN = 4
@@ -184,7 +185,8 @@ def _limit(budget: int | None, context_tokens: int | None) -> int | None:
 
 def _tokens(items: Sequence[Json]) -> int:
     """Estimate tokens without a vocabulary: about four bytes of text each."""
-    return sum(len(_encode(item)) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE for item in items)
+    texts = sum(len(_encode(item)) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE for item in items)
+    return texts + tokens_of(items)
 
 
 def _drop_middle(messages: Sequence[Told], limit: int) -> Sequence[Told]:
@@ -240,6 +242,8 @@ def _chat_part(part: Content) -> Json | None:
             return {"type": "text", "text": refusal}
         case ImageUrlContent(image):
             return {"type": "image_url", "image_url": {"url": image.url, "detail": image.detail}}
+        case ImageFileContent(image_file=image):
+            return {"type": "image_file", "image_file": {"file_id": image.file_id, "detail": image.detail}}
     return None
 
 

@@ -27,6 +27,7 @@ from clew.core.tools import FunctionTool, kind_of
 from clew.engine import watching
 from clew.engine.asking import Asking
 from clew.engine.calls import CallsAtWork
+from clew.engine.images import Images
 from clew.engine.recorder import TurnRecorder
 from clew.engine.shares import Shares
 from clew.model.catalogue import Models
@@ -81,13 +82,14 @@ class Worker:
         process: Process,
         shares: Shares,
         wake_webhooks: Callable[[], None] = lambda: None,
+        images: Images | None = None,
     ) -> None:
         """Prepare a worker; ``wake_webhooks`` is called when webhooks are to be told of something."""
         self._id, self._wake_webhooks = id, wake_webhooks
         self._db, self._dispatch, self._events = db, dispatch, events
         self._toolbox, self._process, self._shares = toolbox, process, shares
         self._clock, self._ids, self._hooks = process.clock, process.ids, process.hooks
-        self._asking = Asking(db, models=models, toolbox=toolbox, clock=process.clock)
+        self._asking = Asking(db, models=models, toolbox=toolbox, clock=process.clock, images=images)
         self._working: dict[str, _Work] = {}
 
     def interrupt(self, run_id: str) -> bool:
