@@ -34,7 +34,7 @@ class AccessLog:
         ``status`` is 0 if its client left before it was answered; ``seconds`` are those to the answer's
         beginning.
         """
-        slow = seconds > SLOW and b"wait=" not in scope["query_string"]
+        slow = seconds > SLOW and not _was_to_wait(scope)
         if not (status >= 500 or status == 401 or slow or self.wanted == "all") or self.wanted == "off":
             return
         access = scope.get("clew.access")
@@ -57,3 +57,9 @@ class AccessLog:
         level = logging.WARNING if status >= 500 or status == 401 or slow else logging.INFO
         said = f"{fields['method']} {fields['route']} {status or 'left'} in {fields['ms']} ms"
         _log.log(level, "%s", said, extra={"fields": fields})
+
+
+def _was_to_wait(scope: Scope) -> bool:
+    """Whether a client asked to be kept waiting, as helpers of OpenAI's clients do without saying so."""
+    waits = b"wait=" in scope["query_string"]
+    return waits or scope.get("clew.headers", {}).get(b"x-stainless-poll-helper") == b"true"

@@ -12,6 +12,7 @@ from clew.model.embedded.prompts import (
     user_texts,
 )
 from clew.model.embedded.recall import Turn, is_question, statements, without_echoes
+from clew.model.embedded.searching import without_markers
 
 _SYSTEM_ROLES = ("system", "developer")
 _MOST_FACTS = 6000  # characters: some 1,800 tokens, a dozen seconds on two cores
@@ -99,6 +100,6 @@ def _facts(messages: Sequence[Json], longest: int) -> list[str]:
             calls[call.get("id", "")] = call.get("function") or {}
         if message.get("role") == "tool":
             call = calls.get(message.get("tool_call_id", ""), {})
-            output = text_of(message.get("content"))
+            output = without_markers(text_of(message.get("content")))
             facts.append(fact(call.get("name", "tool"), call.get("arguments", ""), output, longest))
     return facts

@@ -10,7 +10,7 @@ from clew.core.options import Json
 from clew.daemons import in_daemon_thread
 from clew.ids import CALL, Ids, RandomIds, new_api_key
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta
-from clew.model.embedded import conversation, native, prompts
+from clew.model.embedded import conversation, native, prompts, searching
 from clew.model.embedded.calling import MOST_CALLS, Call, Chooser
 from clew.model.embedded.catalog import DEFAULT
 from clew.model.embedded.dialogue import Dialogue
@@ -109,10 +109,14 @@ class EmbeddedModel:
             shown = conversation.recall_turns if profile.recalls else conversation.chat_turns
             turns = shown(request.messages)
         body = {"messages": [{"role": role, "content": text} for role, text in turns]}
+        said: list[str] = []
         async with aclosing(native.speak(dialogue, body, request.response_format)) as deltas:
             async for delta in deltas:
                 if delta.get("content"):
+                    said.append(delta["content"])
                     yield TextDelta(delta["content"])
+        if marker := searching.citation("".join(said), request.messages):
+            yield TextDelta(marker)
 
     async def _open(self) -> tuple[LlamaProcess, Profile | None]:
         opened = self._opened
@@ -162,11 +166,15 @@ async def _choose(dialogue: Dialogue, request: ChatRequest, profile: Profile) ->
     tools, forced = chosen_tools(request)
     if not tools:
         return []
+    last = conversation.last_said(request.messages)
+    search = [Call(searching.NAME, searching.arguments(last))] if any(map(searching.is_search, tools)) else []
+    if search and (forced or last):
+        tools = [tool for tool in tools if not searching.is_search(tool)]
+        if forced or not tools:
+            return search
     chooser = Chooser(dialogue, profile, tools)
-    if not forced:
-        last = conversation.last_said(request.messages)
-        if not last or not await chooser.wants_call(last):
-            return []
+    if not forced and (not last or not await chooser.wants_call(last)):
+        return search if last else []
     users = prompts.user_texts(request.messages) or [conversation.instructions(request.messages)]
     calls = await chooser.write(users, MOST_CALLS if request.parallel_tool_calls else 1, forced)
     if forced and not calls:

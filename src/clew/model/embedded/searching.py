@@ -1,0 +1,62 @@
+"""Files that a small model may search in: it always does, and what it says is cited for it.
+
+Asked whether to search, it guesses; asked to write markers, it forgets or invents them. So the question
+itself is searched for, and behind an answer comes the marker of the passage with which it shares most words.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from clew.core.options import Json
+from clew.model.embedded.prompts import text_of
+
+NAME = "file_search"
+_MARKER = re.compile("【\\d{1,6}:\\d{1,6}†[^【】]*】")
+_WORD = re.compile(r"\w+")
+_LONGEST_QUERY = 500
+_LEAST = 2
+"""Words that an answer shares with a passage it is said to come from; numbers count as two."""
+
+
+def is_search(tool: Json) -> bool:
+    """Whether a tool searches in files, as the server's own does."""
+    function = tool.get("function", {})
+    return function.get("name") == NAME and (function.get("parameters") or {}).get("required") == ["query"]
+
+
+def arguments(question: str) -> str:
+    """Return the arguments of a search for what the user asks."""
+    return json.dumps({"query": question[:_LONGEST_QUERY]}, ensure_ascii=False)
+
+
+def without_markers(text: str) -> str:
+    """Return what was found without its markers, which a small model would only repeat."""
+    return _MARKER.sub("", text)
+
+
+def citation(answer: str, messages: Sequence[Json]) -> str:
+    """Return the marker of the passage that an answer comes from; nothing if it comes from none."""
+    said = _words(answer)
+    best, most = "", _LEAST - 1
+    for marker, passage in _passages(messages):
+        shared = sum(2 if word.isdigit() else 1 for word in said & _words(passage))
+        if shared > most:
+            best, most = marker, shared
+    return best
+
+
+def _passages(messages: Sequence[Json]) -> Iterator[tuple[str, str]]:
+    """Yield what was found since the user last spoke: markers, and the texts behind them."""
+    start = max((n for n, m in enumerate(messages) if m.get("role") == "user"), default=0)
+    for message in messages[start:]:
+        if message.get("role") == "tool":
+            text = text_of(message.get("content"))
+            found = list(_MARKER.finditer(text))
+            ends = [each.start() for each in found[1:]] + [len(text)]
+            for each, end in zip(found, ends, strict=True):
+                yield each[0], text[each.end() : end]
+
+
+def _words(text: str) -> set[str]:
+    return {word.casefold() for word in _WORD.findall(text) if len(word) > 3 or word.isdigit()}
