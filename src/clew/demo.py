@@ -1,6 +1,7 @@
 """``clew demo``: the lesson "Understanding threads and runs", for real, in a terminal."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,6 +56,12 @@ _STEPS = (
         "What was said is in the thread: read it, have it summarised by an ordinary run, export it, "
         "delete it. (The file goes with the demo's temporary folder.)",
     ),
+    _Step(
+        "step5_files.py",
+        "Files",
+        "A [b]file[/] goes into a [b]vector store[/], where it is read, cut and embedded; the agent searches "
+        "it, and its answer [b]cites[/] the place.",
+    ),
 )
 
 
@@ -71,7 +78,7 @@ Examples:
 @setting("model_url", "--model-url")
 @setting("data_dir", "--data-dir")
 def demo(model_url: str | None, data_dir: Path | None) -> None:
-    """Show a conversation, a watched run, tools and a history, on a server of the demo's own."""
+    """Show a conversation, a watched run, tools, a history and files, on a server of the demo's own."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends too
     settings = load_settings(model_url=model_url, data_dir=data_dir)
     _see_that_programs_can_run()
@@ -126,7 +133,15 @@ def _run_lesson(settings: Settings, model_file: Path | None, console: Console) -
     if settings.model_name is not None:
         of_server["model_name"] = settings.model_name
     url = settings.model_url
-    with RunningServer(model_url=url, tls=True, settings=of_server) as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="clew-demo-") as home,
+        RunningServer(
+            model_url=url,
+            tls=True,
+            settings=of_server,
+            data_dir=_with_embedder(settings, Path(home), console),
+        ) as server,
+    ):
         console.print(f"Server: {server.url} (its data is deleted at the end)")
         with tempfile.TemporaryDirectory(prefix="clew-demo-") as folder:
             environment = {**_environment(), **server.environment}
@@ -142,6 +157,24 @@ def _run_lesson(settings: Settings, model_file: Path | None, console: Console) -
                     raise Problem(f"{step.program} failed. The server said:\n{server.log[-2000:]}", FAILED)
 
 
+def _with_embedder(settings: Settings, home: Path, console: Console) -> Path:
+    """Put the model that embeds files into the demo's own data directory; it is fetched once."""
+    if settings.embeddings_url is None:
+        from clew.search import minilm
+        from clew.weights.errors import WeightsError
+
+        try:
+            kept = minilm.pull(settings.data_dir)
+        except WeightsError as error:
+            raise Problem(f"the model that embeds files can't be had: {error}", FAILED) from None
+        there = minilm.files_of(home)
+        there.weights.parent.mkdir(parents=True)
+        for name in ("weights", "vocabulary", "note"):
+            shutil.copyfile(getattr(kept, name), getattr(there, name))
+        console.print(f"Embeddings: {minilm.NAME}, embedded.")
+    return home
+
+
 def _environment() -> dict[str, str]:
     """The lesson's programs get this process's environment, and how to reach the server."""
     return dict(os.environ)  # noqa: TID251
@@ -154,7 +187,7 @@ def _programs() -> Path:
 
 
 def _closing(settings: Settings, seconds: float) -> str:
-    lines = [f"Four programs, {seconds:.0f} seconds. They are yours to copy, from", f"  {_programs()}", ""]
+    lines = [f"Five programs, {seconds:.0f} seconds. They are yours to copy, from", f"  {_programs()}", ""]
     if settings.model_url is None:
         lines += [
             "With a real model the answers are better (CLEW_MODEL_API_KEY is its key):",

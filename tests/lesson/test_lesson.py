@@ -116,3 +116,17 @@ def _talk(request: Request) -> str:
     if "Summarise" in request.last_user_text:
         return "A boat called Argo."
     return "Argo [b]." if "called?" in request.last_user_text else "Aye."
+
+
+def test_step_5_answers_from_a_file_and_says_where_it_stands(
+    model: ScriptedModel, lesson_model: ScriptedModel, tmp_path: Path
+) -> None:
+    settings = {"embeddings_url": f"{lesson_model.url}", "embeddings_model": "scripted-embedding"}
+    model.call("file_search", {"query": "barrels of water"})
+    model.reply("37 barrels【4:0†logbook.md】.")
+    with RunningServer(lesson_model, tls=True, settings=settings) as server:
+        printed = run("step5_files.py", server, tmp_path)
+    assert "1 file read into vs_" in printed
+    assert "37 barrels【4:0†logbook.md】." in printed
+    assert "【4:0†logbook.md】 is in logbook.md" in printed
+    assert "37 barrels of water" in str(model.requests[-1].messages[-1]["content"])

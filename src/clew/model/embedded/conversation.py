@@ -12,7 +12,7 @@ from clew.model.embedded.prompts import (
     user_texts,
 )
 from clew.model.embedded.recall import Turn, is_question, statements, without_echoes
-from clew.model.embedded.searching import without_markers
+from clew.model.embedded.searching import NAME, telling, without_markers
 
 _SYSTEM_ROLES = ("system", "developer")
 _MOST_FACTS = 6000  # characters: some 1,800 tokens, a dozen seconds on two cores
@@ -88,11 +88,11 @@ def answer_turns(messages: Sequence[Json], context_tokens: int) -> list[tuple[st
     outputs = sum(message.get("role") == "tool" for message in recent)
     longest = min(_MOST_FACTS, context_tokens * 2) // max(1, outputs)
     question = last_said(messages[: start + 1]) or "What do the facts say?"
-    return answer_messages(instructions(messages), question, _facts(recent, longest))
+    return answer_messages(instructions(messages), question, _facts(recent, longest, question))
 
 
-def _facts(messages: Sequence[Json], longest: int) -> list[str]:
-    """Each tool output as a line, with the call that it answers."""
+def _facts(messages: Sequence[Json], longest: int, question: str = "") -> list[str]:
+    """Each tool output as a line, with the call that it answers; of files, what bears on the question."""
     calls: dict[str, Json] = {}
     facts = []
     for message in messages:
@@ -100,6 +100,8 @@ def _facts(messages: Sequence[Json], longest: int) -> list[str]:
             calls[call.get("id", "")] = call.get("function") or {}
         if message.get("role") == "tool":
             call = calls.get(message.get("tool_call_id", ""), {})
-            output = without_markers(text_of(message.get("content")))
+            output = text_of(message.get("content"))
+            if call.get("name") == NAME:
+                output = telling(output, question) if question else without_markers(output)
             facts.append(fact(call.get("name", "tool"), call.get("arguments", ""), output, longest))
     return facts

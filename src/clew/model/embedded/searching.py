@@ -15,6 +15,8 @@ NAME = "file_search"
 _MARKER = re.compile("【\\d{1,6}:\\d{1,6}†[^【】]*】")
 _WORD = re.compile(r"\w+")
 _LONGEST_QUERY = 500
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_STEM, _MOST_SENTENCES = 5, 6
 _LEAST = 2
 """Words that an answer shares with a passage it is said to come from; numbers count as two."""
 
@@ -35,6 +37,20 @@ def without_markers(text: str) -> str:
     return _MARKER.sub("", text)
 
 
+def telling(found: str, question: str) -> str:
+    """Return the sentences of what was found that bear on a question, in their order; all if none does.
+
+    Shown a whole page, a small model says what stands at its top.
+    """
+    asked = _stems(question)
+    sentences = [each for each in _SENTENCE.split(without_markers(found)) if each.strip()]
+    shared = [len(asked & _stems(sentence)) for sentence in sentences]
+    best = sorted(range(len(sentences)), key=lambda number: -shared[number])[:_MOST_SENTENCES]
+    most = max(shared, default=0)
+    kept = [sentences[number].strip() for number in sorted(best) if shared[number] * 2 > most]
+    return "\n".join(kept) or without_markers(found)
+
+
 def citation(answer: str, messages: Sequence[Json]) -> str:
     """Return the marker of the passage that an answer comes from; nothing if it comes from none."""
     said = _words(answer)
@@ -53,10 +69,14 @@ def _passages(messages: Sequence[Json]) -> Iterator[tuple[str, str]]:
         if message.get("role") == "tool":
             text = text_of(message.get("content"))
             found = list(_MARKER.finditer(text))
-            ends = [each.start() for each in found[1:]] + [len(text)]
-            for each, end in zip(found, ends, strict=True):
+            for number, each in enumerate(found):
+                end = found[number + 1].start() if number + 1 < len(found) else len(text)
                 yield each[0], text[each.end() : end]
 
 
 def _words(text: str) -> set[str]:
     return {word.casefold() for word in _WORD.findall(text) if len(word) > 3 or word.isdigit()}
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:_STEM] for word in _words(text)}
