@@ -103,8 +103,8 @@ def test_a_store_that_is_described_is_made(api: Api, of: str) -> None:
 @pytest.mark.parametrize(
     ("resources", "status", "param"),
     [
-        ({"file_search": {"vector_store_ids": ["vs_x"]}}, 404, None),
-        ({"code_interpreter": {"file_ids": ["file-x"]}}, 404, "id"),
+        ({"file_search": {"vector_store_ids": ["vs_x"]}}, 404, "tool_resources.file_search.vector_store_ids"),
+        ({"code_interpreter": {"file_ids": ["file-x"]}}, 404, "tool_resources.code_interpreter.file_ids"),
         (
             {"file_search": {"vector_store_ids": ["vs_x"], "vector_stores": [{}]}},
             400,

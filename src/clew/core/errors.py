@@ -21,10 +21,11 @@ class Refused(Exception):
 
 @dataclass(eq=False)
 class NotFound(Refused):
-    """The project has no such object, or not under this parent."""
+    """The project has no such object, or not under this parent; ``where`` is what of a request names it."""
 
     kind: Kind
     id: str
+    where: str | None = None
 
 
 @dataclass(eq=False)

@@ -116,17 +116,11 @@ ServerTool: TypeAlias = ClockTool | CalculatorTool
 """The kinds that this server runs, if they are switched on."""
 
 KeptTool: TypeAlias = (
-    CodeInterpreterTool
-    | OpenApiTool
-    | McpTool
-    | ConnectedAgentTool
-    | BingGroundingTool
-    | AzureAISearchTool
-    | AzureFunctionTool
+    OpenApiTool | McpTool | ConnectedAgentTool | BingGroundingTool | AzureAISearchTool | AzureFunctionTool
 )
 """The kinds that are kept with an agent, and that no run can use yet."""
 
-DeclaredTool: TypeAlias = FunctionTool | ServerTool | FileSearchTool | KeptTool
+DeclaredTool: TypeAlias = FunctionTool | ServerTool | CodeInterpreterTool | FileSearchTool | KeptTool
 """What a client may declare."""
 
 Tool: TypeAlias = DeclaredTool | OtherTool

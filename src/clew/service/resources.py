@@ -58,11 +58,11 @@ async def settled(
     named = given.named
     if named.code_interpreter is not None:
         for file_id in named.code_interpreter.file_ids or ():
-            await _look_for(tx, project, file_id)
+            await _look_for(tx, project, file_id, "tool_resources.code_interpreter.file_ids")
     search = named.file_search
     for store_id in (search and search.vector_store_ids) or ():
         if await vector_stores.get(tx, project, store_id) is None:
-            raise NotFound("vector_store", store_id)
+            raise NotFound("vector_store", store_id, "tool_resources.file_search.vector_store_ids")
     if given.new_store is None:
         return named
     days = given.new_store.expires_days or (THREAD_STORE_DAYS if of_thread else None)
@@ -84,24 +84,36 @@ def _store(make: Making, project: str, new: NewStore, days: int | None) -> Vecto
     )
 
 
-async def _look_for(tx: Transaction, project: str, file_id: str) -> None:
+async def _look_for(tx: Transaction, project: str, file_id: str, where: str) -> None:
     if await files.get(tx, project, file_id) is None:
-        raise NotFound("file", file_id)
+        raise NotFound("file", file_id, where)
 
 
 async def attach(
-    tx: Transaction, make: Making, project: str, thread_id: str, messages: Sequence[Message]
+    tx: Transaction,
+    make: Making,
+    project: str,
+    thread_id: str,
+    messages: Sequence[Message],
+    names: str = "",
 ) -> None:
     """Look for the images of messages that are added to a thread, and do with their attachments as they say.
+
+    ``names`` is what a request calls its list of messages, if it has one.
 
     Raises:
         NotFound: the project has no such file.
         StoreFull: the thread's store has too many files.
     """
-    for message in messages:
-        for part in message.content:
+    for index, message in enumerate(messages):
+        path = f"{names}[{index}]." if names else ""
+        for number, part in enumerate(message.content):
             if isinstance(part, ImageFileContent):
-                await _look_for(tx, project, part.image_file.file_id)
+                where = f"{path}content[{number}].image_file.file_id"
+                await _look_for(tx, project, part.image_file.file_id, where)
+        for number, attachment in enumerate(message.attachments):
+            where = f"{path}attachments[{number}].file_id"
+            await _look_for(tx, project, attachment.file_id or "", where)
     attached = [each for message in messages for each in message.attachments]
     if not attached:
         return
@@ -116,8 +128,6 @@ async def attach(
 async def _attached(tx: Transaction, make: Making, thread: Thread, attached: Sequence[Attachment]) -> Thread:
     resources = thread.tool_resources
     searched, run = ([each for each in attached if _is_for(each, kind)] for kind in _KINDS)
-    for each in attached:
-        await _look_for(tx, thread.project, each.file_id or "")
     if run:
         before = list((resources.code_interpreter and resources.code_interpreter.file_ids) or ())
         ids = list(dict.fromkeys([*before, *(each.file_id or "" for each in run)]))

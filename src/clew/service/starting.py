@@ -155,7 +155,7 @@ async def _insert(tx: Transaction, new: _NewRun) -> RunState:
     if added or new.command.wait:
         await threads.hold(tx, new.project, new.thread_id)
     if resources.needs_files(added):
-        await resources.attach(tx, new.making, new.project, new.thread_id, added)
+        await resources.attach(tx, new.making, new.project, new.thread_id, added, "additional_messages")
     while True:  # once, if the thread is held; else until nobody has changed it since the look
         found = await runs.preconditions(tx, new.project, new.thread_id, new.command.agent_id)
         run = await _run(tx, new, found)

@@ -70,7 +70,7 @@ async def add(
     await threads.add(tx, thread, begins_with, message_count=len(first), last=last)
     if not attaches:
         return thread
-    await resources.attach(tx, make, thread.project, thread.id, first)
+    await resources.attach(tx, make, thread.project, thread.id, first, "messages")
     stored = await threads.get(tx, thread.project, thread.id)
     return stored or thread
 

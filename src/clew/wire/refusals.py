@@ -30,8 +30,11 @@ def refusal(error: errors.Refused) -> ApiError:
 
 def _not_found(error: errors.NotFound) -> ApiError:
     if error.kind == "file":
-        return ApiError(404, f"No such File object: {error.id}", param="id")
-    return not_found(_NAMES[error.kind], error.id)
+        return ApiError(404, f"No such File object: {error.id}", param=error.where or "id")
+    refused = not_found(_NAMES[error.kind], error.id)
+    if error.where is None:
+        return refused
+    return ApiError(404, refused.body.message, param=error.where)
 
 
 def _thread_busy(error: errors.ThreadBusy) -> ApiError:
