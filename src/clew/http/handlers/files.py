@@ -1,15 +1,20 @@
 """Files: /files."""
 
+from typing import TYPE_CHECKING
+
 from clew.core.files import LONGEST_NAME, UPLOADED_FOR
 from clew.http.answers import Json
 from clew.http.call import Call, page_request
 from clew.http.downloads import Download
-from clew.http.uploads import Form, Upload
+from clew.http.uploads import Upload
 from clew.service import files
 from clew.wire.errors import invalid
 from clew.wire.explain import bad_choice, too_long
 from clew.wire.files import FileObject, file_object
 from clew.wire.objects import Deleted, ListObject, listed
+
+if TYPE_CHECKING:
+    from clew.http.forms import Form
 
 MOST_LISTED = 10_000
 """Files of one page, unless fewer are asked for: Azure's clients know no pages of files."""
@@ -22,7 +27,7 @@ async def create(call: Call[Upload]) -> Json[FileObject]:
         return Json(file_object(await incoming.keep(filename, purpose)))
 
 
-def _checked(form: Form) -> tuple[str, str]:
+def _checked(form: "Form") -> tuple[str, str]:
     """Return a file's name and purpose.
 
     Raises:
