@@ -37,7 +37,8 @@ def model() -> Iterator[ScriptedModel]:
 @pytest.fixture(scope="module")
 def server(model: ScriptedModel) -> Iterator[RunningServer]:
     """A server for OpenAI's clients."""
-    with RunningServer(model) as running:
+    settings = {"embeddings_url": model.url, "embeddings_model": "scripted-embedding"}
+    with RunningServer(model, settings=settings) as running:
         yield running
 
 

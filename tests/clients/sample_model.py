@@ -10,6 +10,8 @@ from clew.testing.scripted_model import Reply, Request, call
 JOKE = "Why do programmers mix up Halloween and Christmas? Because OCT 31 is DEC 25."
 PLANET = '{"planet": "Mars", "mass": 6.4171e23}'
 SEEN = "A boardwalk through green grass."
+CITED = "It shows things that are not there【4:0†product_info_1.md】."
+UNFOUND = "There is nothing to search in."
 
 _ROUNDS: dict[str, list[list[str]]] = {
     "send an email": [["fetch_current_datetime", "fetch_weather"], ["send_email"]],
@@ -34,9 +36,19 @@ def answer(request: Request) -> Reply | str:
         return Reply(tuple(call(_offered(name, request), _ARGUMENTS[name]) for name in rounds[turn]))
     if rounds:
         return f"I was told: {'; '.join(request.tool_outputs.values())}"
+    if "file_search" in request.tools:
+        return _of_files(request)
     if request.body.get("response_format", {}).get("type") == "json_schema":
         return PLANET
     return SEEN if _has_image(request) else JOKE
+
+
+def _of_files(request: Request) -> Reply | str:
+    """Search for what was asked; cite the file if it was found."""
+    if not request.tool_outputs:
+        return Reply((call("file_search", {"query": request.last_user_text}),))
+    passages = "".join(request.tool_outputs.values())
+    return CITED if "【4:0†product_info_1.md】" in passages and "Smart Eyewear" in passages else UNFOUND
 
 
 def _offered(name: str, request: Request) -> str:
