@@ -168,5 +168,7 @@ def _sample(declared: inspect.Type) -> Any:
             return next(iter(bare.cls)).value
         case inspect.DictType():
             return {}
+        case inspect.IntType(ge=int(least)):
+            return max(1, least)
     kind = next(kind for kind in KINDS if kind in _kinds(bare))
     return KINDS[kind]
