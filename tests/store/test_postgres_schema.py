@@ -87,7 +87,8 @@ def test_the_migrations_together_make_what_a_new_database_is(migrated: str, post
 
 def test_a_new_database_is_what_the_tables_say(postgres_url: str) -> None:
     def compare(connection: Connection) -> list[Any]:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+        options = {"include_name": lambda name, kind, _: kind != "table" or name != "chunk_words"}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
     assert _with(postgres_url, compare) == []
 

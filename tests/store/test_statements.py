@@ -33,11 +33,18 @@ SMALL = (
     "SCAN lanes",
     "SCAN live_and_held",
     "SCAN CONSTANT ROW",
+    "SCAN chunk_words VIRTUAL TABLE INDEX",
+    "INDEX runs_after_files",
 )
 """What may be walked through whole: webhooks, workers, projects and keys, of which there are few; live and
-waiting runs; and the lanes of due work."""
+waiting runs; and the lanes of due work. Full text has an index of its own kind."""
 
-ONCE = ("projects.DELETE_OWNED", "projects.SELECT_HIDDEN_THREADS")
+ONCE = (
+    "projects.DELETE_OWNED",
+    "projects.SELECT_HIDDEN_THREADS",
+    "store_files.SELECT_OF_PROJECT",
+    "store_files.DELETE_OF_PROJECT",
+)
 """What `clew projects delete` asks once, at its end."""
 
 

@@ -250,7 +250,7 @@ runs = Table(
         sqlite_where=HAS_ENDED,
     ),
     Index("runs_in_wait", "project", "seq", sqlite_where=WAITS_FOR_SHARE),
-    Index("runs_after_files", "project", sqlite_where=WAITS_FOR_FILES),
+    Index("runs_after_files", "id", sqlite_where=WAITS_FOR_FILES),
     # The thread lock once more, as it follows from the runs: the database itself refuses a second live run.
     Index("live_run_of_thread", "thread_id", unique=True, sqlite_where=IS_LIVE),
     Index("held_runs", "thread_id", "held", sqlite_where=IS_HELD),

@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, null, select, update
 from clew.core.stores import FileBatch, FileStatus, VectorStore
 from clew.store import pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.statement import Mapper, Statement, Transaction, constant, param, unindexed
 from clew.store.tables import COUNTED, WAITS_FOR_FILES, file_batches, runs, vector_stores
 
 _STORE = Mapper(vector_stores, VectorStore)
@@ -54,13 +54,13 @@ COUNT_BATCH = Statement(
 # Runs that wait until a store of their threads has read its files. Only those that wait are looked at.
 SELECT_WAITING = Statement(
     select(runs.c.id).where(
-        runs.c.project == param("of_project"), WAITS_FOR_FILES, runs.c.config.like(param("naming"))
+        unindexed(runs.c.project) == param("of_project"), WAITS_FOR_FILES, runs.c.config.like(param("naming"))
     )
 )
 WAKE_RUNS = Statement(
     update(runs)
     .where(
-        runs.c.project == param("of_project"),
+        unindexed(runs.c.project) == param("of_project"),
         WAITS_FOR_FILES,
         runs.c.config.like(param("naming")),
     )

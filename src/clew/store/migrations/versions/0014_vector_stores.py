@@ -38,7 +38,7 @@ def upgrade() -> None:
     _store_files()
     _chunks()
     op.create_index(
-        "runs_after_files", "runs", ["project"], sqlite_where=_AFTER_FILES, postgresql_where=_AFTER_FILES
+        "runs_after_files", "runs", ["id"], sqlite_where=_AFTER_FILES, postgresql_where=_AFTER_FILES
     )
     for ddl in SQLITE_DDL if op.get_bind().dialect.name == "sqlite" else POSTGRES_DDL:
         op.execute(ddl)
