@@ -883,10 +883,10 @@ UPDATE file_batches SET in_progress=(file_batches.in_progress + $1::INTEGER), co
 -- SELECT_WAITING
 SELECT runs.id
 FROM runs
-WHERE runs.project = $1::VARCHAR AND waits_for = 'files' AND runs.config LIKE $2::VARCHAR;
+WHERE coalesce(runs.project, '') = $1::VARCHAR AND waits_for = 'files' AND runs.config LIKE $2::VARCHAR;
 
 -- WAKE_RUNS
-UPDATE runs SET version=(runs.version + 1), waits_for=NULL, due=NULL WHERE runs.project = $1::VARCHAR AND waits_for = 'files' AND runs.config LIKE $2::VARCHAR;
+UPDATE runs SET version=(runs.version + 1), waits_for=NULL, due=NULL WHERE coalesce(runs.project, '') = $1::VARCHAR AND waits_for = 'files' AND runs.config LIKE $2::VARCHAR;
 
 -- ==== src/clew/store/webhooks.py ====
 

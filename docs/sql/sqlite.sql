@@ -883,10 +883,10 @@ UPDATE file_batches SET in_progress=(file_batches.in_progress + :more_in_progres
 -- SELECT_WAITING
 SELECT runs.id
 FROM runs
-WHERE runs.project = :of_project AND waits_for = 'files' AND runs.config LIKE :naming;
+WHERE coalesce(runs.project, '') = :of_project AND waits_for = 'files' AND runs.config LIKE :naming;
 
 -- WAKE_RUNS
-UPDATE runs SET version=(runs.version + 1), waits_for=NULL, due=NULL WHERE runs.project = :of_project AND waits_for = 'files' AND runs.config LIKE :naming;
+UPDATE runs SET version=(runs.version + 1), waits_for=NULL, due=NULL WHERE coalesce(runs.project, '') = :of_project AND waits_for = 'files' AND runs.config LIKE :naming;
 
 -- ==== src/clew/store/webhooks.py ====
 

@@ -39,7 +39,7 @@ def test_it_says_what_is_there(own: Api) -> None:
     )
     assert status.store.kind in ("SQLite", "PostgreSQL")
     assert "@" not in status.store.where
-    assert status.tools == ["clew_calculator", "clew_clock"]
+    assert status.tools == ["clew_calculator", "clew_clock", "file_search"]
     if sys.platform == "linux":
         assert 10_000_000 < (status.process.memory_bytes or 0) < 10_000_000_000
     assert status.connections.open >= 1

@@ -100,7 +100,7 @@ _STATES = re.compile(
     r"|has used up its token budget|^A project has at most|^Invalid 'url': "
     r"|^This server keeps no vector stores yet|^Invalid 'tool_choice': there is no function"
     r"|^Cannot cancel file batch|is expired\.|^This server has no data sources"
-    r"|^Missing required parameter: 'file_id'|^Give 'file_ids' or 'files'"
+    r"|^Missing required parameter: '\S*(file_id|data_sources?)'|^Give '\S+' or \S+"
 )
 """Refusals of requests that are well formed: for what the objects are like, which no schema says."""
 

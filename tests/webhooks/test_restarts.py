@@ -101,7 +101,8 @@ def test_kill_9_between_the_commit_and_the_receivers_answer_loses_nothing(http: 
 def _is_told(server: RunningServer) -> bool:
     connection = sqlite3.connect(server.data_dir / "clew.db")
     try:
-        row: tuple[int] = connection.execute("SELECT count(*) FROM due_work").fetchone()
+        query = "SELECT count(*) FROM due_work WHERE kind = 'webhook'"
+        row: tuple[int] = connection.execute(query).fetchone()
         return row[0] == 0
     finally:
         connection.close()

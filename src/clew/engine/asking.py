@@ -18,6 +18,7 @@ from clew.core.records import Failure, Message, Run, Step
 from clew.engine import prompt
 from clew.engine.histories import Histories
 from clew.engine.images import Images
+from clew.engine.prompt import Prompt
 from clew.engine.recorder import TurnRecorder
 from clew.model.catalogue import Choice, Models
 from clew.model.chat import ChatRequest, ContextExceeded, ModelError
@@ -89,13 +90,11 @@ class Asking:
         to = prompt.Addressee(choice.endpoint, choice.model, context)
         return prompt.build(run, to, history, own_steps, own_messages, call, offered)
 
-    async def shown(self, request: ChatRequest, project: str) -> ChatRequest:
+    async def sent(self, asked: Prompt, project: str) -> ChatRequest:
         """Return a request as it is sent: with its images."""
-        if self._images is None:
-            return request
-        if not any(type(each.get("content")) is list for each in request.messages):
-            return request
-        return await self._images.shown(request, project)
+        if self._images is None or not asked.images:
+            return asked.request
+        return await self._images.shown(asked.request, project)
 
     async def sleep(self, ms: int) -> None:
         """Wait before the model is asked again."""
@@ -159,7 +158,7 @@ class _Turn:
         for left in range(_MOST_CUTS, -1, -1):
             asked = await self._asking.prompt(self._run, self._call, choice)
             recorder.asked(asked, choice.entry.prices)
-            request = await self._asking.shown(asked.request, self._run.project)
+            request = await self._asking.sent(asked, self._run.project)
             stream = choice.entry.back_end.stream(request)
             try:
                 async for chunks in stream:

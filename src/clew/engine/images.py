@@ -48,10 +48,8 @@ class Images:
         self._size = 0
 
     async def shown(self, request: ChatRequest, project: str) -> ChatRequest:
-        """Return a request with its images; one without any as it is. Older ones become a note."""
+        """Return a request with its images. Older ones become a note."""
         count = sum(_count(message) for message in request.messages)
-        if not count:
-            return request
         messages = []
         for message in request.messages:
             parts = message.get("content")
@@ -105,13 +103,9 @@ def _note(what: str) -> Json:
     return {"type": "text", "text": f"[{what}]"}
 
 
-def tokens_of(items: Sequence[Json]) -> int:
-    """Return what the images of messages are taken to cost."""
-    found = [
-        part[PART]["detail"] == "low"
-        for item in items
-        if isinstance(item.get("content"), list)
-        for part in item["content"]
-        if part.get("type") == PART
-    ]
-    return sum(TOKENS_LOW if low else TOKENS for low in found)
+def tokens_of_images(content: str | Sequence[Json]) -> int:
+    """Return what the images of a message are taken to cost: 0 where it has none."""
+    if isinstance(content, str):
+        return 0
+    details = [part[PART]["detail"] for part in content if part["type"] == PART]
+    return sum(TOKENS_LOW if detail == "low" else TOKENS for detail in details)

@@ -15,7 +15,7 @@ from clew.core.decisions import CallModel
 from clew.core.options import OPTIONS, Json, option_values
 from clew.core.records import Call, Message, Run, Step, TurnFacts
 from clew.core.tools import FunctionDefinition, NamedTool
-from clew.engine.images import tokens_of
+from clew.engine.images import tokens_of_images
 from clew.model.chat import ChatRequest
 
 _BYTES_PER_TOKEN = 4
@@ -48,6 +48,8 @@ class Told(NamedTuple):
     tokens: int
     run_id: str | None
     message_id: str
+    images: bool = False
+    """Whether parts of it stand for images among the files."""
 
 
 class DoesNotFit(Exception):
@@ -62,6 +64,8 @@ class Prompt(NamedTuple):
     shown: int = 0
     citable: Mapping[str, str] | None = None
     """The files of the results that an answer may cite, by their places; None where nothing is searched."""
+    images: bool = False
+    """Whether messages of the request stand for images, which are put in when it is sent."""
 
 
 class Addressee(NamedTuple):
@@ -122,7 +126,8 @@ def build(
         request=digest,
     )
     request = replace(request, idempotency_key=f"{run.id}/{run.turns + 1}/{digest}")
-    return Prompt(request, facts, len(shown), _citable(run, own_steps))
+    images = True in [each.images for each in shown]
+    return Prompt(request, facts, len(shown), _citable(run, own_steps), images)
 
 
 def _citable(run: Run, steps: Sequence[Step]) -> Mapping[str, str] | None:
@@ -154,7 +159,8 @@ def told(message: Message) -> Told | None:
     chat = _chat_message(message)
     if message.role == "assistant" and not (chat["content"] and str(chat["content"]).strip()):
         return None
-    return Told(chat, _tokens([chat]), message.run_id, message.id)
+    images = tokens_of_images(chat["content"])
+    return Told(chat, _tokens([chat]) + images, message.run_id, message.id, images > 0)
 
 
 def history_limit(run: Run) -> int | None:
@@ -185,8 +191,7 @@ def _limit(budget: int | None, context_tokens: int | None) -> int | None:
 
 def _tokens(items: Sequence[Json]) -> int:
     """Estimate tokens without a vocabulary: about four bytes of text each."""
-    texts = sum(len(_encode(item)) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE for item in items)
-    return texts + tokens_of(items)
+    return sum(len(_encode(item)) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE for item in items)
 
 
 def _drop_middle(messages: Sequence[Told], limit: int) -> Sequence[Told]:
