@@ -29,6 +29,8 @@ _COMMANDS = {
     "messages": ("clew.cli.messages", "List, show, create, update and delete messages of a thread."),
     "runs": ("clew.cli.runs", "List, show, explain, create, answer, cancel and watch runs."),
     "steps": ("clew.cli.steps", "List and show the steps of a run."),
+    "files": ("clew.cli.uploaded", "Upload, list, read and delete files."),
+    "stores": ("clew.cli.stores", "Create, list, fill, search and delete vector stores."),
     "webhooks": ("clew.cli.webhooks", "Have URLs told when runs end or wait for their client."),
     "listen": ("clew.cli.listen", "Print events as they happen, and forward them."),
     "stats": ("clew.cli.stats", "Show what runs took: times, tokens, tool calls, errors."),

@@ -47,12 +47,13 @@ class Remote:
 
     Attributes:
         url: where it is.
+        where: the same, with its key and the authorities to trust.
         place: tells it from others, with what its key opens there.
         data_dir: where is kept what this person did; None if nothing is to be.
     """
 
     def __init__(self, where: Target, data_dir: Path | None = None) -> None:
-        self.url, self.data_dir = where.base_url, data_dir
+        self.url, self.where, self.data_dir = where.base_url, where, data_dir
         self.place = f"{where.base_url} {sha256(where.key.encode()).hexdigest()[:16]}"
         self.service: Service = connect(where.base_url, where.key, ca_bundle=where.ca_bundle)
         self._model = where.model
