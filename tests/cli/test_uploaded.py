@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from clew.testing.scripted_model import ScriptedModel, call
 from tests.cli.conftest import Clew, Terminal
 
 
@@ -74,3 +76,31 @@ def test_a_terminal_shows_a_bar_and_is_not_steered(terminal: Terminal, tmp_path:
     screen.expect("file-")
     screen.wait()
     assert screen.exitstatus == 0
+
+
+def test_a_question_about_a_file(clew: Clew, model: ScriptedModel, folder: Path) -> None:
+    model.reply(call("file_search", '{"queries": ["canteen"]}', id="call_1"))
+    model.reply("It opens at noon.")
+    question = ("ask", "When does the canteen open?", "--file", str(folder), "--forget")
+    assert clew(*question).stdout == "It opens at noon.\n"
+    assert "opens at noon" in json.dumps(model.requests[-1].body["messages"][-1])
+    assert "canteen.md" not in clew("files", "list", "--all").stdout, "what went up for it is forgotten too"
+
+
+def test_an_image_is_shown(clew: Clew, model: ScriptedModel, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    model.reply("It is red.")
+    assert "red" in clew("ask", "What colour?", "--file", str(tmp_path / "red.png")).stdout
+    _, shown = model.requests[-1].body["messages"][-1]["content"]
+    assert shown["image_url"]["url"].startswith("data:image/")
+
+
+def test_a_file_goes_with_the_next_message_of_a_chat(clew: Clew, model: ScriptedModel, folder: Path) -> None:
+    model.reply("Thank you.")
+    model.reply("Well.")
+    said = clew("chat", stdin=f"/file\n/file {folder}\nRead this.\nAnd now?\n/quit\n")
+    assert "2 attached to the next message" in said.stdout
+    assert "say which: /file" in said.stderr
+    thread = clew("threads", "list", "--limit", "1").stdout.splitlines()[1].split()[0]
+    page = json.loads(clew("messages", "list", thread, "--order", "asc", "--json").stdout)
+    assert [len(each["attachments"]) for each in page["data"] if each["role"] == "user"] == [2, 0]

@@ -1,6 +1,8 @@
 """``clew ask``."""
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +13,17 @@ from clew.cli.lists import json_option
 from clew.cli.output import print_json
 from clew.cli.problems import Problem
 from clew.cli.remote import Remote, code_of, in_words, on_server
-from clew.cli.talk import Answerer, Writer, answering, own_tools, sent, talk_options, thread_to_go_on_with
+from clew.cli.talk import (
+    Answerer,
+    Attached,
+    Writer,
+    answering,
+    attached,
+    own_tools,
+    sent,
+    talk_options,
+    thread_to_go_on_with,
+)
 from clew.toolkit.conversation.manager import ConversationManager
 from clew.toolkit.monitor.events import RunResult
 from clew.toolkit.tools.executor import ToolExecutor
@@ -24,6 +36,7 @@ Examples:
   clew ask "What is a thread?"
   clew ask --tools "What is 25 * 47, and what time is it in Lisbon?"
   clew ask --last "And a run?"
+  clew ask --file handbook.pdf "When does the canteen open?"
   git diff | clew ask "Write a commit message for this."
   clew ask --json "..." | jq -r .text
 
@@ -35,7 +48,16 @@ Exit codes: 0 the run completed, 1 it didn't, 2 wrong usage, 3 not found or not 
 @click.argument("question")
 @talk_options
 @click.option("--tools/--no-tools", default=False, help="let it use a calculator and a clock")
-@click.option("--forget", is_flag=True, help="delete the thread afterwards, if it is a new one")
+@click.option(
+    "--file",
+    "paths",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="what the answer may be found in, or an image to look at; can be repeated, folders too",
+)
+@click.option(
+    "--forget", is_flag=True, help="delete the thread afterwards, if it is a new one, and the files of --file"
+)
 @json_option
 @on_server
 def ask(
@@ -48,6 +70,7 @@ def ask(
     last: bool,
     timeout: float,
     tools: bool,
+    paths: Sequence[Path],
     forget: bool,
     as_json: bool,
 ) -> None:
@@ -71,7 +94,12 @@ def ask(
             delete_on_leaving=forget,
         ) as conversation,
     ):
-        result = _answer(conversation, text, as_json)
+        what = attached(remote, paths)
+        try:
+            result = _answer(conversation, text, what, as_json)
+        finally:
+            for file_id in (*what.files, *what.images) if forget else ():
+                remote.service.request("DELETE", "files", file_id)
         if not forget and conversation.thread_id is not None:
             used_threads.remember(remote.data_dir, remote.place, conversation.thread_id)
         if not forget and not as_json and sys.stderr.isatty():
@@ -80,11 +108,11 @@ def ask(
         raise Problem(in_words(result.problem), code_of(result.problem))
 
 
-def _answer(conversation: ConversationManager, text: str, as_json: bool) -> RunResult:
+def _answer(conversation: ConversationManager, text: str, what: Attached, as_json: bool) -> RunResult:
     """Have the question answered, and print the answer: as it is written on a terminal, whole elsewhere."""
     streams = sys.stdout.isatty() and not as_json
     writer = Writer()
-    result = sent(conversation, text, writer if streams else None)
+    result = sent(conversation, text, writer if streams else None, what)
     if as_json:
         print_json(_as_json(result))
     elif streams:

@@ -7,7 +7,7 @@ import click
 
 from clew.cli import used_threads
 from clew.cli.remote import Remote, on_server
-from clew.cli.talk import Answerer, answering, own_tools, talk_options, thread_to_go_on_with
+from clew.cli.talk import Answerer, answering, attached, own_tools, talk_options, thread_to_go_on_with
 from clew.toolkit.conversation.manager import ConversationManager
 from clew.toolkit.tools.executor import ProposedCall, ToolExecutor
 from clew.toolkit.tools.text import clean
@@ -59,7 +59,7 @@ def chat(
                 remote.service, agent, thread_id=on_thread, tools=executor, timeout=timeout
             )
 
-        session = ChatSession(begin, thread, executor)
+        session = ChatSession(begin, thread, executor, lambda path: attached(remote, [path]))
         try:
             return session.talk()
         finally:

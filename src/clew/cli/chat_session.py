@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -11,7 +12,7 @@ from clew.cli.editor import in_editor
 from clew.cli.output import show
 from clew.cli.problems import INTERRUPTED, Problem
 from clew.cli.remote import in_words
-from clew.cli.talk import Writer, sent, unfinished
+from clew.cli.talk import NOTHING, Attached, Writer, sent, unfinished
 from clew.toolkit.conversation.manager import ConversationManager
 from clew.toolkit.errors import ToolkitError
 from clew.toolkit.records import Message
@@ -32,12 +33,17 @@ class ChatSession:
     """A conversation with somebody at a terminal, or with the lines of a file."""
 
     def __init__(
-        self, begin: Callable[[str | None], ConversationManager], thread_id: str | None, tools: ToolExecutor
+        self,
+        begin: Callable[[str | None], ConversationManager],
+        thread_id: str | None,
+        tools: ToolExecutor,
+        attach: Callable[[Path], Attached],
     ) -> None:
-        """Prepare a chat; ``begin`` makes a conversation on a thread, or on a new one."""
+        """Prepare a chat; ``begin`` makes a conversation on a thread, or on a new one; ``attach`` uploads."""
         self._begin = begin
         self._conversation = begin(thread_id)
-        self._tools = tools
+        self._tools, self._attach = tools, attach
+        self._attached = NOTHING
 
     @property
     def thread_id(self) -> str | None:
@@ -102,7 +108,8 @@ class ChatSession:
     def _send(self, text: str) -> None:
         writer = Writer()
         try:
-            result = sent(self._conversation, text, writer)
+            result = sent(self._conversation, text, writer, self._attached)
+            self._attached = NOTHING
         finally:
             writer.end_line()
         if result.problem is not None:
@@ -151,6 +158,16 @@ class ChatSession:
         if not self._tools.definitions:
             click.echo("  none (start it with --tools)")
 
+    def file(self, path: str) -> None:
+        """Upload a file, or a folder of them, to go with the next message."""
+        if not path:
+            raise ValueError("say which: /file handbook.pdf")
+        more = self._attach(Path(path).expanduser())
+        self._attached = Attached(
+            [*self._attached.files, *more.files], [*self._attached.images, *more.images]
+        )
+        click.echo(f"  {len(more.files) + len(more.images)} attached to the next message")
+
     def export(self, path: str) -> None:
         """Write the conversation to a file."""
         if not path:
@@ -192,6 +209,7 @@ COMMANDS = {
     "search": _Command("WORDS", "where they stand in the conversation", ChatSession.search),
     "summary": _Command("", "the conversation at a glance", ChatSession.summary),
     "edit": _Command("[TEXT]", "write a message in $EDITOR, and send it", ChatSession.edit),
+    "file": _Command("PATH", "attach it to the next message", ChatSession.file),
     "export": _Command("FILE", "write it down: .md, .json or .jsonl", ChatSession.export),
     "new": _Command("", "begin a new thread; this one stays", ChatSession.new),
     "quit": _Command("", "leave (Ctrl-D does too)", ChatSession.quit),

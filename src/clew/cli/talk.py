@@ -2,8 +2,9 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -29,6 +30,8 @@ from clew.toolkit.tools.text import clean
 from clew.toolkit.tools.tool import tool
 
 _MADE_BY = {"made_by": "clew"}
+
+_PICTURES = frozenset((".png", ".jpg", ".jpeg", ".gif", ".webp"))
 
 
 class Answerer(NamedTuple):
@@ -137,10 +140,38 @@ def own_tools(approve: Approve | None = None) -> ToolExecutor:
     )
 
 
-def sent(conversation: ConversationManager, text: str, writer: "Writer | None") -> RunResult:
+class Attached(NamedTuple):
+    """What goes with a message: ids of uploaded files, and of images."""
+
+    files: Sequence[str] = ()
+    images: Sequence[str] = ()
+
+
+NOTHING = Attached()
+
+
+def attached(remote: Remote, paths: Sequence[Path]) -> Attached:
+    """Upload files to go with a message, with a bar: images to be shown, all others to be searched.
+
+    Raises:
+        Problem: there are none in what was given, or one can't be read.
+        ToolkitError: the server refused one.
+    """
+    from clew.cli.uploading import Uploads, found
+
+    pictures = [path for path in found(paths) if path.suffix.lower() in _PICTURES] if paths else []
+    others = [path for path in found(paths) if path.suffix.lower() not in _PICTURES] if paths else []
+    with Uploads(remote.where) as uploads:
+        files = [made["id"] for made in uploads.send(others, "assistants")]
+        return Attached(files, [made["id"] for made in uploads.send(pictures, "vision")])
+
+
+def sent(
+    conversation: ConversationManager, text: str, writer: "Writer | None", what: Attached = NOTHING
+) -> RunResult:
     """Send a message and return what came of it, however that is: it says so as ``problem``."""
     try:
-        return conversation.send(text, check=False, listener=writer)
+        return conversation.send(text, files=what.files, images=what.images, check=False, listener=writer)
     except RunError as error:  # given up here: a time-out, or too many rounds of tools
         if not isinstance(error.result, RunResult):
             raise

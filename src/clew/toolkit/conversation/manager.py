@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -24,7 +24,7 @@ from clew.toolkit.errors import ConversationError, ExportInvalid, NotFound
 from clew.toolkit.monitor.events import RunResult
 from clew.toolkit.monitor.monitor import RunMonitor
 from clew.toolkit.monitor.progress import Listener
-from clew.toolkit.records import Message
+from clew.toolkit.records import Json, Message
 from clew.toolkit.service import RunOptions
 from clew.toolkit.tools.executor import ToolExecutor
 
@@ -101,8 +101,19 @@ class ConversationManager:
 
     # --- talking ---
 
-    async def aadd_user_message(self, text: str, *, metadata: Mapping[str, str] | None = None) -> Message:
+    async def aadd_user_message(
+        self,
+        text: str,
+        *,
+        files: Sequence[str] = (),
+        images: Sequence[str] = (),
+        metadata: Mapping[str, str] | None = None,
+    ) -> Message:
         """Add a message by the user. The agent doesn't answer yet.
+
+        Args:
+            files: ids of uploaded files that the agent may search, now and later in this thread.
+            images: ids of uploaded images that its model is shown with the text.
 
         Raises:
             ConversationTooLong: it would exceed a limit; nothing was sent.
@@ -111,7 +122,12 @@ class ConversationManager:
         thread_id = await self._thread()
         await self._count(thread_id)
         self._meter.check(text)
-        message = await self.service.acreate_message(thread_id, text, metadata=metadata)
+        message = await self.service.acreate_message(
+            thread_id,
+            _with_images(text, images),
+            attachments=[{"file_id": each, "tools": [{"type": "file_search"}]} for each in files] or None,
+            metadata=metadata,
+        )
         self._meter.added(text)
         return message
 
@@ -139,19 +155,21 @@ class ConversationManager:
         self,
         text: str,
         *,
+        files: Sequence[str] = (),
+        images: Sequence[str] = (),
         check: bool = True,
         listener: Listener | None = None,
         **options: Unpack[RunOptions],
     ) -> RunResult:
-        """Add a message and let the agent answer; ``.text`` of the result is the answer.
+        """Add a message, with files and images as of :meth:`aadd_user_message`, and let the agent answer.
 
-        Messages sent at once from several tasks wait for each other.
+        ``.text`` of the result is the answer. Messages sent at once from several tasks wait for each other.
 
         Raises:
             ConversationTooLong, ThreadBusy, RunError: as the two steps do.
         """
         async with self._lock:
-            await self.aadd_user_message(text)
+            await self.aadd_user_message(text, files=files, images=images)
             return await self.aprocess_agent_response(check=check, listener=listener, **options)
 
     # --- looking back ---
@@ -395,3 +413,11 @@ def _text_in(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ExportInvalid(f"This isn't text in UTF-8: line {line}, byte {error.start + 1}.") from None
+
+
+def _with_images(text: str, images: Sequence[str]) -> str | list[Json]:
+    """Return a message's content: the text, or parts where images go with it."""
+    if not images:
+        return text
+    shown = [{"type": "image_file", "image_file": {"file_id": each}} for each in images]
+    return [{"type": "text", "text": text}, *shown]
