@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from click.testing import CliRunner, Result
 
+from clew.blobs.copies import copy_missing
 from clew.cli.main import cli
 from clew.store import backup
 from clew.testing.scripted_model import ScriptedModel
@@ -232,3 +233,49 @@ def test_postgres_has_its_own_tools() -> None:
     done = _clew("backup", "x.dump", "--database", "postgresql://clew@db/clew")
     assert done.exit_code == 2
     assert "pg_dump --format=custom --file=x.dump postgresql://db/clew" in done.output
+
+
+def test_the_bytes_of_files_go_along_when_asked_for(
+    server: RunningServer, home: Path, tmp_path: Path
+) -> None:
+    copy, folder = tmp_path / "copy.db", tmp_path / "copied"
+    key = {"Authorization": f"Bearer {server.api_key}"}
+    with httpx2.Client(base_url=f"{server.url}/v1", headers=key) as client:
+        made = [
+            client.post(
+                "/files", data={"purpose": "assistants"}, files={"file": (name, name.encode() * 9_999)}
+            )
+            for name in ("one.txt", "two.txt")
+        ]
+        assert not any(answer.is_error for answer in made), made[0].text
+        ids = [answer.json()["id"] for answer in made]
+        said = _clew("backup", tmp_path / "without.db", "--data-dir", server.data_dir)
+        assert "The bytes of files are not in it: --files FOLDER" in said.output
+        said = _clew("backup", copy, "--files", folder, "--data-dir", server.data_dir)
+        assert "2 were copied" in said.output, said.output
+        copy.unlink()
+        said = _clew("backup", copy, "--files", folder, "--data-dir", server.data_dir)
+        assert "0 were copied" in said.output, "what is there is not copied again"
+        assert not list((server.data_dir / "files" / "holds").glob("held-*"))
+    said = _clew("restore", copy, "--files", folder, "--data-dir", home)
+    assert "2 were put back" in said.output, said.output
+    with ScriptedModel() as model, RunningServer(model, data_dir=home) as restored:
+        key = {"Authorization": f"Bearer {restored.api_key}"}
+        with httpx2.Client(base_url=f"{restored.url}/v1", headers=key) as client:
+            got = [client.get(f"/files/{each}/content").content for each in ids]
+    assert got == [b"one.txt" * 9_999, b"two.txt" * 9_999]
+    for path in (home / "files").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, f"{path} is its owner's alone"
+
+
+def test_what_broke_off_in_a_folder_of_copies_is_copied_again(tmp_path: Path) -> None:
+    source, target = tmp_path / "source" / "ab", tmp_path / "target" / "ab"
+    source.mkdir(parents=True)
+    target.mkdir(parents=True)
+    (source / "abcd").write_bytes(b"whole")
+    (target / "abcd").write_bytes(b"who")
+    (source.parent / "drafts").mkdir()
+    (source.parent / "drafts" / "abce").write_bytes(b"not kept")
+    assert copy_missing(source.parent, target.parent, lambda done, total: None) == 1
+    assert (target / "abcd").read_bytes() == b"whole"
+    assert [path.name for path in target.parent.rglob("*") if path.is_file()] == ["abcd"]
