@@ -35,7 +35,7 @@ def test_a_folder_is_uploaded_read_and_searched(clew: Clew, folder: Path) -> Non
     assert page["data"][0]["file_id"] == parking
     assert clew("stores", "remove", store, parking).stdout == f"removed {parking}\n"
     assert parking not in clew("stores", "files", store).stdout
-    assert clew("stores", "add", store, parking).stdout == f"added {parking}\n"
+    assert clew("stores", "add", store, parking).stdout == f"added {parking}\n1 of 1\n"
     assert clew("stores", "delete", store).stdout == f"deleted {store}\n"
     assert clew("files", "delete", canteen, parking).stdout == f"deleted {canteen}\ndeleted {parking}\n"
     assert "No such File object" in clew("files", "show", canteen, code=3).stderr
@@ -46,7 +46,7 @@ def test_bytes_come_back_as_they_were(clew: Clew, tmp_path: Path) -> None:
     (tmp_path / "data.bin").write_bytes(data)
     file = clew("files", "upload", str(tmp_path / "data.bin"), "--purpose", "user_data").stdout.strip()
     assert clew("files", "content", file).stdout_bytes == data
-    clew("files", "content", file, "-o", str(tmp_path / "copy.bin"))
+    clew("files", "download", file, "-o", str(tmp_path / "copy.bin"))
     assert (tmp_path / "copy.bin").read_bytes() == data
     assert file in clew("files", "list", "--purpose", "user_data").stdout
     assert file not in clew("files", "list", "--purpose", "vision").stdout

@@ -1,42 +1,26 @@
 """``clew stores``."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from clew.cli import output
 from clew.cli.bodies import body, body_options
+from clew.cli.filling import counts_text, failures, put, trouble, uploaded, wait_for
 from clew.cli.lists import Column, json_option, listing, print_list
+from clew.cli.options import SECONDS
 from clew.cli.output import print_fields, print_json, print_table, when
-from clew.cli.problems import Problem
 from clew.cli.remote import Remote, on_server
 from clew.toolkit.records import Json
 from clew.toolkit.tools.text import clean
-
-_LOOK_SECONDS = 0.3
-"""Seconds between two looks at how far the reading is."""
-
-
-def _counts(store: Json) -> str:
-    counts = store["file_counts"]
-    told = [f"{counts[name]:,} {name}" for name in ("in_progress", "failed", "cancelled") if counts[name]]
-    return ", ".join([f"{counts['completed']:,} of {counts['total']:,}", *told])
-
-
-def _trouble(file: Json) -> str:
-    error = file["last_error"]
-    return "" if error is None else f"{error['code']}: {error['message']}"
-
 
 _STORES = (
     Column("id", lambda store: store["id"]),
     Column("created", lambda store: when(store["created_at"])),
     Column("status", lambda store: store["status"]),
     Column("bytes", lambda store: f"{store['usage_bytes']:,}"),
-    Column("files", _counts),
+    Column("files", lambda store: counts_text(store["file_counts"])),
     Column("name", lambda store: store["name"] or ""),
 )
 _FILES = (
@@ -44,7 +28,7 @@ _FILES = (
     Column("added", lambda file: when(file["created_at"])),
     Column("status", lambda file: file["status"]),
     Column("bytes", lambda file: f"{file['usage_bytes']:,}"),
-    Column("trouble", _trouble),
+    Column("trouble", trouble),
 )
 
 
@@ -52,8 +36,8 @@ _FILES = (
     epilog="""\b
 Examples:
   store=$(clew stores create handbook)
-  clew files upload docs/ --store "$store"
-  clew stores wait "$store"                           until all are read
+  clew stores add "$store" docs/ notes.txt            uploads them, waits until all are read
+  clew stores add "$store" file-...                   what was uploaded before
   clew stores files "$store" --filter failed          what could not be read, and why
   clew stores search "$store" "when is the canteen open?"
 """
@@ -64,14 +48,23 @@ def stores() -> None:
 
 @stores.command()
 @click.argument("name", required=False)
+@click.option(
+    "--file", "file_ids", metavar="FILE", multiple=True, help="the id of an uploaded file; can be repeated"
+)
 @body_options
 @json_option
 @on_server
 def create(
-    remote: Remote, name: str | None, fields: TextIO | None, metadata: Sequence[str], as_json: bool
+    remote: Remote,
+    name: str | None,
+    file_ids: Sequence[str],
+    fields: TextIO | None,
+    metadata: Sequence[str],
+    as_json: bool,
 ) -> None:
-    """Create a vector store and print its id."""
-    made = remote.service.request("POST", "vector_stores", body=body(fields, metadata, name=name))
+    """Create a vector store and print its id. Files that are put into it are read in the background."""
+    wanted = body(fields, metadata, name=name, file_ids=list(file_ids) or None)
+    made = remote.service.request("POST", "vector_stores", body=wanted)
     print_json(made) if as_json else click.echo(made["id"])
 
 
@@ -88,41 +81,60 @@ def list_stores(remote: Remote, **wanted: Any) -> None:
 @json_option
 @on_server
 def show(remote: Remote, store_id: str, as_json: bool) -> None:
-    """Show a vector store."""
+    """Show a vector store, and why files of it could not be read."""
     known = remote.service.request("GET", "vector_stores", store_id)
-    (print_json if as_json else print_fields)(known)
+    if as_json:
+        print_json(known)
+        return
+    print_fields({**known, "file_counts": counts_text(known["file_counts"])})
+    if known["file_counts"]["failed"]:
+        for line in failures(remote.service, ["vector_stores", store_id]):
+            click.echo(clean(f"failed: {line}"))
+
+
+def _timeout_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--timeout", type=SECONDS, default=600.0, show_default=True, metavar="SECONDS", help="for the reading"
+    )(command)
 
 
 @stores.command()
 @click.argument("store_id", metavar="STORE")
-@click.argument("file_ids", metavar="FILE...", nargs=-1, required=True)
+@click.argument("wanted", metavar="FILE|PATH...", nargs=-1, required=True)
+@click.option("--wait/--no-wait", "waits", default=True, help="until they are read")
+@_timeout_option
 @on_server
-def add(remote: Remote, store_id: str, file_ids: Sequence[str]) -> None:
-    """Put uploaded files into a vector store. They are read in the background."""
-    for file_id in file_ids:
-        remote.service.request("POST", "vector_stores", store_id, "files", body={"file_id": file_id})
-        click.echo(f"added {file_id}")
+def add(remote: Remote, store_id: str, wanted: Sequence[str], waits: bool, timeout: float) -> None:
+    """Put files into a vector store: uploaded ones by their ids, others and whole folders by their paths.
+
+    Exits with 1 if some could not be read, and says which and why; with 4 if they are still being read.
+    """
+    remote.service.request("GET", "vector_stores", store_id)
+    file_ids: list[str] = []
+    try:
+        file_ids.extend(uploaded(remote, wanted))
+    finally:  # what was uploaded before an error is not to be lost
+        batches = put(remote.service, store_id, file_ids)
+        for file_id in file_ids:
+            click.echo(f"added {file_id}")
+    if waits:
+        wait_for(
+            remote.service,
+            [("vector_stores", store_id, "file_batches", batch["id"]) for batch in batches],
+            timeout,
+        )
 
 
 @stores.command()
 @click.argument("store_id", metavar="STORE")
+@_timeout_option
 @on_server
-def wait(remote: Remote, store_id: str) -> None:
-    """Wait until all of a vector store's files are read, with a bar; exit with 1 if some could not be."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading", total=None)
-        while True:
-            known = remote.service.request("GET", "vector_stores", store_id)
-            counts = known["file_counts"]
-            bar.update(task, completed=counts["total"] - counts["in_progress"], total=counts["total"])
-            if not counts["in_progress"]:
-                break
-            time.sleep(_LOOK_SECONDS)
-    click.echo(_counts(known))
-    if counts["failed"]:
-        raise Problem(f"some could not be read: `clew stores files {store_id} --filter failed` says why")
+def wait(remote: Remote, store_id: str, timeout: float) -> None:
+    """Wait until all of a vector store's files are read, with a bar.
+
+    Exits with 1 if some could not be read, and says which and why; with 4 if they are still being read.
+    """
+    wait_for(remote.service, [("vector_stores", store_id)], timeout)
 
 
 @stores.command()
@@ -160,7 +172,10 @@ def search(remote: Remote, store_id: str, query: str, limit: int, as_json: bool)
         for result in page["data"]
         for text in result["content"]
     ]
-    print_table(["score", "file", "filename", "place", "text"], rows)
+    if rows:
+        print_table(["score", "file", "filename", "place", "text"], rows)
+    else:
+        output.say("Nothing was found.")
 
 
 def _place(text: Json) -> str:
@@ -175,12 +190,21 @@ def _place(text: Json) -> str:
 @on_server
 def content(remote: Remote, store_id: str, file_id: str, as_json: bool) -> None:
     """Print what was read of a file, chunk by chunk."""
-    read = remote.service.request("GET", "vector_stores", store_id, "files", file_id, "content")
+    path = ("vector_stores", store_id, "files", file_id, "content")
+    page = remote.service.request("GET", *path)
     if as_json:
-        print_json(read)
+        texts = list(page["data"])
+        while page["has_more"]:
+            page = remote.service.request("GET", *path, query={"after": page["next_page"]})
+            texts += page["data"]
+        print_json({**page, "data": texts})
         return
-    for text in read["data"]:
-        click.echo(f"--- chunk {text['chunk']}, {_place(text)}\n{clean(text['text'])}")
+    while True:
+        for text in page["data"]:
+            click.echo(f"--- chunk {text['chunk']}, {_place(text)}\n{clean(text['text'])}")
+        if not page["has_more"]:
+            return
+        page = remote.service.request("GET", *path, query={"after": page["next_page"]})
 
 
 @stores.command()

@@ -1,15 +1,17 @@
 """``clew files``."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from clew.cli.lists import Column, json_option, listing, print_list
 from clew.cli.output import print_fields, print_json, when
+from clew.cli.problems import USAGE, Problem
 from clew.cli.remote import Remote, on_server
+from clew.cli.saving import plain_name, saved
 from clew.cli.uploading import Uploads, found
 from clew.core.files import UPLOADED_FOR
 
@@ -28,7 +30,8 @@ Examples:
   clew files upload handbook.pdf
   clew files upload docs/ --store "$(clew stores create handbook)"
   clew files list
-  clew files content file-... > handbook.pdf
+  clew files download file-...                        under its own name
+  clew files content file-... | head
 """
 )
 def files() -> None:
@@ -82,18 +85,37 @@ def show(remote: Remote, file_id: str, as_json: bool) -> None:
 
 @files.command()
 @click.argument("file_id", metavar="FILE")
+@on_server
+def content(remote: Remote, file_id: str) -> None:
+    """Write a file's bytes as they were uploaded, to a pipe or a file: a terminal they could steer."""
+    if sys.stdout.isatty():
+        raise Problem("this is a terminal: `clew files download` writes a file, or pipe it to `less`", USAGE)
+    with Uploads(remote.where) as uploads:
+        uploads.fetch(file_id, sys.stdout.buffer)
+
+
+@files.command()
+@click.argument("file_id", metavar="FILE")
 @click.option(
     "--output",
     "-o",
-    type=click.File("wb", atomic=True),
-    default="-",
-    help="where to, by default standard output",
+    "into",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="the path to write it to, or a folder; by default this folder, under the file's own name",
 )
+@click.option("--force", is_flag=True, help="replace what is there")
 @on_server
-def content(remote: Remote, file_id: str, output: Any) -> None:
-    """Write a file's bytes, as they were uploaded."""
-    with Uploads(remote.where) as uploads:
-        uploads.fetch(quote(file_id, safe=""), output)
+def download(remote: Remote, file_id: str, into: Path, force: bool) -> None:
+    """Download a file and print where it is. What is there already stays, unless --force is given.
+
+    The name that the server gives counts without folders and what could not be shown.
+    """
+    known = remote.service.request("GET", "files", file_id)
+    path = into / plain_name(known["filename"], "file") if into.is_dir() else into
+    with Uploads(remote.where) as uploads, saved(path, force=force) as file:
+        uploads.fetch(file_id, file)
+    click.echo(str(path))
 
 
 @files.command()

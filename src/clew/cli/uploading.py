@@ -1,10 +1,13 @@
 """Files sent to a server, with a bar: a file's bytes go past memory, from the disk to the connection."""
 
+import os
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 import httpx2
 from rich.console import Console
@@ -12,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from clew.cli.connection import Target
 from clew.cli.problems import USAGE, Problem
+from clew.core.files import MOST_BYTES
 from clew.toolkit.clients.answers import decode, error_of
 from clew.toolkit.clients.transport import Answer
 from clew.toolkit.errors import ConnectionFailed
@@ -33,7 +37,12 @@ def found(paths: Sequence[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in paths:
-        files += sorted(_inside(path)) if path.is_dir() else [path]
+        if path.is_dir():
+            files += sorted(islice(_inside(path), _ENDLESS + 1))
+        elif path.is_file():
+            files.append(path)
+        else:  # a pipe has no end, and a device more than one
+            raise Problem(f"{path} is no file", USAGE)
         if len(files) > _ENDLESS:
             raise Problem(f"{path} has more than {_ENDLESS:,} files: give a part of it", USAGE)
     if not files:
@@ -42,10 +51,12 @@ def found(paths: Sequence[Path]) -> list[Path]:
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file() and path.stat().st_size:
-            yield path
+    """Yield a folder's files; hidden folders are not even looked into, nor links to others followed."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(parent, name) for name in sorted(names) if not name.startswith(".")):
+            if path.is_file() and path.stat().st_size:
+                yield path
 
 
 class Uploads:
@@ -97,13 +108,22 @@ class Uploads:
         """Write a file's bytes as they come.
 
         Raises:
-            ToolkitError: the server refused, or the connection broke off.
+            ToolkitError: the server refused, or gave no answer.
+            Problem: the connection broke off, or more came than a file can have.
         """
-        with _answers(), self._client.stream("GET", f"/files/{file_id}/content") as response:
+        path = f"/files/{quote(file_id, safe='')}/content"
+        with _answers(), self._client.stream("GET", path) as response:
             if response.status_code >= 400:
                 raise error_of(Answer(response.status_code, response.headers, response.read()))
-            for chunk in response.iter_bytes():
-                into.write(chunk)
+            written = 0
+            try:
+                for chunk in response.iter_bytes():
+                    written += len(chunk)
+                    if written > MOST_BYTES:
+                        raise Problem(f"more came than the {MOST_BYTES:,} bytes that a file can have")
+                    into.write(chunk)
+            except httpx2.HTTPError as error:
+                raise Problem(f"the connection broke off after {written:,} bytes: {error}") from error
 
 
 @contextmanager
