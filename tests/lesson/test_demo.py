@@ -69,4 +69,4 @@ def test_the_demo_runs_on_the_embedded_model(tmp_path: Path) -> None:
     (tmp_path / "clew.toml").write_text(f'model_file = "{weights}"\n', encoding="utf-8")
     done = demo(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Four programs" in done.stdout
+    assert "Five programs" in done.stdout
