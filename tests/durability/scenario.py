@@ -84,7 +84,7 @@ class Story:
             action = run["required_action"] or {}
             return run if "submit_tool_outputs" in action else None
 
-        return until(there)
+        return until(there, 60)
 
     def _streamed(self) -> None:
         body = {"assistant_id": self._agent, "stream": True, "thread": {"messages": [_user("plain 2")]}}
@@ -184,7 +184,7 @@ class Story:
             assert run["status"] == status or run["status"] not in TERMINAL, run
             return run if run["status"] == status else None
 
-        return until(there)
+        return until(there, 60)
 
     def _submit(self, path: str, run: Json) -> None:
         calls = run["required_action"]["submit_tool_outputs"]["tool_calls"]
