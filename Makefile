@@ -12,7 +12,7 @@ demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, histo
 	@$(BIN)/clew demo
 
 test: .venv/ready  ## every test that is quick, a process for each core
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not foreign" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not foreign and not long" $(ARGS)
 
 test-clients: .venv/ready  ## other people's frameworks, unmodified, each in an environment of its own; the image
 	$(BIN)/python -m pytest -m foreign tests/clients tests/blobs tests/deploy tests/docs $(ARGS)
@@ -26,7 +26,8 @@ coverage: .venv/ready  ## what the tests reach of core, service, store and wire:
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-chaos: .venv/ready  ## the long loops of kills: KILLS=500 on SQLite, then on PostgreSQL and NATS
+chaos: .venv/ready  ## a crash at every commit on PostgreSQL; loops of kills: KILLS=500 on SQLite, then on PostgreSQL and NATS
+	$(BIN)/python -m pytest -m long tests/durability
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS)
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS) --many
 

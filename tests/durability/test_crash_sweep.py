@@ -77,7 +77,7 @@ class Stage:
         return new_database(self._folder / f"sweep-{self._played}.db")
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
+@pytest.fixture(params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.long)])
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     postgres = request.getfixturevalue("postgres") if request.param == "PostgreSQL" else None
     with (
