@@ -77,6 +77,39 @@ def test_a_run_waits_a_minute_at_most(servers: Servers, model: ScriptedModel) ->
         api.wait_for_store(_store_of(api, thread))
 
 
+@pytest.mark.parametrize("how", ["the file", "out of its store", "its store"])
+def test_a_run_goes_on_when_what_it_waits_for_is_deleted(
+    servers: Servers, model: ScriptedModel, how: str
+) -> None:
+    with servers.start() as api:
+        held = model.hold_embeddings()
+        file = api.upload(MAZE, "maze.txt")
+        thread = api.post("/threads", {"messages": [_message(file)]})["id"]
+        run, store = api.run(thread, api.agent()), _store_of(api, thread)
+        assert run.now()["status"] == "queued"
+        gone = {
+            "the file": f"/files/{file}",
+            "out of its store": f"/vector_stores/{store}/files/{file}",
+            "its store": f"/vector_stores/{store}",
+        }
+        api.delete(gone[how])
+        run.wait("completed")
+        held.release()
+
+
+def test_a_run_waits_on_while_another_file_is_read(servers: Servers, model: ScriptedModel) -> None:
+    with servers.start() as api:
+        held = model.hold_embeddings()
+        one, two = api.upload(MAZE, "one.txt"), api.upload(MAZE, "two.txt")
+        messages = [_message(one), _message(two)]
+        thread = api.post("/threads", {"messages": messages})["id"]
+        run = api.run(thread, api.agent())
+        api.delete(f"/files/{one}")
+        assert run.now()["status"] == "queued"
+        held.release()
+        run.wait("completed")
+
+
 def test_a_file_that_fails_holds_no_run_up(api: Api, model: ScriptedModel) -> None:
     thread = api.post("/threads", {"messages": [_message(api.upload(b"%PDF-x", "bad.pdf"))]})["id"]
     run = api.run(thread, api.agent())

@@ -72,6 +72,17 @@ def test_a_picture_that_is_gone_is_a_note(api: Api, model: ScriptedModel) -> Non
     assert "not there any more" in str(model.requests[-1].messages[-1]["content"])
 
 
+def test_a_picture_that_was_shown_is_not_shown_when_it_is_deleted(api: Api, model: ScriptedModel) -> None:
+    file = api.upload(_picture(20, 10), "red.png", "vision")
+    content = [_image(file), {"type": "text", "text": "What is it?"}]
+    thread = api.post("/threads", {"messages": [{"role": "user", "content": content}]})["id"]
+    for shown in (True, False):
+        api.run(thread, api.agent()).wait("completed")
+        assert ("data:image/" in str(model.requests[-1].messages)) == shown
+        if shown:
+            api.delete(f"/files/{file}")
+
+
 def test_only_the_newest_are_shown(api: Api, model: ScriptedModel) -> None:
     file = api.upload(_picture(20, 10), "red.png", "vision")
     _ask(api, *[_image(file)] * 23)

@@ -307,4 +307,56 @@ def test_vectors_come_from_the_endpoint_and_words_are_found_without_it(
     api: Api, model: ScriptedModel
 ) -> None:
     store = api.store(_file(api))
-    assert _search(api, store, "maze")
+    assert _search(api, store, "labyrinth thread")
+    model.fail_embeddings(400)
+    (found,) = _search(api, store, "thread")
+    assert found["content"][0]["text"] == MAZE.decode()
+    refused = api.refused(503, "POST", f"/vector_stores/{store}/search", {"query": "labyrinth"})
+    assert refused["type"] == "server_error"
+
+
+def test_an_endpoint_that_fails_in_the_middle_of_a_file_is_not_asked_for_ever(
+    servers: Servers, model: ScriptedModel
+) -> None:
+    with servers.start() as api:
+        model.fail_embeddings(naming="word2999")
+        words = "\n".join(f"word{number}" for number in range(3_000)).encode()
+        static = {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}
+        chunking = {"type": "static", "static": static}
+        store = api.post("/vector_stores", {"file_ids": [_file(api, words)], "chunking_strategy": chunking})
+
+        def failed() -> bool:
+            servers.clock.advance(30_000)
+            counts = api.get(f"/vector_stores/{store['id']}")["file_counts"]
+            return bool(counts["failed"])
+
+        until(failed)
+
+
+@pytest.mark.parametrize("how", ["file", "put again", "whole file"])
+def test_a_batch_ends_whose_files_are_taken_out(servers: Servers, model: ScriptedModel, how: str) -> None:
+    with servers.start() as api:
+        held = model.hold_embeddings()
+        file, store = _file(api), api.post("/vector_stores", {})["id"]
+        path = f"/vector_stores/{store}/file_batches"
+        batch = api.post(path, {"file_ids": [file]})["id"]
+        assert api.get(f"{path}/{batch}")["status"] == "in_progress"
+        if how == "file":
+            api.delete(f"/vector_stores/{store}/files/{file}")
+        elif how == "put again":
+            api.post(f"/vector_stores/{store}/files", {"file_id": file})
+        else:
+            api.delete(f"/files/{file}")
+        assert api.get(f"{path}/{batch}")["status"] == "completed"
+        held.release()
+
+
+def test_what_is_in_a_store_is_put_there_again_however_full_it_is(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clew.service.vector_stores.MOST_FILES", 2)
+    maze, bread = _file(api), _file(api, BREAD, "bread.txt")
+    store = api.store(maze, bread)
+    api.post(f"/vector_stores/{store}/files", {"file_id": maze})
+    api.refused(400, "POST", f"/vector_stores/{store}/files", {"file_id": _file(api)})
+    assert api.wait_for_store(store)["file_counts"]["total"] == 2

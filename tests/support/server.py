@@ -218,7 +218,7 @@ class Server:
         row = this_process(process, works=self._works)
         bus = LocalBus(row.id, self._max_active_runs if self._works else 0, self._max_waiting_runs)
         embedder = RemoteEmbedder(
-            self._model_url, "scripted-embedding", key=MODEL_KEY, clock=SystemClock(), network=Network()
+            self._model_url, "scripted-embedding", key=MODEL_KEY, clock=self._clock, network=Network()
         )
         searcher = Searcher(db, embedder, process.clock)
         self._ingestion = Ingestion(db, self.blobs, embedder)

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 _OPEN, _CLOSE = "【", "】"
 _LONGEST = 256
-_MARKER = re.compile(r"【(\d{1,6}:\d{1,6})†[^【】]*】")
+MARKER = re.compile(r"【(\d{1,6}:\d{1,6})†[^【】]*】")
+"""A whole marker; its group says which result it names."""
+
 _BEGUN = re.compile(r"【\d{1,6}:\d{0,6}(†[^【】]*)?")
 _UNFIT = re.compile(r"[【】†\s\x00-\x1f\x7f-\x9f]+")
 _NAME = 60
@@ -32,7 +34,7 @@ def marker(search: int, result: int, filename: str) -> str:
 
 def place_of(text: str) -> str | None:
     """Return which result a marker names, as ``n:m``; None if the text is no marker."""
-    found = _MARKER.fullmatch(text)
+    found = MARKER.fullmatch(text)
     return None if found is None else found[1]
 
 

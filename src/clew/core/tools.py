@@ -10,6 +10,9 @@ from msgspec import Meta, Struct
 
 from clew.core.options import Declared, FunctionName, Json
 
+FILE_SEARCH = "file_search"
+"""The kind of tool that searches in files, whose results are cited."""
+
 MOST_TOOLS = 128
 """Tools that an agent or a run may have, and functions that a model may be offered."""
 

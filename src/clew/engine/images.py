@@ -34,7 +34,7 @@ _CACHE = 32 * 1024 * 1024
 
 
 class _Wanted(NamedTuple):
-    file_id: str
+    blob: str
     low: bool
 
 
@@ -67,24 +67,26 @@ class Images:
 
     async def _part(self, part: Json, project: str) -> Json:
         image = part[PART]
-        wanted = _Wanted(image["file_id"], image["detail"] == "low")
         try:
-            url = self._urls.get(wanted) or await self._read(wanted, project)
+            file = await self._db.fetch(files.get, project, image["file_id"])
+            if file is None:  # what is deleted is shown no more, whatever is kept here
+                raise BlobMissing(image["file_id"])
+            url = await self._url(_Wanted(file.blob, image["detail"] == "low"))
         except BlobMissing:
             return _note("an image that is not there any more")
         except CannotRead as error:
             return _note(f"an image that can't be shown: {error.message}")
         return {"type": "image_url", "image_url": {"url": url, "detail": image["detail"]}}
 
-    async def _read(self, wanted: _Wanted, project: str) -> str:
-        file = await self._db.fetch(files.get, project, wanted.file_id)
-        if file is None:
-            raise BlobMissing(wanted.file_id)
-        async with self._blobs.local(file.blob) as path:
+    async def _url(self, wanted: _Wanted) -> str:
+        if (url := self._urls.get(wanted)) is not None:
+            self._urls.move_to_end(wanted)
+            return url
+        async with self._blobs.local(wanted.blob) as path:
             image = await self._reader.image(path, _LONGEST_LOW if wanted.low else _LONGEST)
         url = f"data:{image.media_type};base64,{base64.b64encode(image.data).decode()}"
+        self._size += len(url) - len(self._urls.pop(wanted, ""))  # another may have been quicker
         self._urls[wanted] = url
-        self._size += len(url)
         while self._size > _CACHE:
             self._size -= len(self._urls.popitem(last=False)[1])
         return url

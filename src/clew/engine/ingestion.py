@@ -27,7 +27,10 @@ _RETRIES = (1_000, 5_000, 30_000, 120_000)
 """Milliseconds between attempts; after the last the file has failed."""
 
 _AT_ONCE = 64
-"""Windows that are embedded before progress is noted, and chunks that one transaction stores or deletes."""
+"""Windows that are embedded at once, and chunks that one transaction stores or deletes."""
+
+_READ_AT_ONCE = 2
+"""Files whose text is extracted at once: each may take half a gigabyte."""
 
 _WINDOW = 256
 """Tokens of a window where nobody embeds it."""
@@ -43,19 +46,15 @@ class Ingestion(Kind):
     """
 
     name = INGESTION
-    limits = Limits(2, 2, 2)
+    limits = Limits(8, 2, 2)
+    """A project with long files leaves places to others; an embedder takes their windows in turn."""
     notes_attempts = True
 
-    def __init__(
-        self,
-        db: Database,
-        blobs: Blobs,
-        embedder: Embedder | None,
-    ) -> None:
+    def __init__(self, db: Database, blobs: Blobs, embedder: Embedder | None) -> None:
         self._db, self._blobs, self._embedder = db, blobs, embedder
         self.woken: Callable[[str, str], None] = lambda run_id, project: None
         """Called with runs, and their project, that waited for the last file of a store and may go on."""
-        self._reader = Reader(self.limits.in_all)
+        self._reader = Reader(_READ_AT_ONCE)
         self._splitter = Splitter()
 
     async def perform(self, work: Work, context: Context) -> Outcome:
@@ -67,7 +66,7 @@ class Ingestion(Kind):
         try:
             embedder = self._embedder_of(store)
             split = await self._split(file, embedder)
-            vectors = await _embedded(split, embedder, context)
+            vectors = await _embedded(split, embedder)
         except (CannotRead, TooLong, BlobMissing, Unembeddable) as error:
             if isinstance(error, Unembeddable) and error.again and work.attempts < len(_RETRIES):
                 return Failed(error.message)
@@ -131,15 +130,13 @@ class Ingestion(Kind):
 
         async def and_wake(tx: Transaction) -> None:
             await result(tx)
-            store = await vector_stores.get(tx, file.project, file.store_id)
-            if store is not None and not store.in_progress:
-                woken[:] = await vector_stores.wake(tx, file.project, file.store_id)
+            woken[:] = await vector_stores.wake(tx, file.project, file.store_id)
 
-        def tell(_: int | None) -> None:
-            for run_id in woken:
-                self.woken(run_id, file.project)
+        return Done(and_wake, stored=lambda _: self._go_on(woken, file.project))
 
-        return Done(and_wake, stored=tell)
+    def _go_on(self, woken: list[str], project: str) -> None:
+        for run_id in woken:
+            self.woken(run_id, project)
 
     def delay(self, work: Work) -> int | None:
         return _RETRIES[work.attempts] if work.attempts < len(_RETRIES) else None
@@ -148,15 +145,21 @@ class Ingestion(Kind):
         """A file that ends its process again and again fails alone."""
         said = "The server broke off while it read the file."
         store_id, _, file_id = work.id.partition("/")
+        woken: list[str] = []
 
         async def result(tx: Transaction, due: int | None) -> None:
             file = await store_files.get(tx, store_id, file_id)
             if due is None and file is not None:
                 error = FileError("server_error", said)
                 await store_files.settle(tx, file, FileStatus.FAILED, error=error)
-                await vector_stores.wake(tx, work.project, store_id)
+                woken[:] = await vector_stores.wake(tx, work.project, store_id)
 
-        return Failed(said, result)
+        def stored(due: int | None) -> None:
+            then = "it has failed" if due is None else "it begins anew"
+            _log.warning("%s of %s: the reading broke off, %s", file_id, store_id, then)
+            self._go_on(woken, work.project)
+
+        return Failed(said, result, stored)
 
     async def close(self) -> None:
         await self._reader.close()
@@ -187,13 +190,12 @@ class Purge(Kind):
         """Nothing is held."""
 
 
-async def _embedded(split: Split, embedder: Embedder | None, context: Context) -> FileVectors | None:
+async def _embedded(split: Split, embedder: Embedder | None) -> FileVectors | None:
     if embedder is None:
         return None
     found: list[bytes] = []
     for start in range(0, len(split.windows), _AT_ONCE):
         found += await embedder.embed(split.windows[start : start + _AT_ONCE])
-        await context.progress([len(found), len(split.windows)])
     ranges = [chunk.windows for chunk in split.chunks]
     return FileVectors(len(found[0]) // 2 if found else 0, ranges, b"".join(found))
 

@@ -14,7 +14,7 @@ from clew.core.content import Content, ImageFileContent, ImageUrlContent, Refusa
 from clew.core.decisions import CallModel
 from clew.core.options import OPTIONS, Json, option_values
 from clew.core.records import Call, Message, Run, Step, TurnFacts
-from clew.core.tools import FunctionDefinition, NamedTool
+from clew.core.tools import FILE_SEARCH, FunctionDefinition, NamedTool
 from clew.engine.images import tokens_of_images
 from clew.model.chat import ChatRequest
 
@@ -31,9 +31,6 @@ _MODEL_ID = 9
 
 _MOST_MESSAGES = 2**31
 """More than any thread holds, and still a number that every database takes."""
-
-FILE_SEARCH = "file_search"
-"""The kind of tool whose results are cited."""
 
 _encode = msgspec.json.Encoder().encode
 

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from clew.core.files import MOST_BYTES
+from clew.wire.errors import invalid
+
 if TYPE_CHECKING:
     from clew.http.forms import Form
+
+
+_ROUND_A_FILE = 256 * 1024
+"""Bytes of a body that are none of the file: fields, heads of parts, what stands before and behind."""
 
 
 class Upload:
@@ -30,12 +37,15 @@ class Upload:
         from clew.http.forms import Parts, boundary_of
 
         parts = Parts(boundary_of(self._headers.get(b"content-type", b"").decode("latin-1")))
-        more = True
+        more, left = True, MOST_BYTES + _ROUND_A_FILE
         while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
-            more = message.get("more_body", False)
-            for piece in parts.parse(message.get("body", b"")):
+            received, more = message.get("body", b""), message.get("more_body", False)
+            left -= len(received)
+            for piece in parts.parse(received):
                 await write(piece)
+            if left < 0:  # a file that is too large was refused before this
+                raise invalid("There is more in the body of your request than a file and its fields.")
         return parts.form()

@@ -7,11 +7,13 @@ from msgspec.structs import replace
 from clew.core.errors import NotFound
 from clew.core.options import Json
 from clew.core.records import Agent
+from clew.core.tools import ToolResources
 from clew.ids import AGENT
 from clew.service import models, resources
 from clew.service.commands import Given
 from clew.service.context import Services
 from clew.service.once import Key, once
+from clew.service.vector_stores import Making, making
 from clew.store import agents
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
@@ -28,17 +30,18 @@ async def create(services: Services, project: str, fields: Json, key: Key | None
     models.check(services, fields.get("model"))
     services.toolbox.check(fields.get("tools", ()))
     now = services.process.clock.now()
-    given = fields.pop("tool_resources", Given())
+    given = fields.get("tool_resources", Given())
+    fields = fields | {"tool_resources": ToolResources()}  # until what is given is found, or made
     agent = Agent(id=services.process.ids.new(AGENT), project=project, created_at=now, **fields)
-    make = resources.making(services, now)
+    make = making(services, now)
     function = partial(_add, agent=agent, given=given, make=make)
     made = (await once(services, project, key, function, lambda stored: stored, Agent)).receipt
-    if given.new_store is not None:
+    if resources.has_to_read((), given):
         services.wake_ingestion()
     return made
 
 
-async def _add(tx: Transaction, agent: Agent, given: Given, make: resources.Making) -> Agent:
+async def _add(tx: Transaction, agent: Agent, given: Given, make: Making) -> Agent:
     if not given.plain:
         settled = await resources.settled(tx, make, agent.project, given)
         agent = replace(agent, tool_resources=settled)
@@ -68,15 +71,14 @@ async def update(services: Services, project: str, agent_id: str, fields: Json) 
     """
     models.check(services, fields.get("model"))
     services.toolbox.check(fields.get("tools", ()))
-    make = resources.making(services, services.process.clock.now())
+    make = making(services, services.process.clock.now())
     changed = await services.db.write(_update, project, agent_id, fields, make)
-    services.wake_ingestion()
+    if resources.has_to_read((), fields.get("tool_resources")):
+        services.wake_ingestion()
     return changed
 
 
-async def _update(
-    tx: Transaction, project: str, agent_id: str, fields: Json, make: resources.Making
-) -> Agent:
+async def _update(tx: Transaction, project: str, agent_id: str, fields: Json, make: Making) -> Agent:
     await agents.hold(tx, project, agent_id)
     if (given := fields.get("tool_resources")) is not None:
         fields = fields | {"tool_resources": await resources.settled(tx, make, project, given)}

@@ -8,6 +8,7 @@ from clew.core.errors import ContentGone, FileEmpty, FilesFull, FileTooLarge, No
 from clew.core.files import MOST_BYTES, File
 from clew.ids import FILE
 from clew.service.context import Services
+from clew.service.vector_stores import hand_on
 from clew.store import files, store_files, vector_stores
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
@@ -108,9 +109,7 @@ async def delete(services: Services, project: str, file_id: str) -> None:
     """
     now = services.process.clock.now()
     file, woken = await services.db.write(_delete, project, file_id, now)
-    services.wake_ingestion()
-    for run_id in woken:
-        services.dispatch.advance(run_id, project=project)
+    hand_on(services, project, woken)
     await _remove(services, file.blob)
 
 

@@ -11,6 +11,7 @@ from clew.service import resources
 from clew.service.commands import NewMessage
 from clew.service.context import Services
 from clew.service.once import Key, once
+from clew.service.vector_stores import Making, making
 from clew.store import line, messages, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
@@ -35,7 +36,7 @@ async def add(
     """
     now = services.process.clock.now()
     message = draft(services, project, thread_id, new, now)
-    make = resources.making(services, now) if resources.needs_files([message]) else None
+    make = making(services, now) if resources.needs_files([message]) else None
     function = partial(_add, message=message, wait=wait, make=make)
     made = (await once(services, project, key, function, lambda _: message, Message)).receipt
     if message.attachments:
@@ -58,7 +59,7 @@ def draft(services: Services, project: str, thread_id: str, new: NewMessage, now
     )
 
 
-async def _add(tx: Transaction, message: Message, wait: bool, make: resources.Making | None) -> None:
+async def _add(tx: Transaction, message: Message, wait: bool, make: Making | None) -> None:
     if make is not None:
         await threads.hold(tx, message.project, message.thread_id)
         await resources.attach(tx, make, message.project, message.thread_id, [message])

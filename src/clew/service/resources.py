@@ -5,19 +5,15 @@ is attached to a message goes into its thread's store, or among the files of its
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from clew.core.content import Attachment, ImageFileContent
 from clew.core.errors import NotFound
 from clew.core.records import Message, Thread
-from clew.core.stores import VectorStore
 from clew.core.tools import CodeInterpreterResources, FileSearchResources, ToolResources
-from clew.ids import VECTOR_STORE, Ids
 from clew.service.commands import Given, NewStore, NewStoreFile
-from clew.service.context import Services
-from clew.service.vector_stores import add_with_files, held, put
+from clew.service.vector_stores import Making, add_with_files, draft, held, put
 from clew.store import files, threads, vector_stores
 from clew.store.statement import Transaction
 
@@ -25,24 +21,18 @@ THREAD_STORE_DAYS = 7
 """Days after its last use that a store expires which was made for a thread."""
 
 
-class Making(NamedTuple):
-    """What is needed to make vector stores."""
-
-    ids: Ids
-    embedder: str | None
-    now: int
-
-
-def making(services: Services, now: int) -> Making:
-    """Return what is needed to make vector stores."""
-    return Making(services.process.ids, services.searcher.embedder, now)
-
-
 def needs_files(messages: Sequence[Message]) -> bool:
     """Whether messages have images or attachments."""
     return any(
         message.attachments or any(isinstance(part, ImageFileContent) for part in message.content)
         for message in messages
+    )
+
+
+def has_to_read(messages: Sequence[Message], *given: Given | None) -> bool:
+    """Whether messages and resources may have put files into vector stores, where they are to be read."""
+    return any(message.attachments for message in messages) or any(
+        each is not None and each.new_store is not None for each in given
     )
 
 
@@ -65,23 +55,9 @@ async def settled(
             raise NotFound("vector_store", store_id, "tool_resources.file_search.vector_store_ids")
     if given.new_store is None:
         return named
-    days = given.new_store.expires_days or (THREAD_STORE_DAYS if of_thread else None)
-    store = _store(make, project, given.new_store, days)
+    store = draft(make, project, given.new_store, THREAD_STORE_DAYS if of_thread else None)
     await add_with_files(tx, store, given.new_store.files)
     return replace(named, file_search=FileSearchResources(vector_store_ids=[store.id]))
-
-
-def _store(make: Making, project: str, new: NewStore, days: int | None) -> VectorStore:
-    return VectorStore(
-        id=make.ids.new(VECTOR_STORE),
-        project=project,
-        created_at=make.now,
-        name=new.name,
-        metadata=new.metadata,
-        expires_days=days,
-        last_active_at=make.now,
-        embedder=make.embedder,
-    )
 
 
 async def _look_for(tx: Transaction, project: str, file_id: str, where: str) -> None:
@@ -159,6 +135,6 @@ async def _into_store(
         if store is not None and store.status(make.now) != "expired":
             await put(tx, await held(tx, thread.project, store_id), wanted, make.now)
             return resources
-    store = _store(make, thread.project, NewStore(), THREAD_STORE_DAYS)
+    store = draft(make, thread.project, NewStore(), THREAD_STORE_DAYS)
     await add_with_files(tx, store, wanted)
     return replace(resources, file_search=FileSearchResources(vector_store_ids=[store.id]))

@@ -20,7 +20,7 @@ from clew.core.events import Started
 from clew.core.journal import journal
 from clew.core.records import Agent, Message, Run, RunConfig, Thread
 from clew.core.states import RunStatus, WaitsFor
-from clew.core.tools import ChosenFunction, FileSearchTool, NamedTool, ToolResources
+from clew.core.tools import FILE_SEARCH, ChosenFunction, FileSearchTool, NamedTool, ToolResources
 from clew.ids import RUN
 from clew.model.catalogue import Models
 from clew.service import resources
@@ -30,9 +30,9 @@ from clew.service.messages import draft as draft_message
 from clew.service.once import Key, once
 from clew.service.threads import add as add_thread
 from clew.service.threads import draft as draft_thread
+from clew.service.vector_stores import Making, making
 from clew.store import agents, budgets, line, messages, runs, threads, vector_stores
 from clew.store.statement import Transaction
-from clew.tools.file_search import KIND as FILE_SEARCH
 from clew.tools.toolbox import KINDS, Toolbox
 
 _FILES = 60_000
@@ -70,7 +70,7 @@ class _NewRun(Struct, frozen=True, kw_only=True):
     daily_budget: int | None
     """Tokens that the project may use on one day."""
     thread: Thread | None
-    making: resources.Making
+    making: Making
     given: Given
 
 
@@ -103,7 +103,7 @@ async def start(services: Services, project: str, command: StartRun, key: Key | 
                 services.dispatch.advance(new.id, state if owned else None, project=project)
         services.events.committed(new.id, journal(state.run, (), ()))
         services.tell_of(state.run)
-        if new.messages or new.thread is not None:
+        if resources.has_to_read(new.messages, new.given, command.resources):
             services.wake_ingestion()
     return done.receipt
 
@@ -130,7 +130,7 @@ def _draft(services: Services, project: str, command: StartRun) -> _NewRun:
         may_work=services.shares.enter(run_id, project),
         daily_budget=services.shares.tokens_a_day(project),
         thread=thread,
-        making=resources.making(services, now),
+        making=making(services, now),
         given=Given() if isinstance(command.thread, str) else command.thread.resources,
     )
 
@@ -141,14 +141,13 @@ def _receipt(state: RunState, thread: Thread | None) -> RunReceipt:
 
 async def _insert(tx: Transaction, new: _NewRun) -> RunState:
     added: Sequence[Message] = new.messages
-    if new.thread is not None and not (
-        new.given.plain and _given(new) is None and not resources.needs_files(added)
-    ):
+    given = _given(new)
+    if new.thread is not None:
+        if new.given.plain and given is None and not resources.needs_files(added):
+            return await _insert_with_thread(tx, new, new.thread)
         await add_thread(tx, new.thread, added, new.given, new.making)
         added = ()
-    elif new.thread is not None:
-        return await _insert_with_thread(tx, new, new.thread)
-    if (given := _given(new)) is not None:
+    if given is not None:
         settled = await resources.settled(tx, new.making, new.project, given)
         options = {**new.command.options, "tool_resources": settled}
         new = replace(new, command=replace(new.command, options=options))

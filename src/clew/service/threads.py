@@ -19,6 +19,7 @@ from clew.service.commands import Given, NewThread
 from clew.service.context import Services
 from clew.service.messages import draft as draft_message
 from clew.service.once import Key, once
+from clew.service.vector_stores import Making, making
 from clew.store import messages, runs, threads
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
@@ -32,11 +33,9 @@ async def create(services: Services, project: str, new: NewThread, key: Key | No
     """
     now = services.process.clock.now()
     thread, first = draft(services, project, new, now)
-    function = partial(
-        add, thread=thread, first=first, given=new.resources, make=resources.making(services, now)
-    )
+    function = partial(add, thread=thread, first=first, given=new.resources, make=making(services, now))
     made = (await once(services, project, key, function, lambda stored: stored, Thread)).receipt
-    if new.resources.new_store is not None or any(message.attachments for message in first):
+    if resources.has_to_read(first, new.resources):
         services.wake_ingestion()
     return made
 
@@ -54,7 +53,7 @@ def draft(services: Services, project: str, new: NewThread, now: int) -> tuple[T
 
 
 async def add(
-    tx: Transaction, thread: Thread, first: Sequence[Message], given: Given, make: resources.Making
+    tx: Transaction, thread: Thread, first: Sequence[Message], given: Given, make: Making
 ) -> Thread:
     """Store a thread with its first messages; return it with what its tools work on.
 
@@ -93,15 +92,14 @@ async def update(services: Services, project: str, thread_id: str, fields: Json)
     Raises:
         NotFound: there is none.
     """
-    make = resources.making(services, services.process.clock.now())
+    make = making(services, services.process.clock.now())
     changed = await services.db.write(_update, project, thread_id, fields, make)
-    services.wake_ingestion()
+    if resources.has_to_read((), fields.get("tool_resources")):
+        services.wake_ingestion()
     return changed
 
 
-async def _update(
-    tx: Transaction, project: str, thread_id: str, fields: Json, make: resources.Making
-) -> Thread:
+async def _update(tx: Transaction, project: str, thread_id: str, fields: Json, make: Making) -> Thread:
     await threads.hold(tx, project, thread_id)
     if (given := fields.get("tool_resources")) is not None:
         settled = await resources.settled(tx, make, project, given, of_thread=True)

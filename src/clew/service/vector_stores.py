@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -15,7 +15,7 @@ from clew.core.errors import (
 )
 from clew.core.filters import Attribute
 from clew.core.stores import MOST_FILES, FileBatch, FileStatus, StoreFile, VectorStore
-from clew.ids import FILE_BATCH, VECTOR_STORE
+from clew.ids import FILE_BATCH, VECTOR_STORE, Ids
 from clew.search.embedder import Unembeddable
 from clew.service.commands import NewStore, NewStoreFile
 from clew.service.context import Services
@@ -29,17 +29,30 @@ from clew.tools.searcher import Found, Wanted
 # --- stores -----------------------------------------------------------------------------------------
 
 
-def draft(services: Services, project: str, new: NewStore, now: int) -> VectorStore:
-    """Return the record of a vector store, not stored yet."""
+class Making(NamedTuple):
+    """What is needed to make vector stores."""
+
+    ids: Ids
+    embedder: str | None
+    now: int
+
+
+def making(services: Services, now: int) -> Making:
+    """Return what is needed to make vector stores."""
+    return Making(services.process.ids, services.searcher.embedder, now)
+
+
+def draft(make: Making, project: str, new: NewStore, usual_days: int | None = None) -> VectorStore:
+    """Return a vector store's record, not stored yet; ``usual_days`` is its expiry if ``new`` names none."""
     return VectorStore(
-        id=services.process.ids.new(VECTOR_STORE),
+        id=make.ids.new(VECTOR_STORE),
         project=project,
-        created_at=now,
+        created_at=make.now,
         name=new.name,
         metadata=new.metadata,
-        expires_days=new.expires_days,
-        last_active_at=now,
-        embedder=services.searcher.embedder,
+        expires_days=new.expires_days or usual_days,
+        last_active_at=make.now,
+        embedder=make.embedder,
     )
 
 
@@ -50,7 +63,7 @@ async def create(services: Services, project: str, new: NewStore, key: Key | Non
         NotFound: there is no such file.
         KeyReused: the key was used for another request.
     """
-    store = draft(services, project, new, services.process.clock.now())
+    store = draft(making(services, services.process.clock.now()), project, new)
     function = partial(add_with_files, store=store, wanted=new.files)
     made = (await once(services, project, key, function, lambda stored: stored, VectorStore)).receipt
     services.wake_ingestion()
@@ -78,15 +91,16 @@ async def put(
         StoreFull: they are too many.
     """
     unique = list({each.file_id: each for each in wanted}.values())
-    if store.counts.total + len(unique) > MOST_FILES:
+    before = [await store_files.get(tx, store.id, new.file_id) for new in unique if store.counts.total]
+    again = [file for file in before if file is not None]
+    if store.counts.total - len(again) + len(unique) > MOST_FILES:
         raise StoreFull(MOST_FILES)
+    for file_before in again:
+        await store_files.remove(tx, file_before, now)
     for new in unique:
         file = await files.get(tx, store.project, new.file_id)
         if file is None:
             raise NotFound("file", new.file_id)
-        before = await store_files.get(tx, store.id, new.file_id)
-        if before is not None:
-            await store_files.remove(tx, before, now)
         added = StoreFile(
             id=file.id,
             project=store.project,
@@ -143,13 +157,20 @@ async def delete(services: Services, project: str, store_id: str) -> None:
         NotFound: there is none.
     """
 
-    async def remove(tx: Transaction) -> None:
+    async def remove(tx: Transaction) -> list[str]:
         await held(tx, project, store_id)
         await vector_stores.remove(tx, project, store_id)
         await store_files.remove_all(tx, project, store_id, services.process.clock.now())
+        return await vector_stores.wake(tx, project, store_id)
 
-    await services.db.write(remove)
+    hand_on(services, project, await services.db.write(remove))
+
+
+def hand_on(services: Services, project: str, woken: Sequence[str]) -> None:
+    """Have what was called off stop, what was taken out deleted, and runs go on that waited for it."""
     services.wake_ingestion()
+    for run_id in woken:
+        services.dispatch.advance(run_id, project=project)
 
 
 async def held(tx: Transaction, project: str, store_id: str) -> VectorStore:
@@ -277,15 +298,15 @@ async def remove_file(services: Services, project: str, store_id: str, file_id: 
         NotFound: there is no such store, or no such file in it.
     """
 
-    async def remove(tx: Transaction) -> None:
+    async def remove(tx: Transaction) -> list[str]:
         await held(tx, project, store_id)
         file = await store_files.get(tx, store_id, file_id)
         if file is None:
             raise NotFound("store_file", file_id)
         await store_files.remove(tx, file, services.process.clock.now())
+        return await vector_stores.wake(tx, project, store_id)
 
-    await services.db.write(remove)
-    services.wake_ingestion()
+    hand_on(services, project, await services.db.write(remove))
 
 
 async def file_chunks(
@@ -372,7 +393,5 @@ async def cancel_batch(services: Services, project: str, store_id: str, batch_id
         return cancelled, woken
 
     cancelled, woken = await services.db.write(cancel)
-    services.wake_ingestion()
-    for run_id in woken:
-        services.dispatch.advance(run_id, project=project)
+    hand_on(services, project, woken)
     return cancelled

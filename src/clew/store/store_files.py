@@ -203,7 +203,8 @@ async def remove(tx: Transaction, file: StoreFile, now: int) -> bool:
     if not await tx.run(DELETE_FILE, {"of_file": file.seq}):
         return False
     await due_work.cancel(tx, INGESTION, f"{file.store_id}/{file.id}")
-    await vector_stores.count(tx, file.store_id, None, file.status, None, more_bytes=-file.usage_bytes)
+    unread = file.batch_id if file.status == FileStatus.IN_PROGRESS else None  # else its batch waits for ever
+    await vector_stores.count(tx, file.store_id, unread, file.status, None, more_bytes=-file.usage_bytes)
     await _purge(tx, file.project, f"{file.seq}", [file.seq], now)
     return True
 

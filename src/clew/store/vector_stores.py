@@ -129,15 +129,22 @@ async def count(
     files: int = 1,
     more_bytes: int = 0,
 ) -> None:
-    """Count files that go from one status to another; None is not to be there."""
+    """Count files that go from one status to another, in a batch too if one is named; None is not there."""
     more = {f"more_{name}": (name == after) * files - (name == before) * files for name in COUNTED}
     await tx.run(COUNT_STORE, {**more, "of_store": store_id, "more_bytes": more_bytes})
-    if batch_id is not None and after is not None:
+    if batch_id is not None:
         await tx.run(COUNT_BATCH, {**more, "of_batch": batch_id})
 
 
 async def wake(tx: Transaction, project: str, store_id: str) -> list[str]:
-    """Have runs go on that wait until a store has read its files; return them, to be handed to workers."""
+    """Have runs go on that wait until a store has read its files, if it has, or is gone.
+
+    Returns:
+        Them, to be handed to workers after the commit.
+    """
+    store = await get(tx, project, store_id)
+    if store is not None and store.in_progress:
+        return []
     keys = {"of_project": project, "naming": f'%"{store_id}"%'}
     found = [row[0] for row in await tx.all(SELECT_WAITING, keys)]
     if found:

@@ -239,6 +239,7 @@ class ScriptedModel(Script):
         self._rules: list[Rule] = []
         self._requests: deque[Request] = deque(maxlen=keep_requests)
         self._embeddings_gate: Gate | None = None
+        self._embeddings_fail: tuple[int, bytes] | None = None
         self._errors: list[Exception] = []
         self._count = 0
         self._connections: set[Connection] = set()
@@ -278,12 +279,16 @@ class ScriptedModel(Script):
             self._queue.clear()
             self._rules.clear()
             self._requests.clear()
-            self._embeddings_gate = None
+            self._embeddings_gate = self._embeddings_fail = None
 
     def hold_embeddings(self) -> Gate:
         """Answer requests for embeddings from now on only when the gate that is returned is released."""
         self._embeddings_gate = gate = Gate()
         return gate
+
+    def fail_embeddings(self, status: int = 500, *, naming: str = "") -> None:
+        """Refuse to embed texts that name something, by default all, until :meth:`reset`."""
+        self._embeddings_fail = status, naming.encode()
 
     # what happened
 
@@ -410,6 +415,9 @@ class ScriptedModel(Script):
         if exchange.path == "/v1/models" and exchange.method == "GET":
             return iter((json_response(200, self._model_list()),))
         if exchange.path == "/v1/embeddings" and exchange.method == "POST":
+            fail = self._embeddings_fail
+            if fail is not None and fail[1] in exchange.body:
+                return _error(fail[0], "Embeddings fail, as the script says.")
             gate = self._embeddings_gate
             return itertools.chain((gate,) if gate is not None else (), embeddings(exchange.body))
         if exchange.path != "/v1/chat/completions":

@@ -10,14 +10,12 @@ from msgspec import Struct
 from clew.core.citing import marker
 from clew.core.options import Json
 from clew.core.records import Call, Outcome, Run
-from clew.core.tools import FileSearchOptions, FileSearchTool, FunctionDefinition
+from clew.core.tools import FILE_SEARCH, FileSearchOptions, FileSearchTool, FunctionDefinition
 from clew.search.embedder import Unembeddable
 from clew.store import runs, vector_stores
 from clew.store.database import Database
 from clew.tools.searcher import Found, Searcher, Wanted
 from clew.tools.tool import CallContext, WrongArguments, arguments_of, failed
-
-KIND = "file_search"
 
 _USUAL = 20
 """Passages that a model is given, unless its agent says otherwise."""
@@ -33,7 +31,7 @@ _AT_ONCE = 50
 """Results of one call, at most: calls of one turn share its number."""
 
 _FUNCTION = FunctionDefinition(
-    name=KIND,
+    name=FILE_SEARCH,
     description=(
         "Search the user's files for passages about something. Every passage comes with a marker such as "
         "【4:0†name】. Whenever you use a passage, write its marker, exactly as it is, right behind what you "
@@ -59,7 +57,7 @@ class _Arguments(Struct):
 class FileSearch:
     """Searches in the vector stores of a run's agent and of its thread."""
 
-    kind = KIND
+    kind = FILE_SEARCH
     repeatable = True
     deadline = 60_000
 

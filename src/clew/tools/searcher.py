@@ -5,12 +5,13 @@ thread, where numpy sets the interpreter free.
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from clew.clock import Clock
-from clew.core.filters import Attribute, Filter, matches
+from clew.core.filters import Filter, matches
 from clew.core.stores import VectorStore
 from clew.search.embedder import Embedder, Unembeddable
 from clew.search.ranking import fuse
@@ -35,6 +36,9 @@ _LONGEST_QUERY = 4_000
 
 _TOUCH = 60_000
 """Milliseconds in which a store that is used is noted as used once."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
@@ -102,8 +106,12 @@ class Searcher:
             found += await self._in_one(store, wanted, vector)
             if store.last_active_at + _TOUCH < self._clock.now():
                 await self._db.write(vector_stores.touch, store.id, self._clock.now())
-        if not found and trouble is not None:
-            raise trouble
+        if trouble is not None:
+            if not found:
+                raise trouble
+            _log.warning(
+                "searched by words alone, as the question could not be embedded: %s", trouble.message
+            )
         found.sort(key=lambda each: -each.score)
         return found[: wanted.most]
 
@@ -120,11 +128,9 @@ class Searcher:
 
     async def _in_one(self, store: VectorStore, wanted: Wanted, vector: bytes | None) -> list[Found]:
         held = await self._fresh(store)
-        allowed = held.files
+        allowed: Mapping[int, Findable] = held.files
         if wanted.filter is not None:
-            allowed = {
-                seq: file for seq, file in held.files.items() if matches(wanted.filter, file.attributes)
-            }
+            allowed = await asyncio.to_thread(_matching, held.files, wanted.filter)
         if not allowed:
             return []
         scores: dict[_Hit, float] = {}
@@ -203,6 +209,10 @@ class Searcher:
             total -= held.index.nbytes if held.index is not None else 0
 
 
+def _matching(files: Mapping[int, Findable], wanted: Filter) -> dict[int, Findable]:
+    return {seq: file for seq, file in files.items() if matches(wanted, file.attributes)}
+
+
 async def _score(index: VectorIndex, vector: bytes, hits: list[_Hit], scores: dict[_Hit, float]) -> None:
     """Add the scores of chunks that words have found and vectors have not."""
     files = {hit.store_file for hit in hits}
@@ -212,8 +222,3 @@ async def _score(index: VectorIndex, vector: bytes, hits: list[_Hit], scores: di
     near = {_Hit(each.file, each.chunk): each.score for each in found}
     for hit in hits:
         scores[hit] = near.get(hit, 0.0)
-
-
-def attributes_of(found: Found) -> dict[str, Attribute]:
-    """Return the attributes of the file that something was found in."""
-    return dict(found.file.attributes)

@@ -12,9 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from clew.core.entries import CallOutput, CallPiece
 from clew.core.options import Json
 from clew.core.records import FUNCTION, Call
-
-FILE_SEARCH = "file_search"
-"""A kind whose calls have a shape of their own."""
+from clew.core.tools import FILE_SEARCH
 
 
 class WrittenMessage(Struct, frozen=True):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from clew.core.options import Json
+from clew.core.tools import FILE_SEARCH
 from clew.model.embedded.prompts import (
     answer_messages,
     fact,
@@ -12,7 +13,7 @@ from clew.model.embedded.prompts import (
     user_texts,
 )
 from clew.model.embedded.recall import Turn, is_question, statements, without_echoes
-from clew.model.embedded.searching import NAME, telling, without_markers
+from clew.model.embedded.searching import telling, without_markers
 
 _SYSTEM_ROLES = ("system", "developer")
 _MOST_FACTS = 6000  # characters: some 1,800 tokens, a dozen seconds on two cores
@@ -101,7 +102,7 @@ def _facts(messages: Sequence[Json], longest: int, question: str = "") -> list[s
         if message.get("role") == "tool":
             call = calls.get(message.get("tool_call_id", ""), {})
             output = text_of(message.get("content"))
-            if call.get("name") == NAME:
+            if call.get("name") == FILE_SEARCH:
                 output = telling(output, question) if question else without_markers(output)
             facts.append(fact(call.get("name", "tool"), call.get("arguments", ""), output, longest))
     return facts

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from clew.core.options import Json
+from clew.core.tools import FILE_SEARCH
 from clew.daemons import in_daemon_thread
 from clew.ids import CALL, Ids, RandomIds, new_api_key
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta
@@ -167,7 +168,7 @@ async def _choose(dialogue: Dialogue, request: ChatRequest, profile: Profile) ->
     if not tools:
         return []
     last = conversation.last_said(request.messages)
-    search = [Call(searching.NAME, searching.arguments(last))] if any(map(searching.is_search, tools)) else []
+    search = [Call(FILE_SEARCH, searching.arguments(last))] if any(map(searching.is_search, tools)) else []
     if search and (forced or last):
         tools = [tool for tool in tools if not searching.is_search(tool)]
         if forced or not tools:

@@ -8,11 +8,11 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
+from clew.core.citing import MARKER
 from clew.core.options import Json
+from clew.core.tools import FILE_SEARCH
 from clew.model.embedded.prompts import text_of
 
-NAME = "file_search"
-_MARKER = re.compile("【\\d{1,6}:\\d{1,6}†[^【】]*】")
 _WORD = re.compile(r"\w+")
 _LONGEST_QUERY = 500
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -24,7 +24,8 @@ _LEAST = 2
 def is_search(tool: Json) -> bool:
     """Whether a tool searches in files, as the server's own does."""
     function = tool.get("function", {})
-    return function.get("name") == NAME and (function.get("parameters") or {}).get("required") == ["query"]
+    parameters = function.get("parameters") or {}
+    return function.get("name") == FILE_SEARCH and parameters.get("required") == ["query"]
 
 
 def arguments(question: str) -> str:
@@ -34,7 +35,7 @@ def arguments(question: str) -> str:
 
 def without_markers(text: str) -> str:
     """Return what was found without its markers, which a small model would only repeat."""
-    return _MARKER.sub("", text)
+    return MARKER.sub("", text)
 
 
 def telling(found: str, question: str) -> str:
@@ -68,7 +69,7 @@ def _passages(messages: Sequence[Json]) -> Iterator[tuple[str, str]]:
     for message in messages[start:]:
         if message.get("role") == "tool":
             text = text_of(message.get("content"))
-            found = list(_MARKER.finditer(text))
+            found = list(MARKER.finditer(text))
             for number, each in enumerate(found):
                 end = found[number + 1].start() if number + 1 < len(found) else len(text)
                 yield each[0], text[each.end() : end]
