@@ -2,10 +2,7 @@
 
 import asyncio
 import struct
-from typing import Literal
-
-import msgspec
-from msgspec import Struct
+from typing import NamedTuple
 
 from clew.sandbox.sandbox import MOST_DISK, MOST_FILES, Left
 
@@ -21,37 +18,27 @@ MOST_PLOT = 8 * 1024 * 1024
 _SIZES = struct.Struct("!II")
 _MOST_HEAD = 64 * 1024
 _LONGEST_NAME = 255
+_DIGITS = 12
+_KINDS = {"ready": 0, "plot": MOST_PLOT, "done": PIECE, "trouble": 0}
+"""What kernels say, and the bytes that may come with it."""
 
 
 class Nonsense(Exception):
     """What came is nothing that our kernel says."""
 
 
-class LeftFile(Struct, array_like=True, forbid_unknown_fields=True):
-    """A file that changed: its name and size."""
+class Reply(NamedTuple):
+    """What a kernel says: to which request (0 for what it says at its start), and the fields of its kind."""
 
-    name: str
-    size: int
-
-
-class Reply(Struct, forbid_unknown_fields=True):
-    """What a kernel says. ``id`` is that of the request, 0 for what it says at its start."""
-
+    what: str
     id: int
-    what: Literal["ready", "plot", "done", "trouble"]
-    why: str = ""
-    raised: bool = False
-    left: list[LeftFile] = []
-    unseen: int = 0
-
-
-_REPLY = msgspec.json.Decoder(Reply)
+    more: list[str]
 
 
 def plain(name: str) -> bool:
     """Whether a name is one of a file in a folder, and nothing that surprises whoever sees it."""
     return (
-        0 < len(name.encode(errors="replace")) <= _LONGEST_NAME
+        0 < len(name.encode("utf-8", "replace")) <= _LONGEST_NAME
         and not name.startswith(".")
         and "/" not in name
         and "\\" not in name
@@ -59,9 +46,9 @@ def plain(name: str) -> bool:
     )
 
 
-def request(do: str, number: int, body: bytes = b"", **more: object) -> bytes:
-    """Return the frame of a request."""
-    head = msgspec.json.encode({"do": do, "id": number} | more)
+def request(do: str, number: int, body: bytes = b"", *more: str) -> bytes:
+    """Return the frame of a request; no field has a line's end."""
+    head = "\n".join((do, str(number), *more)).encode()
     return _SIZES.pack(len(head), len(body)) + head + body
 
 
@@ -77,17 +64,35 @@ async def reply(reader: asyncio.StreamReader) -> tuple[Reply, bytes]:
     if head > _MOST_HEAD or body > MOST_PLOT:
         raise Nonsense("a frame is too large")
     try:
-        said = _REPLY.decode(await reader.readexactly(head))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        what, number, *more = (await reader.readexactly(head)).decode().split("\n")
+        said = Reply(what, _count(number), more)
+    except ValueError as error:
         raise Nonsense("a frame can't be read") from error
-    if body > (MOST_PLOT if said.what == "plot" else PIECE):
-        raise Nonsense("a frame is too large")
+    if what not in _KINDS or body > _KINDS[what]:
+        raise Nonsense("a frame is unknown, or too large")
     return said, await reader.readexactly(body)
 
 
-def left_of(said: Reply) -> tuple[tuple[Left, ...], int]:
-    """Return the files that a kernel says were left, and how many more."""
-    sound = [each for each in said.left if plain(each.name) and 0 <= each.size <= MOST_DISK]
-    kept = {each.name: Left(name=each.name, size=each.size) for each in sound[:MOST_FILES]}
-    more = len(said.left) - len(kept) + min(max(0, said.unseen), 1_000_000)
-    return tuple(kept.values()), more
+def left_of(said: Reply) -> tuple[bool, tuple[Left, ...], int]:
+    """Return what a kernel says of a cell that is done: whether it raised, its files, and how many more.
+
+    Raises:
+        Nonsense: it says nothing of the kind.
+    """
+    try:
+        raised, unseen, *told = said.more
+        names, sizes = told[::2], [_count(each) for each in told[1::2]]
+        found = dict(zip(names, sizes, strict=True))
+        more = _count(unseen)
+    except ValueError as error:
+        raise Nonsense("what is left can't be read") from error
+    sound = [Left(name=name, size=size) for name, size in found.items() if plain(name) and size <= MOST_DISK]
+    kept = tuple(sound[:MOST_FILES])
+    return raised != "0", kept, more + len(names) - len(kept)
+
+
+def _count(text: str) -> int:
+    """A number as the kernel writes it: a few digits, nothing else that ``int`` takes."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise ValueError(text[:20])
+    return int(text)

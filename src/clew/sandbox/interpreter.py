@@ -13,6 +13,11 @@ INSIDE = "/opt/python"
 """Where it lies for code; nothing tells where it does outside."""
 
 _SECONDS = 20.0
+_COMPILE = """
+import importlib.util, marshal, sys
+code = compile(open(sys.argv[1], encoding="utf-8").read(), sys.argv[2], "exec")
+sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code))
+"""
 _ASK = """
 import json, sys, sysconfig
 paths = sysconfig.get_paths()
@@ -49,13 +54,16 @@ class Interpreter(Struct, frozen=True):
     def binds(self) -> list[tuple[str, str]]:
         """Return what is to be shown inside: the place outside, and the place inside."""
         shown = [(str(Path(self.executable).resolve()), self.program)]
-        for each in self.standard:
-            shown.append((each, f"{INSIDE}/{Path(each).relative_to(self.base)}"))
+        shown += [(each, f"{INSIDE}/{Path(each).relative_to(self.base)}") for each in self.standard]
         shared = Path(self.libraries) / self.library
         if ".so" in self.library and shared.is_file():
             whole = shared.resolve()
             shown.append((str(whole), f"{INSIDE}/lib/{whole.name}"))
         return shown + list(zip(self.packages, self.inside_packages(), strict=True))
+
+    def without_packages(self) -> "Interpreter":
+        """Return the same without what was installed for it."""
+        return msgspec.structs.replace(self, packages=[])
 
     def inside_packages(self) -> list[str]:
         """Return where its packages lie for code."""
@@ -63,12 +71,13 @@ class Interpreter(Struct, frozen=True):
 
     def hidden(self) -> list[str]:
         """Return the folders inside whose content is none of code's business: the base's own packages."""
-        found = []
-        for each in self.standard:
-            for name in ("site-packages", "dist-packages"):
-                if (Path(each) / name).is_dir():
-                    found.append(f"{INSIDE}/{Path(each).relative_to(self.base)}/{name}")
-        return found
+        names = ("site-packages", "dist-packages")
+        return [
+            f"{INSIDE}/{Path(each).relative_to(self.base)}/{name}"
+            for each in self.standard
+            for name in names
+            if (Path(each) / name).is_dir()
+        ]
 
 
 async def interpreter(program: str) -> Interpreter:
@@ -87,6 +96,18 @@ async def interpreter(program: str) -> Interpreter:
     return known
 
 
+async def compiled(program: str, source: Path, name: str) -> bytes:
+    """Return a file of Python, compiled by a Python that will run it; ``name`` is what tracebacks call it.
+
+    Raises:
+        SandboxTrouble: it does not compile.
+    """
+    made = await output_of([program, "-I", "-S", "-c", _COMPILE, str(source), name], _SECONDS)
+    if not made:
+        raise SandboxTrouble(f"{program} can't compile the kernel.")
+    return made
+
+
 def system_libraries() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Return what of the system is shown (outside, inside), and links to make (to what, where)."""
     shown, links = [], []
@@ -99,7 +120,5 @@ def system_libraries() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
             shown.append((f"{name}/{kind}", f"{name}/{kind}"))
         elif place.is_dir():
             shown.append((name, name))
-    for name in ("/etc/ld.so.cache", "/usr/share/zoneinfo"):
-        if Path(name).exists():
-            shown.append((name, name))
-    return shown, links
+    more = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
+    return shown + [(name, name) for name in more if Path(name).exists()], links

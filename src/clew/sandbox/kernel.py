@@ -1,29 +1,32 @@
-"""Runs cells of Python on the inner side of a wall. Stands alone: only the standard library, no package of ours.
+"""Runs cells of Python on the inner side of a wall. Stands alone, on the standard library.
 
 It is started inside with a socket as file 3 and a pipe as files 1 and 2. Over the socket come and go frames:
-the length of a head and of a body, four bytes each, then the head (JSON) and the body (bytes). Into the pipe
-goes what cells print, what a last expression is worth, and tracebacks, in the order in which they come.
-Nothing here protects anybody: code that a cell runs can change all of it. The other side knows that.
+the length of a head and of a body, four bytes each, then the head (lines of text) and the body (bytes). Into
+the pipe goes what cells print, what a last expression is worth, and tracebacks, in the order in which they
+come. Nothing here protects anybody: code that a cell runs can change all of it. The other side knows that.
+
+A session waits for this to start, so it imports next to nothing: ``json``, ``ast``, ``signal`` and
+``threading`` would make it take four times as long.
 """
 
+from __future__ import annotations
+
+import _ast
+import _queue
+import _signal  # type: ignore[import-not-found]
 import _thread
-import ast
-import contextlib
-import importlib.abc
-import importlib.machinery
 import io
-import json
-import linecache
 import os
-import queue
 import resource
-import signal
 import stat
 import struct
 import sys
-import threading
-import traceback
-import types
+from importlib.machinery import ModuleSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 CONTROL = 3
 DATA = "/mnt/data"
@@ -36,20 +39,22 @@ MOST_LOOKED_AT = 200_000
 MOST_PLOTS = 20
 MOST_PLOT = 8 * 1024 * 1024
 PLOTS = "clew_plots"
-HERE = __file__
 
 
 class Gone(Exception):
     """The other side is."""
 
 
+_ONLY_TREE = 0x400
+
+
 class Wire:
     """Frames over the socket. Requests are read by one thread, answers are sent by another."""
 
-    def __init__(self, file):
+    def __init__(self, file: int) -> None:
         self._file = file
 
-    def _exactly(self, size):
+    def _exactly(self, size: int) -> bytes:
         parts = []
         while size:
             part = os.read(self._file, min(size, PIECE))
@@ -59,41 +64,41 @@ class Wire:
             size -= len(part)
         return b"".join(parts)
 
-    def receive(self):
+    def receive(self) -> tuple[list[str], bytes]:
         """Return the head and the body of the next frame."""
         head, body = SIZES.unpack(self._exactly(SIZES.size))
         if head + body > MOST_FRAME:
             raise Gone
-        return json.loads(self._exactly(head)), self._exactly(body)
+        return self._exactly(head).decode().split("\n"), self._exactly(body)
 
-    def send(self, head, body=b""):
+    def send(self, head: list[str], body: bytes = b"") -> None:
         """Send a frame."""
-        text = json.dumps(head).encode()
+        text = "\n".join(head).encode()
         rest = memoryview(SIZES.pack(len(text), len(body)) + text + body)
         while rest:
             rest = rest[os.write(self._file, rest) :]
 
-    def close(self):
+    def close(self) -> None:
         """Let go of the socket: what a forked child does."""
-        with contextlib.suppress(OSError):
+        try:
             os.close(self._file)
+        except OSError:
+            pass
 
 
 class Files:
     """The files of the folder, by plain names. No link is followed, nothing but plain files is touched."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._known = {}
-        self._open = None
+        self._known: dict[str, tuple[int, int, int]] = {}
+        self._open = -1
 
-    def put(self, head, body):
+    def put(self, name: str, first: str, last: str, body: bytes) -> None:
         """Take in a piece of a file: the first replaces what stands there, the last makes it known."""
-        name = head["name"]
-        if head["first"]:
+        if first == "1":
             self._shut()
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=self._folder)
+            self._remove(name)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             self._open = os.open(name, flags, 0o644, dir_fd=self._folder)
         try:
@@ -102,19 +107,24 @@ class Files:
                 rest = rest[os.write(self._open, rest) :]
         except OSError:
             self._shut()
-            with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=self._folder)
+            self._remove(name)
             raise
-        if head["last"]:
+        if last == "1":
             self._known[name] = _mark(os.fstat(self._open))
             self._shut()
 
-    def take(self, head):
-        """Return the next piece of a file, an empty one at its end, and its size at the first."""
-        if head["first"]:
+    def _remove(self, name: str) -> None:
+        try:
+            os.unlink(name, dir_fd=self._folder)
+        except FileNotFoundError:
+            pass
+
+    def take(self, name: str, first: str) -> bytes:
+        """Return the next piece of a file, an empty one at its end."""
+        if first == "1":
             self._shut()
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            self._open = os.open(head["name"], flags, dir_fd=self._folder)
+            self._open = os.open(name, flags, dir_fd=self._folder)
             found = os.fstat(self._open)
             if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_DISK:
                 self._shut()
@@ -124,58 +134,61 @@ class Files:
             self._shut()
         return piece
 
-    def _shut(self):
-        if self._open is not None:
-            with contextlib.suppress(OSError):
-                os.close(self._open)
-            self._open = None
+    def _shut(self) -> None:
+        if self._open >= 0:
+            os.close(self._open)
+        self._open = -1
 
-    def changed(self):
+    def changed(self) -> tuple[list[tuple[str, int]], int]:
         """Return names and sizes of plain files that are new or others than before, and how many more."""
-        seen, left = {}, []
+        seen: dict[str, tuple[int, int, int]] = {}
+        left: list[tuple[str, int]] = []
         with os.scandir(self._folder) as found:
-            for number, entry in enumerate(found):
-                if number == MOST_LOOKED_AT:
-                    break
-                with contextlib.suppress(OSError, UnicodeEncodeError):
-                    entry.name.encode()
+            for entry in found:
+                try:
                     about = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(about.st_mode) and not entry.name.startswith("."):
-                        seen[entry.name] = _mark(about)
-                        if self._known.get(entry.name) != seen[entry.name] and about.st_size <= MOST_DISK:
-                            left.append((entry.name, about.st_size))
+                except OSError:
+                    continue
+                if stat.S_ISREG(about.st_mode) and entry.name.isprintable() and entry.name[0] != ".":
+                    seen[entry.name] = _mark(about)
+                    if self._known.get(entry.name) != seen[entry.name] and about.st_size <= MOST_DISK:
+                        left.append((entry.name, about.st_size))
+                if len(seen) == MOST_LOOKED_AT:
+                    break
         self._known = seen
         left.sort()
         return left[:MOST_FILES], max(0, len(left) - MOST_FILES)
 
 
-def _mark(about):
+def _mark(about: os.stat_result) -> tuple[int, int, int]:
     return about.st_mtime_ns, about.st_size, about.st_ino
 
 
-class Plots(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class Plots:
     """What cells show. It is the back end of matplotlib too, so that ``plt.show()`` shows at its place."""
 
-    def __init__(self, send):
+    def __init__(self, send: Callable[[bytes], None]) -> None:
         self._send = send
         self.count = 0
 
-    def find_spec(self, name, path, target=None):
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
         """Find the back end."""
-        return importlib.machinery.ModuleSpec(name, self) if name == PLOTS else None
+        return ModuleSpec(name, self) if name == PLOTS else None
 
-    def create_module(self, spec):
+    def create_module(self, spec: Any) -> None:
         """Make a plain module."""
-        return None
+        return
 
-    def exec_module(self, module):
+    def exec_module(self, module: Any) -> None:
         """Fill the back end in."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.backends.backend_agg import (  # type: ignore[import-not-found]
+            FigureCanvasAgg,
+        )
 
         module.FigureCanvas = FigureCanvasAgg
         module.show = lambda *args, **kwargs: self.flush()
 
-    def flush(self):
+    def flush(self) -> None:
         """Show and close all figures that are open."""
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is None:
@@ -188,7 +201,7 @@ class Plots(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             self.show(drawn.getvalue())
         pyplot.close("all")
 
-    def show(self, png):
+    def show(self, png: bytes) -> None:
         """Show a picture."""
         if self.count >= MOST_PLOTS or len(png) > MOST_PLOT:
             print("[a plot was left out: there are too many, or it is too large]", file=sys.stderr)
@@ -200,12 +213,12 @@ class Plots(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 class Streams:
     """Files 1 and 2, as they are before each cell: whatever the one before has done to them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._output = os.dup(1)
         os.set_inheritable(self._output, False)
         self._nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    def restore(self):
+    def restore(self) -> None:
         """Put them back."""
         os.dup2(self._nothing, 0)
         for number in (1, 2):
@@ -215,16 +228,18 @@ class Streams:
             for number in (1, 2)
         ]
         sys.stdin = open(0, encoding="utf-8", closefd=False)
-        sys.stdout = sys.__stdout__ = made[0]
-        sys.stderr = sys.__stderr__ = made[1]
+        sys.stdout, sys.stderr = made
+        vars(sys).update(__stdout__=made[0], __stderr__=made[1])
 
-    def flush(self):
+    def flush(self) -> None:
         """Let go of what is held back."""
         for each in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
+            try:
                 each.flush()
+            except Exception:
+                pass
 
-    def write(self, text):
+    def write(self, text: str) -> None:
         """Write, after all that was printed, whatever has become of ``print``."""
         self.flush()
         rest = memoryview(text.encode("utf-8", "backslashreplace"))
@@ -235,40 +250,42 @@ class Streams:
 class Cells:
     """Runs cells in one module, ``__main__``, one after another, on the main thread."""
 
-    def __init__(self, wire):
+    def __init__(self, wire: Wire) -> None:
         self._streams = Streams()
-        self._number = 0
-        self._main = types.ModuleType("__main__")
+        self._sources: list[str] = []
+        self._main = type(sys)("__main__")
         self._main.__dict__["__builtins__"] = __builtins__
         self.plots = Plots(self._show)
         self._wire = wire
-        self._request = 0
-        self._lock = threading.Lock()
+        self._request = ""
+        self._lock = _thread.allocate_lock()
         self._running = False
+        self._thread = _thread.get_ident()
         sys.modules["__main__"] = self._main
         sys.meta_path.insert(0, self.plots)
-        signal.signal(signal.SIGINT, self._interrupted)
+        _signal.signal(_signal.SIGINT, self._interrupted)
 
-    def _show(self, png):
-        self._wire.send({"id": self._request, "what": "plot"}, png)
+    def _show(self, png: bytes) -> None:
+        self._wire.send(["plot", self._request], png)
 
-    def _interrupted(self, number, frame):
+    def _interrupted(self, number: int, frame: object) -> None:
         if self._running:
             raise KeyboardInterrupt
 
-    def interrupt(self, request):
+    def interrupt(self, request: str) -> None:
         """Interrupt a cell, if it is still the one that runs. Another thread calls this."""
         with self._lock:
             if self._running and self._request == request:
-                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                _signal.pthread_kill(self._thread, _signal.SIGINT)
 
-    def run(self, request, code):
+    def run(self, request: str, code: str) -> bool:
         """Run a cell; return whether it raised."""
         self._streams.restore()
         self.plots.count = 0
-        self._number += 1
-        name = "<cell %d>" % self._number
-        linecache.cache[name] = (len(code), None, code.splitlines(True), name)
+        self._sources.append(code)
+        name = f"<cell {len(self._sources)}>"
+        if "linecache" in sys.modules:
+            self._tell_sources()
         try:
             with self._lock:
                 self._request, self._running = request, True
@@ -281,29 +298,40 @@ class Cells:
         except SystemExit as left:
             if left.code in (None, 0):
                 return False
-            self._streams.write("SystemExit: %s\n" % (left.code,))
+            self._streams.write(f"SystemExit: {left.code}\n")
         except BaseException as raised:
+            self._tell_sources()
             self._streams.write(_told(raised))
         else:
             return False
         finally:
             self._streams.flush()
-        with contextlib.suppress(Exception):
+        try:
             self.plots.flush()
+        except Exception:
+            pass
         return True
 
-    def _perform(self, code, name):
-        tree = ast.parse(code, name)
+    def _tell_sources(self) -> None:
+        """Let tracebacks show the lines of cells."""
+        import linecache
+
+        for number, code in enumerate(self._sources, 1):
+            name = f"<cell {number}>"
+            linecache.cache[name] = (len(code), None, code.splitlines(True), name)
+
+    def _perform(self, code: str, name: str) -> None:
+        tree: Any = compile(code, name, "exec", _ONLY_TREE)
         last = None
-        if tree.body and isinstance(tree.body[-1], ast.Expr) and not code.rstrip().endswith(";"):
-            last = ast.Expression(tree.body.pop().value)
+        if tree.body and isinstance(tree.body[-1], _ast.Expr) and not code.rstrip().endswith(";"):
+            last = _ast.Expression(tree.body.pop().value)
         space = self._main.__dict__
         if tree.body:
-            exec(compile(tree, name, "exec"), space)
+            exec(compile(tree, name, "exec"), space)  # noqa: S102 - it is what this is for
         if last is not None:
-            self._value(eval(compile(last, name, "eval"), space))
+            self._value(eval(compile(last, name, "eval"), space))  # noqa: S307
 
-    def _value(self, value):
+    def _value(self, value: object) -> None:
         if value is None:
             return
         self._main.__dict__["_"] = value
@@ -315,9 +343,15 @@ class Cells:
             self._streams.write(repr(value) + "\n")
 
 
-def _told(raised):
+HERE = Cells.run.__code__.co_filename
+
+
+def _told(raised: BaseException) -> str:
     """Return the traceback, without the frames of this file."""
-    seen, each = set(), raised
+    import traceback
+
+    seen: set[int] = set()
+    each: BaseException | None = raised
     while each is not None and id(each) not in seen:
         seen.add(id(each))
         at = each.__traceback__
@@ -338,18 +372,18 @@ def _told(raised):
 class Kernel:
     """Does what is asked, one request after another."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._wire = Wire(CONTROL)
         self._files = Files(DATA)
         self._cells = Cells(self._wire)
-        self._asked = queue.SimpleQueue()
+        self._asked: _queue.SimpleQueue[tuple[list[str], bytes]] = _queue.SimpleQueue()
 
-    def serve(self):
+    def serve(self) -> None:
         """Serve until the other side is gone."""
         ours = os.getpid()
         os.register_at_fork(after_in_child=self._wire.close)
         _thread.start_new_thread(self._listen, ())
-        self._wire.send({"id": 0, "what": "ready"})
+        self._wire.send(["ready", "0"])
         while True:
             head, body = self._asked.get()
             answer = self._answer(head, body)
@@ -357,35 +391,40 @@ class Kernel:
                 os._exit(0)
             self._wire.send(*answer)
 
-    def _listen(self):
-        with contextlib.suppress(BaseException):
+    def _listen(self) -> None:
+        try:
             while True:
                 head, body = self._wire.receive()
-                if head["do"] == "interrupt":
-                    self._cells.interrupt(head["id"])
+                if head[0] == "interrupt":
+                    self._cells.interrupt(head[1])
                 else:
                     self._asked.put((head, body))
-        os._exit(0)
+        finally:
+            os._exit(0)
 
-    def _answer(self, head, body):
-        answer, data = {"id": head["id"], "what": "done"}, b""
+    def _answer(self, head: list[str], body: bytes) -> tuple[list[str], bytes]:
+        do, number, *more = head
         try:
-            if head["do"] == "run":
-                answer["raised"] = self._cells.run(head["id"], body.decode())
-                answer["left"], answer["unseen"] = self._files.changed()
-            elif head["do"] == "put":
-                self._files.put(head, body)
-            elif head["do"] == "take":
-                data = self._files.take(head)
+            if do == "run":
+                raised = self._cells.run(number, body.decode())
+                left, unseen = self._files.changed()
+                told = [field for name, size in left for field in (name, str(size))]
+                return ["done", number, str(int(raised)), str(unseen), *told], b""
+            if do == "put":
+                name, first, last = more
+                self._files.put(name, first, last, body)
+                return ["done", number], b""
+            return ["done", number], self._files.take(*more)
         except OSError as error:
-            answer["what"], answer["why"] = "trouble", (error.strerror or str(error))[:200]
-        return answer, data
+            why = error.strerror or str(error)
+            return ["trouble", number, why[:200].replace("\n", " ")], b""
 
 
-def _begin(limits, *packages):
+def _begin(limits: str, *packages: str) -> None:
     """Take the limits that count only inside, and find the packages."""
-    for name, most in json.loads(limits).items():
-        resource.setrlimit(getattr(resource, name), (most, most))
+    for each in limits.split(","):
+        name, _, most = each.partition("=")
+        resource.setrlimit(getattr(resource, name), (int(most), int(most)))
     sys.path.extend(packages)
     sys.path.insert(0, "")
     sys.argv = [""]

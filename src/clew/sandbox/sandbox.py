@@ -35,7 +35,7 @@ not stop by itself, or its process went."""
 
 
 class Left(Struct, frozen=True):
-    """A file in :data:`DATA` that a cell made or changed: its plain name (no folder), and its bytes' count."""
+    """A file in :data:`DATA` that a cell made or changed: its plain name (no folder), and its size."""
 
     name: str
     size: int

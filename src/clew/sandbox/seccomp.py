@@ -2,7 +2,8 @@
 
 A list of what is refused, not of what is allowed: numpy and its like use so many that a list of those would
 break with each release. What it takes away is what has let code out of namespaces, reads other processes, or
-is a large interface with a small use: docs/sandbox.md has the reasons. It adds to namespaces; with Landlock, in their place, it takes processes and sockets away too.
+is a large interface with a small use: docs/sandbox.md has the reasons. It adds to namespaces; with Landlock,
+in their place, it takes processes and sockets away too.
 """
 
 import errno
@@ -17,7 +18,7 @@ _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
 _X32 = 0x40000000
 
 _NEW_NAMESPACES = 0x7E020080
-"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET and NEWTIME, as clone and unshare know them."""
+"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET and NEWTIME."""
 
 _CLONE_THREAD = 0x10000
 _AF_UNIX = 1

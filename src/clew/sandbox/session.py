@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
 from clew.sandbox.frames import MOST_CODE, PIECE, Nonsense, Reply, left_of, plain, reply, request
@@ -43,7 +42,7 @@ _LOST = "It had to be ended: all variables are gone, and files that were not sav
 class KernelSession:
     """See :class:`clew.sandbox.sandbox.Session`.
 
-    ``gone`` is called once, when everything of it has ended.
+    ``full`` tells whether memory ran out; ``gone`` is called once, when everything of it has ended.
     """
 
     def __init__(
@@ -52,11 +51,13 @@ class KernelSession:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         output: Output,
+        full: Callable[[], bool],
         gone: Callable[["KernelSession"], None],
     ) -> None:
         self._process = process
         self._reader, self._writer, self._output = reader, writer, output
-        self._gone = gone
+        self._full, self._gone = full, gone
+        self._watch: asyncio.Task[None] | None = None
         self._number = 0
         self._ended: Ended | None = None
         self._turn = asyncio.Lock()
@@ -72,6 +73,10 @@ class KernelSession:
     def pid(self) -> int:
         """The process that everything in it descends from."""
         return self._process.pid
+
+    def watch(self, watching: Coroutine[None, None, None]) -> None:
+        """Let something watch over it, as long as it lives."""
+        self._watch = asyncio.create_task(watching)
 
     async def ready(self) -> None:
         """Wait until the kernel is.
@@ -102,9 +107,9 @@ class KernelSession:
                 while not last:
                     piece = await asyncio.to_thread(file.read, PIECE)
                     last = len(piece) < PIECE
-                    said, _ = await self._ask("put", piece, name=name, first=first, last=last)
+                    said, _ = await self._ask("put", piece, name, "01"[first], "01"[last])
                     if said.what != "done":
-                        raise SandboxTrouble(f"{name} can't be put into the sandbox: {said.why[:200]}")
+                        raise SandboxTrouble(f"{name} can't be put into the sandbox: {_why(said)}")
                     first = False
 
     async def take(self, name: str) -> AsyncIterator[bytes]:
@@ -115,10 +120,10 @@ class KernelSession:
             self._living()
             size, first = 0, True
             while True:
-                said, piece = await self._ask("take", name=name, first=first)
+                said, piece = await self._ask("take", b"", name, "01"[first])
                 size += len(piece)
                 if said.what != "done" or size > MOST_DISK:
-                    raise SandboxTrouble(f"{name} can't be taken out: {said.why[:200] or 'it is too large'}")
+                    raise SandboxTrouble(f"{name} can't be taken out: {_why(said)}")
                 if not piece:
                     return
                 first = False
@@ -172,6 +177,7 @@ class KernelSession:
                 if said.id != number:
                     raise Nonsense("an answer to something else")
                 if said.what == "done":
+                    raised, left, unseen = left_of(said)
                     break
                 if said.what != "plot" or len(plots) == MOST_IMAGES or not body.startswith(_PNG):
                     raise Nonsense("no plot")
@@ -181,9 +187,8 @@ class KernelSession:
             await self.end()
             return self._last(plots)
         self._output.take_rest()
-        left, unseen = left_of(said)
         logs = self._output.text()
-        return Ran(logs=logs, raised=said.raised, plots=tuple(plots), left=left, unseen=unseen)
+        return Ran(logs=logs, raised=raised, plots=tuple(plots), left=left, unseen=unseen)
 
     def _last(self, plots: list[Plot]) -> Ran:
         """What is known of a cell that ended the session."""
@@ -193,12 +198,12 @@ class KernelSession:
         said = f"{logs}{'' if logs.endswith(chr(10)) or not logs else chr(10)}{_SAID[ended]} {_LOST}\n"
         return Ran(logs=said, raised=True, plots=tuple(plots), ended=ended)
 
-    async def _ask(self, do: str, body: bytes = b"", **more: object) -> tuple[Reply, bytes]:
+    async def _ask(self, do: str, body: bytes = b"", *more: str) -> tuple[Reply, bytes]:
         """Send a request and return its answer; whatever else comes ends the session."""
         self._number += 1
         try:
             async with asyncio.timeout(_FILE):
-                self._writer.write(request(do, self._number, body, **more))
+                self._writer.write(request(do, self._number, body, *more))
                 await self._writer.drain()
                 said, data = await reply(self._reader)
             if said.id != self._number or said.what not in {"done", "trouble"}:
@@ -219,7 +224,7 @@ class KernelSession:
     def kill(self, why: Ended) -> None:
         """End it at once, for a reason; the first one stays."""
         if self._ended is None:
-            self._ended = why
+            self._ended = "memory" if why == "died" and self._full() else why
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGKILL)
@@ -233,11 +238,14 @@ class KernelSession:
 
     async def _bury(self) -> None:
         await self._process.wait()
+        if self._watch is not None:
+            self._watch.cancel()
         self._writer.close()
         self._output.close()
         self._gone(self)
 
 
-def own_pid() -> int:
-    """Return our own process, which what we start must not outlive."""
-    return os.getpid()
+def _why(said: Reply) -> str:
+    """Why a file can't be had; a kernel that says nothing has sent too much."""
+    why = " ".join(said.more)[:200]
+    return why if said.what == "trouble" and why.isprintable() else "it is too large"
