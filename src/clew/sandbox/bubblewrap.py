@@ -12,7 +12,17 @@ from pathlib import Path
 
 from clew.sandbox import seccomp
 from clew.sandbox.interpreter import Interpreter, system_libraries
-from clew.sandbox.jailed import ENVIRONMENT, KERNEL, TEMPORARY, Jailed, Plan, Python, kernel_command
+from clew.sandbox.jailed import (
+    ENVIRONMENT,
+    KERNEL,
+    LIMITS,
+    TEMPORARY,
+    Jailed,
+    Plan,
+    Python,
+    kernel_command,
+    listed,
+)
 from clew.sandbox.sandbox import DATA, MOST_DISK, SandboxTrouble
 
 _TEMPORARY_SIZE = 64 * 1024 * 1024
@@ -45,11 +55,11 @@ class Bubblewrap(Jailed):
         if found is None:
             raise SandboxTrouble("bubblewrap is not installed; run: pip install 'clew[code]'")
         system, links = system_libraries()
-        command = _before(links)
+        command = [listed(LIMITS), ":".join(found), *_before(links)]
         for outside, inside in (*system, *python.known.binds()):
             command += ["--ro-bind", outside, inside]
         command += [*_after(python.known), *kernel_command(python.known)]
-        return Plan(found, command, {"seccomp": seccomp.program(alone=False), "kernel": python.kernel})
+        return Plan("bwrap", command, {"seccomp": seccomp.program(alone=False), "kernel": python.kernel})
 
 
 def _before(links: Iterable[tuple[str, str]]) -> list[str]:

@@ -5,6 +5,7 @@ Version 2 if the group that we are in may have such below it, else version 1. Wi
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 from clew.sandbox.sandbox import MOST_DISK
@@ -16,6 +17,7 @@ MOST_PROCESSES = 96
 """Processes and threads of a session, with those that begin it."""
 
 _ROOT = Path("/sys/fs/cgroup")
+_TRIES, _PAUSE = 100, 0.02
 _PREFIX = "clew-sandbox-"
 
 
@@ -62,10 +64,16 @@ class Group:
         return False
 
     def remove(self) -> None:
-        """Remove it; what is in it must have ended."""
-        if self._folder:
-            with contextlib.suppress(OSError):
-                self._folder.rmdir()
+        """Remove it, once all that is in it, which was killed before, has ended. Not for the event loop."""
+        for _ in range(_TRIES if self._folder else 0):
+            try:
+                (self._folder or _ROOT).rmdir()
+            except FileNotFoundError:
+                return
+            except OSError:
+                time.sleep(_PAUSE)
+            else:
+                return
 
 
 def _parents() -> list[tuple[Path, dict[str, str]]]:

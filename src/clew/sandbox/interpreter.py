@@ -1,5 +1,6 @@
 """The Python that sessions run: where its parts lie, and what of the system it needs."""
 
+import os
 import sysconfig
 from pathlib import Path
 
@@ -26,7 +27,7 @@ print(json.dumps({
     "base": sys.base_prefix,
     "executable": getattr(sys, "_base_executable", None) or sys.executable,
     "library": sysconfig.get_config_var("LDLIBRARY") or "",
-    "libraries": sysconfig.get_config_var("LIBDIR") or "",
+    "libraries": [each for each in (sysconfig.get_config_var("LIBDIR"), sys.base_prefix + "/lib") if each],
     "standard": sorted({sysconfig.get_path(each, vars={"base": sys.base_prefix, "platbase": sys.base_prefix,
         "installed_base": sys.base_prefix, "installed_platbase": sys.base_exec_prefix})
         for each in ("stdlib", "platstdlib")}),
@@ -42,7 +43,7 @@ class Interpreter(Struct, frozen=True):
     base: str
     executable: str
     library: str
-    libraries: str
+    libraries: list[str]
     standard: list[str]
     packages: list[str]
 
@@ -55,11 +56,18 @@ class Interpreter(Struct, frozen=True):
         """Return what is to be shown inside: the place outside, and the place inside."""
         shown = [(str(Path(self.executable).resolve()), self.program)]
         shown += [(each, f"{INSIDE}/{Path(each).relative_to(self.base)}") for each in self.standard]
-        shared = Path(self.libraries) / self.library
-        if ".so" in self.library and shared.is_file():
-            whole = shared.resolve()
-            shown.append((str(whole), f"{INSIDE}/lib/{whole.name}"))
+        shared = self.shared()
+        if shared is not None:
+            shown.append((str(shared), f"{INSIDE}/lib/{shared.name}"))
         return shown + list(zip(self.packages, self.inside_packages(), strict=True))
+
+    def shared(self) -> Path | None:
+        """Return its shared library, if it has one. A Python that was moved names a folder that is none."""
+        for each in self.libraries if ".so" in self.library else []:
+            place = os.path.join(each, self.library)
+            if os.path.isfile(place):
+                return Path(place).resolve()
+        return None
 
     def without_packages(self) -> "Interpreter":
         """Return the same without what was installed for it."""

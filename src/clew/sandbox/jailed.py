@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import sys
 from asyncio.subprocess import DEVNULL
@@ -12,7 +13,7 @@ from clew.sandbox.group import Group
 from clew.sandbox.interpreter import INSIDE, Interpreter, compiled, interpreter
 from clew.sandbox.memory import watch
 from clew.sandbox.output import Output
-from clew.sandbox.sandbox import MOST_DISK, SandboxTrouble
+from clew.sandbox.sandbox import MOST_DISK
 from clew.sandbox.session import KernelSession
 from clew.sandbox.trial import trial
 from clew.settings import bare_environment
@@ -54,11 +55,13 @@ ENVIRONMENT = {
 
 
 class Plan(NamedTuple):
-    """How jail.py is to begin a session: the programs it needs, the command, and files that it names."""
+    """How jail.py is to begin a session: what it becomes and how (the rest of its arguments), and files that
+    those name. ``folder`` is one that is removed with the session."""
 
-    tools: list[str]
-    command: list[str]
+    kind: str
+    arguments: list[str]
     files: dict[str, bytes]
+    folder: Path | None = None
 
 
 class Python(NamedTuple):
@@ -128,8 +131,7 @@ class Jailed:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-I", "-S", "-B", _JAIL),
-                *(str(os.getpid()), _list(named), _list(LIMITS), group.door, ":".join(plan.tools)),
-                *plan.command,
+                *(str(os.getpid()), listed(named), group.door, plan.kind, *plan.arguments),
                 stdin=DEVNULL,
                 stdout=write,
                 stderr=write,
@@ -150,16 +152,19 @@ class Jailed:
         def gone(session: KernelSession) -> None:
             self._sessions.discard(session)
             group.remove()
+            if plan.folder is not None:
+                shutil.rmtree(plan.folder, ignore_errors=True)
 
         return KernelSession(process, reader, writer, output, group.full, gone)
 
 
 def kernel_command(known: Interpreter) -> list[str]:
     """Return the command that runs our kernel inside."""
-    return [known.program, "-I", "-S", "-B", KERNEL, _list(INNER_LIMITS), *known.inside_packages()]
+    return [known.program, "-I", "-S", "-B", KERNEL, listed(INNER_LIMITS), *known.inside_packages()]
 
 
-def _list(numbers: dict[str, int]) -> str:
+def listed(numbers: dict[str, int]) -> str:
+    """Return numbers as jail.py and kernel.py take them."""
     return ",".join(f"{name}={number}" for name, number in numbers.items())
 
 
@@ -170,6 +175,3 @@ def _memory_file(name: str, content: bytes) -> int:
         writer.write(content)
     os.lseek(file, 0, os.SEEK_SET)
     return file
-
-
-__all__ = ["ENVIRONMENT", "KERNEL", "Jailed", "Plan", "Python", "SandboxTrouble", "kernel_command"]

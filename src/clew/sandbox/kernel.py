@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 CONTROL = 3
-DATA = "/mnt/data"
 SIZES = struct.Struct("!II")
 MOST_FRAME = 2 * 1024 * 1024
 PIECE = 256 * 1024
@@ -173,7 +172,7 @@ class Plots:
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
         """Find the back end."""
-        return ModuleSpec(name, self) if name == PLOTS else None
+        return ModuleSpec(name, self) if name == PLOTS else None  # type: ignore[arg-type]
 
     def create_module(self, spec: Any) -> None:
         """Make a plain module."""
@@ -374,7 +373,7 @@ class Kernel:
 
     def __init__(self) -> None:
         self._wire = Wire(CONTROL)
-        self._files = Files(DATA)
+        self._files = Files(".")
         self._cells = Cells(self._wire)
         self._asked: _queue.SimpleQueue[tuple[list[str], bytes]] = _queue.SimpleQueue()
 
@@ -421,14 +420,13 @@ class Kernel:
 
 
 def _begin(limits: str, *packages: str) -> None:
-    """Take the limits that count only inside, and find the packages."""
-    for each in limits.split(","):
+    """Take the limits that count only inside, and find the packages. We stand in the folder of files."""
+    for each in filter(None, limits.split(",")):
         name, _, most = each.partition("=")
         resource.setrlimit(getattr(resource, name), (int(most), int(most)))
     sys.path.extend(packages)
     sys.path.insert(0, "")
     sys.argv = [""]
-    os.chdir(DATA)
 
 
 if __name__ == "__main__":

@@ -242,7 +242,7 @@ class KernelSession:
             self._watch.cancel()
         self._writer.close()
         self._output.close()
-        self._gone(self)
+        await asyncio.to_thread(self._gone, self)
 
 
 def _why(said: Reply) -> str:

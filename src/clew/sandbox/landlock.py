@@ -1,0 +1,93 @@
+"""Sessions behind Landlock: one process without a network, that sees a few files and can start no other.
+
+Weaker than bubblewrap, as docs/sandbox.md tells: no namespaces, so it is used only where it is named. As
+root, folders in memory are laid out for it before root is given up. As another user nothing can be, so
+``/mnt/data`` must be there: a link to ``/proc/self/cwd``, which for each session is its own folder.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from clew.sandbox import seccomp
+from clew.sandbox.interpreter import Interpreter, system_libraries
+from clew.sandbox.jailed import (
+    ENVIRONMENT,
+    INNER_LIMITS,
+    KERNEL,
+    LIMITS,
+    TEMPORARY,
+    Jailed,
+    Plan,
+    Python,
+    kernel_command,
+    listed,
+)
+from clew.sandbox.sandbox import DATA, MOST_DISK, SandboxTrouble
+
+_TEMPORARY_SIZE = 64 * 1024 * 1024
+_LINK = "/proc/self/cwd"
+_READ = ("/dev/urandom", "/dev/random", "/dev/zero")
+_WRITE = ("/dev/null",)
+
+
+class Landlock(Jailed):
+    """See :class:`clew.sandbox.sandbox.Driver`. ``python`` is the program that sessions run."""
+
+    name = "landlock"
+
+    async def plan(self, python: Python) -> Plan:
+        """Return how a session begins."""
+        if sys.platform != "linux":
+            raise SandboxTrouble("Landlock is Linux'.")
+        files = {"seccomp": seccomp.program(alone=True), "kernel": python.kernel}
+        if os.geteuid() == 0:
+            return Plan("landlock", _as_root(python.known), files)
+        if not _linked():
+            raise SandboxTrouble(f"{DATA} must lead to a session's folder; run: sudo ln -s {_LINK} {DATA}")
+        folder = Path(tempfile.mkdtemp(prefix="clew-session-"))
+        return Plan("landlock", _as_user(python.known, folder), files, folder)
+
+
+def _linked() -> bool:
+    return os.path.islink(DATA) and os.readlink(DATA) == _LINK
+
+
+def _as_root(known: Interpreter) -> list[str]:
+    """All lies where it does behind bubblewrap."""
+    pairs = [("folder", f"{place}:1m") for place in ("/opt", "/mnt")]
+    pairs += [("folder", f"{DATA}:{MOST_DISK}"), ("folder", f"{TEMPORARY}:{_TEMPORARY_SIZE}")]
+    pairs += [("show", f"{outside}:{inside}") for outside, inside in known.binds()]
+    pairs += [("hide", each) for each in known.hidden()]
+    pairs += [("set", f"{name}={value}") for name, value in ENVIRONMENT.items()]
+    pairs += [("read", "/opt"), ("write", DATA), ("write", TEMPORARY), ("kernel", KERNEL), ("stand", DATA)]
+    return [listed(LIMITS), *_flat(pairs + _system()), "run", *kernel_command(known)]
+
+
+def _as_user(known: Interpreter, folder: Path) -> list[str]:
+    """All lies where it is; the folder has one for files, one for what is passing, and the kernel."""
+    data, passing, kernel = folder / "data", folder / "tmp", folder / "kernel.pyc"
+    data.mkdir()
+    passing.mkdir()
+    own = {"HOME": passing, "TMPDIR": passing, "MPLCONFIGDIR": passing / "matplotlib"}
+    shared = known.shared()
+    if shared is not None:
+        own["LD_LIBRARY_PATH"] = shared.parent
+    pairs = [("set", f"{name}={value}") for name, value in (ENVIRONMENT | own).items()]
+    pairs += [("read", outside) for outside, _ in known.binds()]
+    pairs += [("write", str(data)), ("write", str(passing)), ("kernel", str(kernel)), ("stand", str(data))]
+    # The user's other processes count too, and this one starts none: memory bounds its threads.
+    limits = {name: most for name, most in INNER_LIMITS.items() if name != "RLIMIT_NPROC"}
+    command = [known.executable, "-I", "-S", "-B", str(kernel), listed(limits), *known.packages]
+    return [listed(LIMITS), *_flat(pairs + _system()), "run", *command]
+
+
+def _system() -> list[tuple[str, str]]:
+    shown, _ = system_libraries()
+    found = [("read", outside) for outside, _ in shown]
+    return found + [("read", each) for each in _READ] + [("write", each) for each in _WRITE]
+
+
+def _flat(pairs: list[tuple[str, str]]) -> list[str]:
+    return [each for pair in pairs for each in pair]
