@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from clew.core.entries import CallOutput, CallPiece, Entry, EventKind, TextPiece
+from clew.core.entries import CallOutput, CallPiece, Entry, EventKind, ImagePiece, TextPiece
 from clew.core.records import Message, Run, Step
 
 
@@ -38,7 +38,7 @@ class Packet(Struct, array_like=True):
 
 _DECODERS: dict[str, Any] = {
     kind.__name__: msgspec.msgpack.Decoder(kind)
-    for kind in (Run, Step, Message, TextPiece, CallPiece, CallOutput)
+    for kind in (Run, Step, Message, TextPiece, ImagePiece, CallPiece, CallOutput)
 }
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Packet)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from clew.core import calls, turns
 from clew.core.decisions import (
+    AddFile,
     AddMessage,
     AddStep,
     Decision,
@@ -309,7 +310,8 @@ def _call_ended(state: RunState, event: CallEnded, now: int) -> Decision:
     changed = [
         calls.ended(call, event.outcome, now) if call.id == event.call_id else call for call in step.calls
     ]
-    return _with_calls(RunState(_progressed(state.run), step), changed, now)
+    made = tuple(AddFile(each, state.run.thread_id) for each in event.outcome.made)
+    return Decision(state, made).then(_with_calls(RunState(_progressed(state.run), step), changed, now))
 
 
 def _calls_stopped(state: RunState, _: CallsStopped, now: int) -> Decision:

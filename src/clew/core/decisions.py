@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clew.core.entries import Entry, Publish
-from clew.core.records import Call, Message, Run, Step
+from clew.core.records import Call, MadeFile, Message, Run, Step
 from clew.core.states import CallState, RunStatus
 
 
@@ -45,7 +45,14 @@ class SaveCall(Struct, frozen=True):
     call: Call
 
 
-Write: TypeAlias = AddMessage | AddStep | SaveStep | SaveCall
+class AddFile(Struct, frozen=True):
+    """Write: a file that a call has made, and its name in the thread's session."""
+
+    made: MadeFile
+    thread_id: str
+
+
+Write: TypeAlias = AddMessage | AddStep | SaveStep | SaveCall | AddFile
 
 
 class CallModel(Struct, frozen=True):

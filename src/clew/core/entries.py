@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from clew.core.content import Annotation
+from clew.core.options import Json
 from clew.core.records import FUNCTION, Message, Run, Step
 from clew.core.states import MessageStatus, RunStatus, StepStatus
 
@@ -75,6 +76,14 @@ class TextPiece(Struct, frozen=True):
     number: int = 0
 
 
+class ImagePiece(Struct, frozen=True):
+    """An image that a message shows."""
+
+    message_id: str
+    part: int
+    file_id: str
+
+
 class CallPiece(Struct, frozen=True):
     """A piece of a call. ``id`` and ``name`` are set in the call's first piece only."""
 
@@ -94,9 +103,10 @@ class CallOutput(Struct, frozen=True):
     index: int
     kind: str
     output: str
+    detail: Json | None = None
 
 
-Subject: TypeAlias = Run | Step | Message | TextPiece | CallPiece | CallOutput
+Subject: TypeAlias = Run | Step | Message | TextPiece | ImagePiece | CallPiece | CallOutput
 
 
 class Entry(Struct, frozen=True):

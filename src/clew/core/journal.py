@@ -14,7 +14,7 @@ from operator import attrgetter
 from msgspec.structs import replace
 
 from clew.core.calls import is_client_s
-from clew.core.content import RefusalContent, TextContent, TextValue
+from clew.core.content import ImageFileContent, RefusalContent, TextContent, TextValue
 from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveCall, SaveStep, Write
 from clew.core.entries import (
     OF_MESSAGE,
@@ -24,11 +24,13 @@ from clew.core.entries import (
     CallPiece,
     Entry,
     EventKind,
+    ImagePiece,
     Publish,
     TextPiece,
 )
 from clew.core.records import Call, Message, Run, Step, Wait
 from clew.core.states import CallState, MessageStatus, RunStatus, StepStatus, WaitsFor
+from clew.core.tools import CODE_INTERPRETER
 
 JUMP = 1_000_000_000
 """Positions that a takeover skips: more than any turn can say."""
@@ -89,9 +91,13 @@ def _at(position: int, *events: Publish) -> list[Entry]:
 
 
 def text_entries(position: int, message: Message) -> Iterator[Entry]:
-    """Yield a whole message's text and refusal, each as one piece but for markers, which are pieces."""
+    """Yield what a message shows: images, then text and refusal, each one piece but for its markers."""
     for part, content in enumerate(message.content):
         match content:
+            case ImageFileContent(image_file=image):
+                yield Entry(position, EventKind.MESSAGE_DELTA, ImagePiece(message.id, part, image.file_id))
+                position += 1
+                continue
             case TextContent(text):
                 pieces = list(_pieces(message.id, part, text))
             case RefusalContent(value):
@@ -301,7 +307,8 @@ def _tools_step(step: Step, before_close: Sequence[Publish]) -> Iterator[Entry]:
 
 def output_of(call: Call) -> CallOutput:
     """Return what readers are told of a call that has ended."""
-    return CallOutput(call.step_id, call.id, call.index, call.kind, call.output or "")
+    detail = call.detail if call.kind == CODE_INTERPRETER else None
+    return CallOutput(call.step_id, call.id, call.index, call.kind, call.output or "", detail)
 
 
 def _message_step(step: Step, message: Message | None, before_close: Sequence[Publish]) -> Iterator[Entry]:

@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from clew.core.content import Attachment, Content, FileCitationAnnotation
+from clew.core.content import Annotation, Attachment, Content
+from clew.core.files import File
 from clew.core.options import Json, Sampling, TruncationStrategy
 from clew.core.states import CallResult, CallState, MessageStatus, RunStatus, StepStatus, WaitsFor
 from clew.core.tools import FunctionTool, Offer, Tool, ToolChoice, ToolResources
@@ -299,7 +300,9 @@ class TextItem(Struct, frozen=True, kw_only=True):
     step_id: str
     text: str | None = None
     refusal: str | None = None
-    annotations: tuple[FileCitationAnnotation, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+    images: tuple[str, ...] = ()
+    """Files that are shown before the text: plots that calls of the run have made."""
 
 
 class CallsItem(Struct, frozen=True, kw_only=True):
@@ -338,9 +341,18 @@ class Turn(Struct, frozen=True, kw_only=True):
         return next((item for item in self.items if isinstance(item, CallsItem)), None)
 
 
+class MadeFile(Struct, frozen=True, kw_only=True):
+    """A file that a call of a tool has made; ``name`` is what the session calls it, None for a plot."""
+
+    file: File
+    name: str | None
+
+
 class Outcome(Struct, frozen=True, kw_only=True):
     """How a call of a server-side tool ended: what the model is told, and what is kept besides."""
 
     output: str
     result: CallResult = CallResult.OK
     detail: Json | None = None
+    made: tuple[MadeFile, ...] = ()
+    """Files that it has made, whose bytes are kept already: their rows are written with the outcome."""

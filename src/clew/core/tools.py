@@ -13,6 +13,9 @@ from clew.core.options import Declared, FunctionName, Json
 FILE_SEARCH = "file_search"
 """The kind of tool that searches in files, whose results are cited."""
 
+CODE_INTERPRETER = "code_interpreter"
+"""The kind of tool that runs code which the model writes, and leaves files and plots."""
+
 MOST_TOOLS = 128
 """Tools that an agent or a run may have, and functions that a model may be offered."""
 
@@ -48,7 +51,7 @@ class CalculatorTool(Declared, frozen=True, tag="clew_calculator"):
 
 
 class CodeInterpreterTool(Declared, frozen=True, tag="code_interpreter"):
-    """Python in a sandbox. Kept with the agent; this server does not run it yet."""
+    """Python in a sandbox."""
 
 
 class RankingOptions(Declared, frozen=True):

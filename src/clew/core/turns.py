@@ -2,7 +2,14 @@
 
 from msgspec.structs import replace
 
-from clew.core.content import Content, RefusalContent, TextContent, TextValue
+from clew.core.content import (
+    Content,
+    ImageFileContent,
+    ImageFileValue,
+    RefusalContent,
+    TextContent,
+    TextValue,
+)
 from clew.core.records import (
     Call,
     CallsItem,
@@ -58,7 +65,7 @@ def calls_nothing_known(turn: Turn, config: RunConfig) -> bool:
 
 def message(run: Run, turn: Turn, said: TextItem, now: int) -> Message:
     """Return what the model said, as a completed message of the thread."""
-    content: list[Content] = []
+    content: list[Content] = [ImageFileContent(ImageFileValue(each)) for each in said.images]
     if said.text is not None or said.refusal is None:
         content.append(TextContent(TextValue(said.text or "", list(said.annotations))))
     if said.refusal is not None:

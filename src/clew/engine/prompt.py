@@ -10,11 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from clew.core.citing import place_of
+from clew.core.code import DATA, Inside, arguments_of
 from clew.core.content import Content, ImageFileContent, ImageUrlContent, RefusalContent, TextContent
 from clew.core.decisions import CallModel
 from clew.core.options import OPTIONS, Json, option_values
 from clew.core.records import Call, Message, Run, Step, TurnFacts
-from clew.core.tools import FILE_SEARCH, FunctionDefinition, NamedTool
+from clew.core.tools import CODE_INTERPRETER, FILE_SEARCH, FunctionDefinition, NamedTool
 from clew.engine.images import tokens_of_images
 from clew.model.chat import ChatRequest
 
@@ -31,6 +32,9 @@ _MODEL_ID = 9
 
 _MOST_MESSAGES = 2**31
 """More than any thread holds, and still a number that every database takes."""
+
+_MOST_NAMED = 100
+"""Files of a session that a model is told of."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,6 +67,10 @@ class Prompt(NamedTuple):
     """The files of the results that an answer may cite, by their places; None where nothing is searched."""
     images: bool = False
     """Whether messages of the request stand for images, which are put in when it is sent."""
+    linkable: Mapping[str, str] | None = None
+    """The files that an answer may link to, by their names in the session; None where no code is run."""
+    plots: tuple[str, ...] = ()
+    """Files that the answer's message shows: plots that no message of the run has shown yet."""
 
 
 class Addressee(NamedTuple):
@@ -81,17 +89,20 @@ def build(
     own_messages: Sequence[Message],
     call: CallModel,
     offered: Sequence[FunctionDefinition] = (),
+    inside: Sequence[Inside] | None = None,
 ) -> Prompt:
     """Return the request for a run's next turn.
 
     ``history`` is the thread without what this run wrote; ``own_*`` is what it wrote and called so
-    far, which is never cut. ``offered`` are the functions that the server runs.
+    far, which is never cut. ``offered`` are the functions that the server runs; ``inside`` are the files
+    that code finds, None if no code can be run.
 
     Raises:
         DoesNotFit: the instructions, the newest message and the run's own turns are too long.
     """
     config = run.config
-    head = [{"role": "system", "content": config.instructions}] if config.instructions else []
+    instructions = _instructions(config.instructions, inside)
+    head = [{"role": "system", "content": instructions}] if instructions else []
     tail = _own_turns(own_steps, own_messages, to)
     tools = _functions(run, offered)
     limit = _limit(call.prompt_tokens_left, to.context_tokens)
@@ -124,7 +135,33 @@ def build(
     )
     request = replace(request, idempotency_key=f"{run.id}/{run.turns + 1}/{digest}")
     images = True in [each.images for each in shown]
-    return Prompt(request, facts, len(shown), _citable(run, own_steps), images)
+    linkable = None if inside is None else {each.name: each.file_id for each in inside}
+    return Prompt(request, facts, len(shown), _citable(run, own_steps), images, linkable, _plots(own_steps))
+
+
+def _instructions(given: str | None, inside: Sequence[Inside] | None) -> str | None:
+    """Return what a model is told first: its instructions, and which files code finds."""
+    if not inside:
+        return given
+    lines = [f"- {each.name} ({each.file_id}), {each.bytes:,} bytes" for each in inside[:_MOST_NAMED]]
+    if more := len(inside) - len(lines):
+        lines.append(f"- and {more} more")
+    files = "\n".join([f"Files in {DATA}, where Python code finds them:", *lines])
+    return f"{given}\n\n{files}" if given else files
+
+
+def _plots(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return the plots that calls have made since the run's last message."""
+    plots: list[str] = []
+    for step in steps:
+        if step.message_id is not None:
+            plots.clear()
+        for call in step.calls:
+            if call.kind == CODE_INTERPRETER and call.detail is not None:
+                plots += [
+                    each["image"]["file_id"] for each in call.detail["outputs"] if each["type"] == "image"
+                ]
+    return tuple(plots)
 
 
 def _citable(run: Run, steps: Sequence[Step]) -> Mapping[str, str] | None:
@@ -293,7 +330,8 @@ def _model_id(call: Call, taken: set[str], own: bool) -> str:
 
 
 def _tool_call(id: str, call: Call, own: bool) -> Json:
-    function = {"name": call.name, "arguments": call.arguments}
+    arguments = arguments_of(call.arguments) if call.kind == CODE_INTERPRETER else call.arguments
+    function = {"name": call.name, "arguments": arguments}
     extras = dict(call.extras or {}) if own else {}
     if isinstance(inner := extras.pop("function", None), dict):
         function = inner | function

@@ -8,11 +8,14 @@ from msgspec.structs import replace
 from clew.bus.events import Events
 from clew.clock import Clock
 from clew.core import turns
-from clew.core.citing import Citing, Settled
-from clew.core.content import FileCitation, FileCitationAnnotation
-from clew.core.entries import CallPiece, Entry, EventKind, Subject, TextPiece
+from clew.core.citing import Settled
+from clew.core.code import CodeInput
+from clew.core.content import Annotation
+from clew.core.entries import CallPiece, Entry, EventKind, ImagePiece, Subject, TextPiece
 from clew.core.journal import message_opening, opened_message, opened_step, tools_opening
 from clew.core.records import FUNCTION, Call, CallsItem, Item, Run, TextItem, Turn, TurnFacts, Usage
+from clew.core.settling import Settling, annotation_of
+from clew.core.tools import CODE_INTERPRETER
 from clew.engine.prompt import Prompt
 from clew.ids import CALL, MESSAGE, STEP, Ids
 from clew.model.chat import (
@@ -38,7 +41,8 @@ class _Speech:
         self.message_id, self.step_id = message_id, step_id
         self.text: list[str] = []
         self.refusal: list[str] = []
-        self.annotations: list[FileCitationAnnotation] = []
+        self.annotations: list[Annotation] = []
+        self.images: tuple[str, ...] = ()
 
     def item(self) -> TextItem:
         return TextItem(
@@ -47,17 +51,12 @@ class _Speech:
             text="".join(self.text) if self.text else None,
             refusal="".join(self.refusal) if self.refusal else None,
             annotations=tuple(self.annotations),
+            images=self.images,
         )
 
-    def cite(self, marker: str, file_id: str) -> FileCitationAnnotation:
-        """Return the annotation of a marker that comes next in the text."""
-        start = sum(map(len, self.text))
-        annotation = FileCitationAnnotation(
-            text=marker,
-            start_index=start,
-            end_index=start + len(marker),
-            file_citation=FileCitation(file_id),
-        )
+    def annotate(self, text: str, file_id: str) -> Annotation:
+        """Return the annotation of a marker or a link that comes next in the text."""
+        annotation = annotation_of(text, file_id, sum(map(len, self.text)))
         self.annotations.append(annotation)
         return annotation
 
@@ -70,6 +69,8 @@ class _Head(NamedTuple):
     name: str
     at: int
     arguments: list[str]
+    code: CodeInput | None
+    """Takes the code out of the arguments of code_interpreter."""
 
 
 class _Calls:
@@ -103,7 +104,7 @@ class TurnRecorder:
         self._request: ChatRequest | None = None
         self._facts: TurnFacts | None = None
         self._prices: Prices | None = None
-        self._citing: Citing | None = None
+        self._settling: Settling | None = None
         self._untold: list[Entry] = []
         self._pieces, self._busy = 0, False
         self.position = run.position
@@ -117,7 +118,9 @@ class TurnRecorder:
     def asked(self, prompt: Prompt, prices: Prices | None = None) -> None:
         """Remember what the model was asked, also to tell what an answer that is broken off has cost."""
         self._request, self._facts, self._prices = prompt.request, prompt.facts, prices
-        self._citing = None if prompt.citable is None else Citing(prompt.citable)
+        if prompt.citable is not None or prompt.linkable is not None:
+            self._settling = Settling(prompt.citable, prompt.linkable)
+        self._first.images = prompt.plots
 
     def add(self, chunks: list[Chunk]) -> None:
         """Record chunks that came together, and tell of them at once."""
@@ -128,17 +131,17 @@ class TurnRecorder:
             for chunk in chunks:
                 match chunk:
                     case TextDelta(text):
-                        if self._citing is None:
+                        if self._settling is None:
                             self._add_text(text, refusal=False)
                         else:
-                            self._add_settled(self._citing.feed(text))
+                            self._add_settled(self._settling.feed(text))
                     case RefusalDelta(text):
                         self._add_text(text, refusal=True)
                     case CallDelta():
                         self._settle()
                         self._add_call(chunk)
                     case Finished():
-                        self._settle()
+                        self._settle_all()
                         self._finished = chunk
         finally:
             if self._untold:
@@ -165,7 +168,7 @@ class TurnRecorder:
 
     def turn(self) -> Turn:
         """Return what has been recorded, with what was held back of an answer that broke off."""
-        self._settle()
+        self._settle_all()
         if self._untold:
             entries, self._untold = self._untold, []
             self._events.publish(self._run.id, entries)
@@ -176,7 +179,7 @@ class TurnRecorder:
         return Turn(
             number=self._number,
             started_at=self._started_at,
-            blank=TextItem(message_id=blank.message_id, step_id=blank.step_id),
+            blank=TextItem(message_id=blank.message_id, step_id=blank.step_id, images=blank.images),
             items=tuple(map(self._item, self._items)),
             first_token_at=self._first_token_at,
             finish_reason=self._finished.reason if self._finished else None,
@@ -243,14 +246,20 @@ class TurnRecorder:
     # --- text ------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        if self._citing is not None:
-            self._add_settled(self._citing.end())
+        if self._settling is not None:
+            self._add_settled(self._settling.end())
+
+    def _settle_all(self) -> None:
+        self._settle()
+        for item in self._items:
+            if isinstance(item, _Calls):
+                self._end_code(item)
 
     def _add_settled(self, settled: list[Settled]) -> None:
         for text, file_id in settled:
-            self._add_text(text, refusal=False, cites=file_id)
+            self._add_text(text, refusal=False, names=file_id)
 
-    def _add_text(self, text: str, *, refusal: bool, cites: str | None = None) -> None:
+    def _add_text(self, text: str, *, refusal: bool, names: str | None = None) -> None:
         last = self._items[-1] if self._items else None
         if not isinstance(last, _Speech):
             if last is not None and not text.strip():
@@ -262,9 +271,9 @@ class TurnRecorder:
         if last.refusal and not last.text:
             refusal = True  # what follows a refusal belongs to it
         pieces = last.refusal if refusal else last.text
-        annotation = None if cites is None or refusal else last.cite(text, cites)
+        annotation = None if names is None or refusal else last.annotate(text, names)
         if self._told_live(last):
-            part = 1 if refusal and last.text else 0
+            part = len(last.images) + (1 if refusal and last.text else 0)
             number = max(0, len(last.annotations) - 1)
             piece = TextPiece(last.message_id, text, part, not pieces, refusal, annotation, number)
             self._tell(EventKind.MESSAGE_DELTA, piece)
@@ -279,6 +288,8 @@ class TurnRecorder:
         step = opened_step(turns.message_step(self._run, turn, said, 0))
         message = opened_message(turns.message(self._run, turn, said, 0))
         self._open(message_opening(self.position + 1, step, message))
+        for part, file_id in enumerate(said.images):
+            self._tell(EventKind.MESSAGE_DELTA, ImagePiece(said.message_id, part, file_id))
 
     # --- calls -----------------------------------------------------------------------------------
 
@@ -294,24 +305,38 @@ class TurnRecorder:
         live = self._told_live(calls)
         if chunk.index == len(calls.heads):
             call_id = self._new_id(CALL, str(chunk.index))
-            head = _Head(call_id, chunk.id, chunk.name or "", self._clock.now(), [])
+            name = chunk.name or ""
+            kind = self._kind(name)
+            code = CodeInput() if kind == CODE_INTERPRETER else None
+            head = _Head(call_id, chunk.id, name, self._clock.now(), [], code)
+            self._end_code(calls)
             calls.heads.append(head)
             if live:
-                kind = self._kind(head)
                 self._tell(
                     EventKind.STEP_DELTA,
                     CallPiece(calls.step_id, chunk.index, call_id, head.name, kind=kind),
                 )
         head = calls.heads[chunk.index]
-        if chunk.arguments:
-            head.arguments.append(chunk.arguments)
-            if live:
-                kind, index = self._kind(head), chunk.index
-                piece = CallPiece(calls.step_id, index, arguments=chunk.arguments, kind=kind)
-                self._tell(EventKind.STEP_DELTA, piece)
+        self._add_arguments(
+            calls, chunk.index, head.code.feed(chunk.arguments) if head.code else chunk.arguments
+        )
 
-    def _kind(self, head: _Head) -> str:
-        offer = self._run.config.offers.get(head.name)
+    def _add_arguments(self, calls: _Calls, index: int, arguments: str) -> None:
+        if not arguments:
+            return
+        head = calls.heads[index]
+        head.arguments.append(arguments)
+        if self._told_live(calls):
+            piece = CallPiece(calls.step_id, index, arguments=arguments, kind=self._kind(head.name))
+            self._tell(EventKind.STEP_DELTA, piece)
+
+    def _end_code(self, calls: _Calls) -> None:
+        """Take what is left of the newest call's code."""
+        if calls.heads and (code := calls.heads[-1].code) is not None:
+            self._add_arguments(calls, len(calls.heads) - 1, code.end())
+
+    def _kind(self, name: str) -> str:
+        offer = self._run.config.offers.get(name)
         return FUNCTION if offer is None else offer.kind
 
     def _open_tools(self) -> None:

@@ -30,10 +30,23 @@ class RefusalPiece(Struct, tag="refusal"):
     refusal: str
 
 
+class ImagePieceValue(Struct):
+    """Which file an image is."""
+
+    file_id: str
+
+
+class ImagePiece(Struct, tag="image_file"):
+    """An image that a message shows: it comes whole."""
+
+    index: int
+    image_file: ImagePieceValue
+
+
 class MessagePieces(Struct):
     """What a message has got."""
 
-    content: list[TextPiece | RefusalPiece]
+    content: list[TextPiece | RefusalPiece | ImagePiece]
 
 
 class MessageDelta(Struct):

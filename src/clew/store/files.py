@@ -8,7 +8,7 @@ from clew.core.due import Work
 from clew.core.files import File
 from clew.store import due_work, pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.statement import Mapper, Statement, Transaction, Write, constant, param
 from clew.store.tables import files, projects
 
 BLOB_SWEEP = "blob_sweep"
@@ -16,11 +16,11 @@ BLOB_SWEEP = "blob_sweep"
 
 HOUR = 3600 * 1000
 
-_FILE = Mapper(files, File)
+FILE = Mapper(files, File)
 _ONE = (files.c.id == param("id"), files.c.project == param("project"))
 
-INSERT_FILE = Statement(insert(files), columns=_FILE.names)
-SELECT_FILE = Statement(select(*_FILE.columns).where(*_ONE))
+INSERT_FILE = Statement(insert(files), columns=FILE.names)
+SELECT_FILE = Statement(select(*FILE.columns).where(*_ONE))
 DELETE_FILE = Statement(delete(files).where(*_ONE))
 SUM_BYTES = Statement(
     select(func.coalesce(func.sum(files.c.bytes), constant(0))).where(files.c.project == param("project"))
@@ -36,8 +36,13 @@ async def add(tx: Transaction, file: File, limit: int | None) -> bool:
         await tx.hold(HOLD_PROJECT, {"project": file.project})
         if await total(tx, file.project) + file.bytes > limit:
             return False
-    await tx.run(INSERT_FILE, _FILE.params(file))
+    await tx.run(INSERT_FILE, FILE.params(file))
     return True
+
+
+def insertion(file: File) -> Write:
+    """Return what stores a file's row, whatever its project's limit."""
+    return Write(INSERT_FILE, FILE.params(file))
 
 
 async def total(tx: Transaction, project: str) -> int:
@@ -49,7 +54,7 @@ async def total(tx: Transaction, project: str) -> int:
 async def get(tx: Transaction, project: str, file_id: str) -> File | None:
     """Return a file of the project, or None."""
     row = await tx.one(SELECT_FILE, {"id": file_id, "project": project})
-    return None if row is None else _FILE.read(row)
+    return None if row is None else FILE.read(row)
 
 
 async def remove(tx: Transaction, project: str, file_id: str) -> File | None:
@@ -78,5 +83,5 @@ def sweep(now: int) -> Work:
 async def page(tx: Transaction, project: str, wanted: PageRequest, purpose: str | None) -> Page:
     """Return one page of the project's files, or of those of one purpose."""
     if purpose is None:
-        return await pages.page(tx, _FILE, wanted, project=project)
-    return await pages.page(tx, _FILE, wanted, project=project, purpose=purpose)
+        return await pages.page(tx, FILE, wanted, project=project)
+    return await pages.page(tx, FILE, wanted, project=project, purpose=purpose)

@@ -7,12 +7,12 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import and_, func, insert, null, or_, select, update
 
-from clew.core.decisions import AddMessage, AddStep, Decision, RunState, SaveCall, SaveStep
+from clew.core.decisions import AddFile, AddMessage, AddStep, Decision, RunState, SaveCall, SaveStep
 from clew.core.journal import JUMP
 from clew.core.records import Agent, Message, Run, Thread
 from clew.core.states import RunStatus, WaitsFor
 from clew.core.tools import ToolResources
-from clew.store import budgets, calls, line, messages, metrics, pages, steps, threads, webhooks
+from clew.store import budgets, calls, code, line, messages, metrics, pages, steps, threads, webhooks
 from clew.store.agents import AGENT
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Mapper, Row, Statement, Transaction, Write, batches, constant, param
@@ -385,6 +385,8 @@ def _writes(before: Run, decision: Decision, now: int) -> list[Write]:
                 writes.append(steps.change(step))
             case SaveCall(call):
                 writes.append(calls.change(call))
+            case AddFile(made, thread_id):
+                writes += code.insertions(made, thread_id)
     if (told := webhooks.announcement(before, after, now)) is not None:
         writes.append(told)
     if brought or not after.status.live:

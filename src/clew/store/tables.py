@@ -413,6 +413,26 @@ files = Table(
     Index("files_by_size", "project", "bytes"),
 )
 
+# Where the variables of a thread's code are: which session, and whose.
+code_sessions = Table(
+    "code_sessions",
+    metadata,
+    Column("thread_id", Text, ForeignKey("threads.id", ondelete="CASCADE"), primary_key=True),
+    Column("session", Text, nullable=False),
+    Column("place", Text, nullable=False),
+)
+
+# Files that a thread's code has left, by the names that they have in its session: the newest of each counts.
+code_files = Table(
+    "code_files",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    _in_thread(),
+    Column("name", Text, nullable=False),
+    Column("file_id", Text, nullable=False),
+    Index("code_files_by_thread", "thread_id", "seq"),
+)
+
 vector_stores = Table(
     "vector_stores",
     metadata,

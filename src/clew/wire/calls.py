@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from clew.core.entries import CallOutput, CallPiece
 from clew.core.options import Json
 from clew.core.records import FUNCTION, Call
-from clew.core.tools import FILE_SEARCH
+from clew.core.tools import CODE_INTERPRETER, FILE_SEARCH
 
 
 class WrittenMessage(Struct, frozen=True):
@@ -99,7 +99,39 @@ class FileSearchCall(Struct, frozen=True, kw_only=True, tag="file_search"):
     file_search: FileSearchDetails
 
 
-ToolCall: TypeAlias = FunctionCall | ClockCall | CalculatorCall | FileSearchCall
+class LogsOutput(Struct, frozen=True, tag="logs"):
+    """What code has printed."""
+
+    logs: str
+
+
+class PlotFile(Struct, frozen=True):
+    """Which file a plot is."""
+
+    file_id: str
+
+
+class PlotOutput(Struct, frozen=True, tag="image"):
+    """A plot that code has shown."""
+
+    image: PlotFile
+
+
+class CodeDetails(Struct, frozen=True):
+    """Code, and what came of it; nothing until it is over."""
+
+    input: str
+    outputs: list[LogsOutput | PlotOutput]
+
+
+class CodeCall(Struct, frozen=True, kw_only=True, tag="code_interpreter"):
+    """Code that was run."""
+
+    id: str
+    code_interpreter: CodeDetails
+
+
+ToolCall: TypeAlias = FunctionCall | ClockCall | CalculatorCall | FileSearchCall | CodeCall
 
 
 class ToolCallsDetails(Struct, frozen=True, tag="tool_calls"):
@@ -116,6 +148,9 @@ def shown(call: Call, *, content: bool = False) -> Any:
     """Return a call as clients see it in its step; with ``content``, what a search found has its text."""
     if call.kind == FILE_SEARCH:
         return {"id": call.id, "type": FILE_SEARCH, FILE_SEARCH: _found(call.detail or {}, content)}
+    if call.kind == CODE_INTERPRETER:
+        code = {"input": call.arguments, "outputs": _outputs(call.detail)}
+        return {"id": call.id, "type": CODE_INTERPRETER, CODE_INTERPRETER: code}
     called = CalledTool(call.name, call.arguments, call.output)
     if call.kind == FUNCTION:
         return FunctionCall(id=call.id, function=called)
@@ -129,6 +164,10 @@ def _found(detail: Json, content: bool) -> Json:
         for result in detail.get("results", ())
     ]
     return {"results": results} | {name: detail[name] for name in ("ranking_options",) if name in detail}
+
+
+def _outputs(detail: Json | None) -> list[Json]:
+    return list(detail["outputs"]) if detail is not None else []
 
 
 # --- in pieces: as types, for the document only, and as they are sent --------------------------------------
@@ -174,11 +213,40 @@ class FileSearchPiece(Struct, tag="file_search"):
     id: str
 
 
+class LogsPiece(Struct, tag="logs"):
+    """What code has printed: it comes whole."""
+
+    index: int
+    logs: str
+
+
+class PlotPiece(Struct, tag="image"):
+    """A plot that code has shown."""
+
+    index: int
+    image: PlotFile
+
+
+class CodePieceDetails(Struct):
+    """A piece of code, which comes as it is written, or its outputs, when it has run."""
+
+    input: str | UnsetType = UNSET
+    outputs: list[LogsPiece | PlotPiece] | UnsetType = UNSET
+
+
+class CodePiece(Struct, tag="code_interpreter"):
+    """A piece of a call of code_interpreter; the id comes once."""
+
+    index: int
+    code_interpreter: CodePieceDetails
+    id: str | UnsetType = UNSET
+
+
 class CallPieces(Struct):
     """What a step of tool calls has got."""
 
     type: Literal["tool_calls"]
-    tool_calls: list[FunctionPiece | ClockPiece | CalculatorPiece | FileSearchPiece]
+    tool_calls: list[FunctionPiece | ClockPiece | CalculatorPiece | FileSearchPiece | CodePiece]
 
 
 class StepPieces(Struct):
@@ -205,6 +273,10 @@ def piece(told: CallPiece) -> Json | None:
         if told.id is None:
             return None
         return _delta(told.step_id, {**call, "id": told.id, FILE_SEARCH: {"results": []}})
+    if told.kind == CODE_INTERPRETER:
+        if told.id is None:
+            return _delta(told.step_id, {**call, CODE_INTERPRETER: {"input": told.arguments}})
+        return _delta(told.step_id, {**call, "id": told.id, CODE_INTERPRETER: {"input": "", "outputs": []}})
     if told.id is not None:
         call["id"] = told.id
         call[told.kind] = {"name": told.name, "arguments": told.arguments, "output": None}
@@ -217,7 +289,11 @@ def output(told: CallOutput) -> Json | None:
     """Return the output of a server-side tool's call in a step's delta; None if that is told otherwise."""
     if told.kind == FILE_SEARCH:
         return None
-    call = {"index": told.index, "type": told.kind, told.kind: {"output": told.output}}
+    call: Json = {"index": told.index, "type": told.kind}
+    if told.kind == CODE_INTERPRETER:
+        outputs = [{"index": index, **each} for index, each in enumerate(_outputs(told.detail))]
+        return _delta(told.step_id, {**call, CODE_INTERPRETER: {"outputs": outputs}}) if outputs else None
+    call[told.kind] = {"output": told.output}
     return _delta(told.step_id, call)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from clew.core.content import Annotation
-from clew.core.entries import CallOutput, CallPiece, Entry, EventKind, Subject, TextPiece
+from clew.core.entries import CallOutput, CallPiece, Entry, EventKind, ImagePiece, Subject, TextPiece
 from clew.core.options import Json
 from clew.core.records import Message, Run, Step
 from clew.wire import calls, objects
@@ -93,6 +93,8 @@ def _payload(subject: Subject, open_step: Step | None, content: bool) -> object:
             return objects.message(subject)
         case TextPiece():
             return _text_delta(subject)
+        case ImagePiece():
+            return _image_delta(subject)
         case CallPiece():
             return calls.piece(subject)
         case CallOutput():
@@ -116,4 +118,13 @@ def _text_delta(piece: TextPiece) -> Json:
         if piece.annotation is not None:
             text["annotations"] = [{"index": piece.number, **_delta_of(piece.annotation)}]
         part = {"index": piece.part, "type": "text", "text": text}
-    return {"id": piece.message_id, "object": "thread.message.delta", "delta": {"content": [part]}}
+    return _message_delta(piece.message_id, part)
+
+
+def _image_delta(piece: ImagePiece) -> Json:
+    image = {"file_id": piece.file_id}
+    return _message_delta(piece.message_id, {"index": piece.part, "type": "image_file", "image_file": image})
+
+
+def _message_delta(message_id: str, part: Json) -> Json:
+    return {"id": message_id, "object": "thread.message.delta", "delta": {"content": [part]}}
