@@ -10,7 +10,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_origin
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -108,6 +108,10 @@ SERVER_TOOLS = tuple(sorted(str(kind.__struct_config__.tag) for kind in get_args
 
 FROM_FILES = ("api_key", "secret_key", "model_api_key", "embeddings_key", "database_url", "bus_url")
 """Settings that are secrets, or may hold one: each can stand in a file that ``CLEW_<NAME>_FILE`` names."""
+
+
+Sandbox: TypeAlias = Literal["auto", "bwrap", "landlock", "wasm", "outer", "remote", "off"]
+"""Where code of code_interpreter may run."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -268,6 +272,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "by default none"
         ),
     ] = ""
+    sandbox: Annotated[
+        Sandbox,
+        _about(
+            "where code of code_interpreter runs: auto takes the strongest that holds here and refuses if none "
+            "does; off runs none"
+        ),
+    ] = "auto"
+    sandbox_sessions: Annotated[
+        int,
+        _about("sessions of code that a process keeps at once: each may take half a gigabyte", ge=1),
+    ] = 8
+    sandbox_python: Annotated[
+        Path | None,
+        _about(
+            "the Python that code runs on, with its packages: bin/python of a venv; by default the one that "
+            "`clew code setup` made"
+        ),
+    ] = None
     outbound_allow: Annotated[
         str,
         _about(

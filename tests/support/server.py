@@ -35,12 +35,15 @@ from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.network import Network
 from clew.process import Process
+from clew.sandbox.chosen import Chosen
 from clew.search.remote_embedder import RemoteEmbedder
 from clew.service.context import Services
 from clew.store.database import Database
 from clew.store.keys import OPERATOR
+from clew.tools.code_interpreter import CodeInterpreter
 from clew.tools.file_search import FileSearch
 from clew.tools.searcher import Searcher
+from clew.tools.sessions import Sessions
 from clew.tools.toolbox import KINDS, Toolbox
 from clew.vault import Vault
 from clew.wire import webhooks
@@ -102,7 +105,10 @@ class Server:
         wrap: Callable[[Database], Database] = lambda db: db,
         caps: Caps = Caps(2_000, 2_000),  # noqa: B008 - it can't be changed
         proxies: str = "",
+        sandbox: str = "auto",
+        sandbox_sessions: int = 8,
     ) -> None:
+        self._sandbox, self._sandbox_sessions = sandbox, sandbox_sessions
         self._caps, self._proxies = caps, TrustedProxies(proxies)
         self.place = place
         self.blobs = blobs_of(place)
@@ -223,6 +229,22 @@ class Server:
         searcher = Searcher(db, embedder, process.clock)
         self._ingestion = Ingestion(db, self.blobs, embedder)
         tools = self._toolbox.with_(FileSearch(db, searcher))
+        sessions = Sessions(
+            db,
+            self.blobs,
+            Chosen(self._sandbox, None, self._clock),
+            process=process,
+            place=row.id,
+            most=self._sandbox_sessions,
+        )
+        code = CodeInterpreter(
+            db,
+            self.blobs,
+            sessions,
+            ids=self._ids,
+            room=lambda project: engine.shares.of(project).file_bytes,
+        )
+        tools = tools.with_(code)
         engine = Engine(
             db,
             row=row,
@@ -257,7 +279,19 @@ class Server:
         given = {key: Access(project, "") for project, key in KEYS.items()}
         keyring = Keyring(given | {OPERATOR_KEY: Access("alpha", "", role=OPERATOR)})
         assembly = Assembly(
-            db, engine, models, tools, process, outbound, row, bus, tally, self.blobs, searcher, VAULT
+            db,
+            engine,
+            models,
+            tools,
+            process,
+            outbound,
+            row,
+            bus,
+            tally,
+            self.blobs,
+            searcher,
+            VAULT,
+            sessions=sessions,
         )
         watch = Watch(self._caps, self._proxies)
         condition = condition_of(assembly, watch, self.place)

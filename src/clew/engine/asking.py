@@ -12,9 +12,11 @@ from typing import Protocol
 import anyio
 
 from clew.clock import Clock
+from clew.core.code import Inside
 from clew.core.decisions import CallModel
 from clew.core.events import Event, ModelAway, ModelFailed, ModelReplied, ModelStopped, PromptTooLong
 from clew.core.records import Failure, Message, Run, Step
+from clew.core.tools import CODE_INTERPRETER
 from clew.engine import prompt
 from clew.engine.histories import Histories
 from clew.engine.images import Images
@@ -22,7 +24,7 @@ from clew.engine.prompt import Prompt
 from clew.engine.recorder import TurnRecorder
 from clew.model.catalogue import Choice, Models
 from clew.model.chat import ChatRequest, ContextExceeded, ModelError
-from clew.store import messages, steps
+from clew.store import code, messages, steps
 from clew.store.database import Database
 from clew.store.statement import Transaction
 from clew.tools.toolbox import Toolbox
@@ -88,7 +90,16 @@ class Asking:
         offered = self._toolbox.definitions(run.config) if run.config.offers else ()
         context = choice.entry.back_end.context_tokens(choice.model)
         to = prompt.Addressee(choice.endpoint, choice.model, context)
-        return prompt.build(run, to, history, own_steps, own_messages, call, offered)
+        inside = await self._inside(run)
+        return prompt.build(run, to, history, own_steps, own_messages, call, offered, inside)
+
+    async def _inside(self, run: Run) -> list[Inside] | None:
+        """Return the files that a run's code finds; None if it can run none."""
+        if all(offer.kind != CODE_INTERPRETER for offer in run.config.offers.values()):
+            return None
+        resources = run.config.tool_resources.code_interpreter
+        given = list((resources and resources.file_ids) or ())
+        return await self._db.read(code.inside, run.project, run.thread_id, given)
 
     async def sent(self, asked: Prompt, project: str) -> ChatRequest:
         """Return a request as it is sent: with its images."""

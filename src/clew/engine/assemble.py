@@ -23,6 +23,7 @@ from clew.model.remote_models import make_remote_models
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.process import Process
+from clew.sandbox.chosen import Chosen
 from clew.search.embedders import make_embedder
 from clew.settings import Settings
 from clew.store import installation
@@ -32,8 +33,10 @@ from clew.store.sqlite import SqliteDatabase
 from clew.store.watched import WatchedDatabase
 from clew.store.workers import WorkerRow
 from clew.telemetry import watched_process
+from clew.tools.code_interpreter import CodeInterpreter
 from clew.tools.file_search import FileSearch
 from clew.tools.searcher import Searcher
+from clew.tools.sessions import Sessions
 from clew.tools.toolbox import KINDS, Toolbox
 from clew.vault import Vault, fingerprint
 
@@ -67,6 +70,8 @@ class Assembly(NamedTuple):
     """Seals what the database need not know."""
     secret: bytes | None = None
     """The installation's secret, where this process needs it."""
+    sessions: Sessions | None = None
+    """Where code runs, if any may."""
 
     async def start(self) -> None:
         """Open the store, then work.
@@ -83,6 +88,8 @@ class Assembly(NamedTuple):
     async def stop(self, grace: float = 0) -> None:
         """Give what is under way so many seconds to end, then stop, and close the store."""
         await self.engine.stop(grace)
+        if self.sessions is not None:
+            await self.sessions.close()
         await self.db.close()
 
 
@@ -133,6 +140,17 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     searcher = Searcher(db, embedder, process.clock)
     ingestion = Ingestion(db, blobs, embedder)
     tools = tools.with_(FileSearch(db, searcher))
+    sessions = make_sessions(settings, db, blobs, process, row.id)
+    if sessions is not None:
+        tools = tools.with_(
+            CodeInterpreter(
+                db,
+                blobs,
+                sessions,
+                ids=process.ids,
+                room=lambda project: engine.shares.of(project).file_bytes,
+            )
+        )
     outbound = Guard(settings.outbound_allow)
     bus = _make_bus(settings, row, secret)
     engine = Engine(
@@ -156,7 +174,20 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     )
     ingestion.woken = engine.go_on
     return Assembly(
-        db, engine, models, tools, process, outbound, row, bus, tally, blobs, searcher, vault, secret
+        db,
+        engine,
+        models,
+        tools,
+        process,
+        outbound,
+        row,
+        bus,
+        tally,
+        blobs,
+        searcher,
+        vault,
+        secret,
+        sessions,
     )
 
 
@@ -239,6 +270,16 @@ def _make_bus(settings: Settings, row: WorkerRow, secret: bytes | None) -> Bus:
 def make_toolbox(settings: Settings) -> Toolbox:
     """Return the kinds of tools that the settings switch on."""
     return Toolbox({kind: KINDS[kind] for kind in settings.server_tool_kinds})
+
+
+def make_sessions(
+    settings: Settings, db: Database, blobs: Blobs, process: Process, place: str
+) -> Sessions | None:
+    """Return the sessions of code that the settings allow; None if none are wanted."""
+    if settings.sandbox == "off":
+        return None
+    chosen = Chosen(settings.sandbox, settings.sandbox_python, process.clock)
+    return Sessions(db, blobs, chosen, process=process, place=place, most=settings.sandbox_sessions)
 
 
 def make_models(settings: Settings, clock: Clock) -> Models:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from clew.blobs.blobs import Blobs
+from clew.core.calls import error
 from clew.core.code import DATA, LINK, fit
 from clew.core.files import File
 from clew.core.options import Json
@@ -20,7 +21,7 @@ from clew.sandbox.sandbox import LONGEST_CELL, MOST_FILES, Ended, Left, Ran, San
 from clew.store import files, runs
 from clew.store.database import Database
 from clew.tools.sessions import Seat, Sessions
-from clew.tools.tool import CallContext, WrongArguments, failed
+from clew.tools.tool import CallContext, WrongArguments
 
 _MOST_TOLD = 48 * 1024
 """Bytes of what code has printed that a model is told: the beginning and the end."""
@@ -101,7 +102,9 @@ class CodeInterpreter:
                 news, seat.news = seat.news, []
                 return await self._outcome(seat, ran, news, context)
         except SandboxTrouble as trouble:
-            return failed(f"code_interpreter is not available: {trouble.message}")
+            said = f"code_interpreter is not available: {trouble.message}"
+            logs: Json = {"outputs": [{"type": "logs", "logs": said}]}
+            return Outcome(output=error(said), result=CallResult.FAILED, detail=logs)
 
     async def _outcome(self, seat: Seat, ran: Ran, news: list[str], context: CallContext) -> Outcome:
         plots = [await self._plot(each.png, context) for each in ran.plots]

@@ -7,14 +7,15 @@ ends with the process that has started it.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from clew.blobs.blobs import BlobMissing, Blobs
 from clew.core.code import DATA, Inside
 from clew.ids import Ids
 from clew.process import Process
-from clew.sandbox.sandbox import MOST_DISK, Driver, SandboxTrouble, Session
+from clew.sandbox.chosen import Chosen
+from clew.sandbox.sandbox import MOST_DISK, SandboxTrouble, Session
 from clew.store import code
 from clew.store.database import Database
 
@@ -54,7 +55,7 @@ class Sessions:
     """The sessions of this process, ``most`` at once: for one more, the one ends that was used least lately.
 
     Args:
-        driver: gives what starts them, as soon as it is known to hold.
+        chosen: what starts them, as soon as it is known to hold.
         place: what this process is called in rows.
     """
 
@@ -62,13 +63,13 @@ class Sessions:
         self,
         db: Database,
         blobs: Blobs,
-        driver: Callable[[], Awaitable[Driver]],
+        chosen: Chosen,
         *,
         process: Process,
         place: str,
         most: int,
     ) -> None:
-        self._db, self._blobs, self._driver = db, blobs, driver
+        self._db, self._blobs, self._chosen = db, blobs, chosen
         self._clock, self._place, self._most = process.clock, place, most
         self._ids: Ids = process.ids
         self._seats: dict[str, Seat] = {}
@@ -105,6 +106,7 @@ class Sessions:
         for seat in list(self._seats.values()):
             if seat.session is not None:
                 await seat.session.end()
+        await self._chosen.close()
 
     # --- beginning and ending --------------------------------------------------------------------
 
@@ -114,7 +116,7 @@ class Sessions:
             return seat.session
         if seat.session is not None:
             await self._end(seat)
-        driver = await self._driver()
+        driver = await self._chosen.driver()
         await self._make_room()
         session_id = self._ids.new("session_")
         seat.session = await driver.start(session_id)
