@@ -88,6 +88,32 @@ SELECT count(*) AS count_1, min(due_work.due) AS min_1
 FROM due_work
 WHERE due_work.kind = 'webhook';
 
+-- ==== src/clew/store/code.py ====
+
+-- HOLD_SESSION
+SELECT code_sessions.session, code_sessions.place
+FROM code_sessions
+WHERE code_sessions.thread_id = $1::VARCHAR FOR UPDATE;
+
+-- SELECT_SESSION
+SELECT code_sessions.session, code_sessions.place
+FROM code_sessions
+WHERE code_sessions.thread_id = $1::VARCHAR;
+
+-- INSERT_SESSION
+INSERT INTO code_sessions (thread_id, session, place) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR);
+
+-- UPDATE_SESSION
+UPDATE code_sessions SET session=$1::VARCHAR, place=$2::VARCHAR WHERE code_sessions.thread_id = $3::VARCHAR;
+
+-- INSERT_MADE
+INSERT INTO code_files (thread_id, name, file_id) VALUES ($1::VARCHAR, $2::VARCHAR, $3::VARCHAR);
+
+-- SELECT_MADE
+SELECT code_files.name, files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
+FROM code_files JOIN files ON files.id = code_files.file_id
+WHERE code_files.thread_id = $1::VARCHAR AND files.project = $2::VARCHAR ORDER BY code_files.seq;
+
 -- ==== src/clew/store/due_work.py ====
 
 -- INSERT_WORK

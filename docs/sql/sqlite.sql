@@ -88,6 +88,32 @@ SELECT count(*) AS count_1, min(due_work.due) AS min_1
 FROM due_work
 WHERE due_work.kind = 'webhook';
 
+-- ==== src/clew/store/code.py ====
+
+-- HOLD_SESSION
+SELECT code_sessions.session, code_sessions.place
+FROM code_sessions
+WHERE code_sessions.thread_id = :of;
+
+-- SELECT_SESSION
+SELECT code_sessions.session, code_sessions.place
+FROM code_sessions
+WHERE code_sessions.thread_id = :of;
+
+-- INSERT_SESSION
+INSERT INTO code_sessions (thread_id, session, place) VALUES (:thread_id, :session, :place);
+
+-- UPDATE_SESSION
+UPDATE code_sessions SET session=:session, place=:place WHERE code_sessions.thread_id = :of;
+
+-- INSERT_MADE
+INSERT INTO code_files (thread_id, name, file_id) VALUES (:thread_id, :name, :file_id);
+
+-- SELECT_MADE
+SELECT code_files.name, files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
+FROM code_files JOIN files ON files.id = code_files.file_id
+WHERE code_files.thread_id = :thread_id AND files.project = :project ORDER BY code_files.seq;
+
 -- ==== src/clew/store/due_work.py ====
 
 -- INSERT_WORK
