@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from clew.core.decide import MOST_ATTEMPTS, decide
 from clew.core.decisions import AddMessage, AddStep, RunState, SaveCall, SaveStep
-from clew.core.entries import CallOutput, CallPiece, Entry, TextPiece, trimmed
+from clew.core.entries import CallOutput, CallPiece, Entry, ImagePiece, TextPiece, trimmed
 from clew.core.errors import Refused
 from clew.core.events import (
     CallEnded,
@@ -37,13 +37,26 @@ from clew.core.records import (
     Usage,
 )
 from clew.core.states import CallResult, CallState, RunStatus, WaitsFor
-from clew.core.tools import ClockTool, FunctionDefinition, FunctionTool, Offer, Tool
+from clew.core.tools import (
+    CODE_INTERPRETER,
+    ClockTool,
+    CodeInterpreterTool,
+    FunctionDefinition,
+    FunctionTool,
+    Offer,
+    Tool,
+)
 
-TOOLS: list[Tool] = [FunctionTool(function=FunctionDefinition(name="known")), ClockTool()]
+TOOLS: list[Tool] = [
+    FunctionTool(function=FunctionDefinition(name="known")),
+    ClockTool(),
+    CodeInterpreterTool(),
+]
 OFFERS = {
     "repeatable": Offer(kind="clew_clock", tool=1, function="clew_clock", repeatable=True),
     "once": Offer(kind="clew_clock", tool=1, function="clew_clock", repeatable=False),
     "asked": Offer(kind="clew_clock", tool=1, function="clew_clock", repeatable=True, approval=True),
+    "code": Offer(kind=CODE_INTERPRETER, tool=2, function=CODE_INTERPRETER, repeatable=True),
 }
 NAMES = ["known", "unknown", *OFFERS]
 
@@ -113,7 +126,8 @@ def new_rows(*, parallel: bool = True) -> Rows:
 
 texts = st.none() | st.text(min_size=1, max_size=6)
 calls = st.lists(st.tuples(st.sampled_from(NAMES), st.text(max_size=5)), max_size=12)
-said = st.tuples(texts, texts).filter(any)
+images = st.lists(st.just("file_1"), max_size=2).map(tuple)
+said = st.tuples(texts, texts, images).filter(lambda drawn: any(drawn[:2]))
 items = st.one_of(
     st.lists(said, max_size=1),
     st.tuples(calls.filter(bool)).map(list),
@@ -152,9 +166,13 @@ def turn_of(run: Run, drawn: tuple[list[object], str], now: int) -> Turn:
 
 def _item(number: int, index: int, drawn: object) -> TextItem | CallsItem:
     if isinstance(drawn, tuple):
-        text, refusal = drawn
+        text, refusal, images = drawn
         return TextItem(
-            message_id=f"msg_{number}_{index}", step_id=f"step_{number}_{index}", text=text, refusal=refusal
+            message_id=f"msg_{number}_{index}",
+            step_id=f"step_{number}_{index}",
+            text=text,
+            refusal=refusal,
+            images=images,
         )
     assert isinstance(drawn, list)
     step_id = f"step_{number}_calls"
@@ -215,7 +233,8 @@ def _end_a_call(rows: Rows, drawn: object, now: int) -> None:
     if at_work and isinstance(drawn, int):
         call = at_work[drawn % len(at_work)]
         result = CallResult.FAILED if drawn % 2 else CallResult.OK
-        rows.apply(CallEnded(call.id, Outcome(output=f"out of {call.id}", result=result)), now)
+        detail = {"outputs": [{"type": "logs", "logs": call.id}]} if call.kind == CODE_INTERPRETER else None
+        rows.apply(CallEnded(call.id, Outcome(output=f"out of {call.id}", result=result, detail=detail)), now)
 
 
 def _submit(rows: Rows, approve: bool, now: int) -> None:
@@ -252,7 +271,9 @@ def outline(entries: list[Entry]) -> list[tuple[object, ...]]:
                     *(subject.arguments, subject.kind),
                 )
             case CallOutput():
-                about = (subject.call_id, subject.index, subject.kind, subject.output)
+                about = (subject.call_id, subject.index, subject.kind, subject.output, subject.detail)
+            case ImagePiece():
+                about = (subject.message_id, subject.part, subject.file_id)
             case Run(status=RunStatus.REQUIRES_ACTION):
                 assert entry.open_step is not None
                 assert subject.waits_for is not None
@@ -313,14 +334,16 @@ def test_positions_follow_each_other_without_a_gap() -> None:
     rows = new_rows()
     rows.apply(Started(), 2000)
     calls = [("known", "{}"), ("repeatable", "{}"), ("asked", "{}")]
-    rows.apply(ModelReplied(turn_of(rows.state.run, ([("Hello", None), calls], "stop"), 2001)), 2001)
+    rows.apply(ModelReplied(turn_of(rows.state.run, ([("Hello", None, ()), calls], "stop"), 2001)), 2001)
     rows.apply(CallEnded("call_1_1", Outcome(output="noon")), 2002)
     rows.apply(Submitted(approvals=(("call_1_2", True),)), 2003)
     rows.apply(Started(), 2004)
     rows.apply(CallEnded("call_1_2", Outcome(output="12:00")), 2005)
     rows.apply(Submitted(outputs=(("call_1_0", "12"),)), 2006)
     rows.apply(Started(), 2007)
-    rows.apply(ModelReplied(turn_of(rows.state.run, ([("It is noon.", None)], "stop"), 2008)), 2008)
+    rows.apply(
+        ModelReplied(turn_of(rows.state.run, ([("It is noon.", None, ("file_1",))], "stop"), 2008)), 2008
+    )
     entries = rows.journal()
     assert entries[0].position == 1
     assert all(after.position == before.end + 1 for before, after in pairwise(entries))

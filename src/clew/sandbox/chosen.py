@@ -43,14 +43,12 @@ class Chosen:
             return self._driver
 
     async def _choose(self, now: int) -> None:
-        from clew.sandbox.bubblewrap import Bubblewrap
+        from clew.sandbox.choosing import chosen
 
-        driver = Bubblewrap(None if self._python is None else str(self._python))
-        missing = await driver.missing()
-        if missing is None:
-            self._driver = driver
-        else:
-            self._refused = now, missing
+        try:
+            self._driver = await chosen(self._name, None if self._python is None else str(self._python))
+        except SandboxTrouble as trouble:
+            self._refused = now, trouble.message
 
     async def close(self) -> None:
         """End the driver's sessions."""

@@ -102,7 +102,7 @@ class CodeInterpreter:
                 news, seat.news = seat.news, []
                 return await self._outcome(seat, ran, news, context)
         except SandboxTrouble as trouble:
-            said = f"code_interpreter is not available: {trouble.message}"
+            said = trouble.message
             logs: Json = {"outputs": [{"type": "logs", "logs": said}]}
             return Outcome(output=error(said), result=CallResult.FAILED, detail=logs)
 
