@@ -34,6 +34,7 @@ chaos: .venv/ready  ## a crash at every commit on PostgreSQL; loops of kills: KI
 test-attacks: .venv/ready  ## attacks on a running server and on what reads files, each with its bound, in about two minutes
 	$(BIN)/python -m tests.attacks.run $(ARGS)
 	$(BIN)/python -m tests.reading.hostile
+	$(BIN)/python -m pytest tests/sandbox
 
 check: .venv/ready  ## style, types and layers
 	$(BIN)/ruff check .

@@ -1,9 +1,9 @@
 """The attacks, carried out in sessions: python -m tests.sandbox.corpus DRIVER USER
 
 DRIVER is ``bwrap``, ``landlock``, or ``none``: without a wall, to see that attacks come through. USER is
-``plain``, somebody without rights, or ``root``, who gives it up for each session. All of it happens in a mount
-namespace of its own, and nothing is attacked before that, and who attacks, has been looked at. Never as root
-without a wall. The outcome is a line of JSON.
+``plain``, somebody without rights, or ``root``, who gives it up for each session. All of it happens in a
+mount namespace of its own, and nothing is attacked before that, and who attacks, has been looked at. Never
+as root without a wall. The outcome is a line of JSON.
 """
 
 import asyncio
@@ -43,9 +43,9 @@ def enter(user: str) -> None:
     if _libc.unshare(_NEWNS if root else _NEWNS | _NEWUSER):
         raise OSError(ctypes.get_errno(), "no namespace")
     if not root:
-        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/setgroups").write_text("deny", "ascii")
         for kind, number in zip(("uid", "gid"), identity, strict=True):
-            Path(f"/proc/self/{kind}_map").write_text(f"{number} {number} 1")
+            Path(f"/proc/self/{kind}_map").write_text(f"{number} {number} 1", "ascii")
     _mount("none", "/", None, _REC | _PRIVATE)
     # What is shown may lie below a folder that the user can't enter.
     shown = {"python": sys.base_prefix, "repository": str(REPOSITORY)}
@@ -55,6 +55,8 @@ def enter(user: str) -> None:
         (_STAGE / name).mkdir(parents=True)
         _mount(f"/proc/self/fd/{file}", str(_STAGE / name), None, _BIND | _REC)
         os.close(file)
+    # Not covered by what is laid out for a session: here only its walls hold.
+    _mount("corpus", "/var/tmp", "tmpfs", 0, "mode=1777,size=1m")
     if Path("/mnt").is_dir():
         _mount("corpus", "/mnt", "tmpfs", 0, "mode=755,size=1m")
         Path("/mnt/data").symlink_to("/proc/self/cwd")
@@ -76,7 +78,7 @@ def enter(user: str) -> None:
     os.execve(program, [program, "-B", "-m", "tests.sandbox.corpus", *sys.argv[1:]], environment)
 
 
-async def _aims(folder: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
+def _aims(folder: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
     """What there is to be reached, and whoever is there to be reached lets everybody in."""
     folder.chmod(0o777)
     secret = folder / "secret.txt"
@@ -109,7 +111,7 @@ def _look(process: int, mounts: str) -> None:
     Raises:
         AssertionError: one of both isn't so.
     """
-    status = Path(f"/proc/{process}/status").read_text()
+    status = Path(f"/proc/{process}/status").read_text("utf-8")
     for kind in ("Uid:", "Gid:"):
         ids = next(line for line in status.splitlines() if line.startswith(kind)).split()[1:]
         assert "0" not in ids, f"attacks would be root's: {ids}"
@@ -124,8 +126,8 @@ async def attack(kind: str, mounts: str) -> dict[str, str]:
     source = (HERE / "attacks.py").read_text("utf-8").partition('if __name__ == "__main__"')[0]
     told: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp")))
-        aims = await _aims(folder, stack) | {"inside": "namespaces" if kind == "bwrap" else "none"}
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
+        aims = _aims(folder, stack) | {"inside": "namespaces" if kind == "bwrap" else "none"}
         if kind == "none":
             return await _bare(aims, mounts)
         driver = DRIVERS[kind](None)

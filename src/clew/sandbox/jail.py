@@ -139,9 +139,9 @@ def landlock(parent: int, named: dict[str, str], limits: str, *rest: str) -> Non
     """Become the kernel of cells, with Landlock and a filter for walls.
 
     What follows are pairs: ``folder A:BYTES`` makes one in memory, ``show A:B`` lays a file where it is to be
-    seen, ``hide A`` covers a folder (these three as root only), ``read A`` and ``write A`` allow, ``set A=B`` is
-    the environment, ``kernel A`` where the kernel is to lie, ``stand A`` the folder to stand in; then ``run``
-    and the command.
+    seen, ``hide A`` covers a folder (these three as root only), ``read A`` and ``write A`` allow, ``set A=B``
+    is the environment, ``kernel A`` where the kernel is to lie, ``stand A`` the folder to stand in; then
+    ``run`` and the command.
     """
     end = rest.index("run")
     pairs = list(zip(rest[:end:2], rest[1:end:2], strict=True))

@@ -102,7 +102,7 @@ class Jailed:
             group.remove()
             raise
         self._sessions.add(started)
-        started.watch(watch(started, group))
+        started.watch(watch(started, group, plan.folder))
         await started.ready()
         return started
 

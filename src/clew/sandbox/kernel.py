@@ -38,6 +38,7 @@ MOST_LOOKED_AT = 200_000
 MOST_PLOTS = 20
 MOST_PLOT = 8 * 1024 * 1024
 PLOTS = "clew_plots"
+RESERVE = 16
 
 
 class Gone(Exception):
@@ -200,6 +201,12 @@ class Plots:
             self.show(drawn.getvalue())
         pyplot.close("all")
 
+    def forget(self) -> None:
+        """Close all figures unseen: to draw them may take as long as what was interrupted."""
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is not None:
+            pyplot.close("all")
+
     def show(self, png: bytes) -> None:
         """Show a picture."""
         if self.count >= MOST_PLOTS or len(png) > MOST_PLOT:
@@ -246,6 +253,12 @@ class Streams:
             rest = rest[os.write(self._output, rest) :]
 
 
+def _keep_back(files: int) -> None:
+    """Let code open so many files less than it may: a cell that has used its own up leaves some to us."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(0, most - files), most))
+
+
 class Cells:
     """Runs cells in one module, ``__main__``, one after another, on the main thread."""
 
@@ -280,6 +293,7 @@ class Cells:
     def run(self, request: str, code: str) -> bool:
         """Run a cell; return whether it raised."""
         self._streams.restore()
+        _keep_back(RESERVE)
         self.plots.count = 0
         self._sources.append(code)
         name = f"<cell {len(self._sources)}>"
@@ -299,17 +313,27 @@ class Cells:
                 return False
             self._streams.write(f"SystemExit: {left.code}\n")
         except BaseException as raised:
-            self._tell_sources()
-            self._streams.write(_told(raised))
+            _keep_back(0)
+            if isinstance(raised, KeyboardInterrupt):
+                self.plots.forget()
+            self._tell(raised)
         else:
             return False
         finally:
+            _keep_back(0)
             self._streams.flush()
         try:
             self.plots.flush()
         except Exception:
             pass
         return True
+
+    def _tell(self, raised: BaseException) -> None:
+        try:
+            self._tell_sources()
+            self._streams.write(_told(raised))
+        except Exception:
+            self._streams.write(type(raised).__name__ + "\n")
 
     def _tell_sources(self) -> None:
         """Let tracebacks show the lines of cells."""

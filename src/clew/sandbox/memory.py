@@ -3,24 +3,49 @@
 import asyncio
 import contextlib
 import os
+from pathlib import Path
 
 from clew.sandbox.group import MOST_MEMORY, Group
+from clew.sandbox.sandbox import MOST_DISK
 from clew.sandbox.session import KernelSession
 
 _PAUSE = 0.2
 _MOST_PROCESSES = 256
+_BLOCK = 4096
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-async def watch(session: KernelSession, group: Group) -> None:
-    """End a session that takes too much, until it is over."""
+async def watch(session: KernelSession, group: Group, folder: Path | None) -> None:
+    """End a session that takes too much, until it is over.
+
+    ``folder`` is where its files lie, if that is none in memory, which is bounded by itself.
+    """
+
+    def too_much() -> bool:
+        if folder is not None and disk(folder) > MOST_DISK:
+            return True
+        return group.full() if group.exists else taken(session.pid) > MOST_MEMORY
+
     while not session.over:
         await asyncio.sleep(_PAUSE)
-        if group.exists:
-            if group.full():
-                session.kill("memory")
-        elif await asyncio.to_thread(taken, session.pid) > MOST_MEMORY:
+        if await asyncio.to_thread(too_much):
             session.kill("memory")
+
+
+def disk(folder: Path) -> int:
+    """Return the bytes that a folder takes, with what lies below; each file as a block at least."""
+    total, waiting = 0, [str(folder)]
+    while waiting and total <= MOST_DISK:
+        try:
+            with os.scandir(waiting.pop()) as found:
+                for entry in found:
+                    about = entry.stat(follow_symlinks=False)
+                    total += max(_BLOCK, about.st_blocks * 512)
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except OSError:
+            continue
+    return total
 
 
 def taken(root: int) -> int:

@@ -31,7 +31,7 @@ _FILE = 60.0
 
 _SAID: dict[Ended, str] = {
     "time": "The cell did not stop when its time was up.",
-    "memory": "The cell took too much memory.",
+    "memory": "The cell took too much memory, or left too much on disk.",
     "output": "The cell printed without end.",
     "cancelled": "The cell was called off and did not stop.",
     "died": "Python ended.",
@@ -77,6 +77,11 @@ class KernelSession:
     def watch(self, watching: Coroutine[None, None, None]) -> None:
         """Let something watch over it, as long as it lives."""
         self._watch = asyncio.create_task(watching)
+
+    @property
+    def heard(self) -> str:
+        """What the cell that runs, or the last one, has printed so far."""
+        return self._output.text()
 
     async def ready(self) -> None:
         """Wait until the kernel is.

@@ -52,7 +52,7 @@ _ATTACKS = {
     "write to /usr": lambda: _opened("/usr/lib/clew-trial", os.O_WRONLY | os.O_CREAT),
     "see the server's environment": _environment,
     "be root": _root,
-    "set up io_uring": lambda: _called("syscall", 425, 1, ctypes.create_string_buffer(256)),
+    "go past the filter of system calls": lambda: _called("personality", 0x0040000),
 }
 for _name, _attack in _ATTACKS.items():
     try:
