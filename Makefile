@@ -75,6 +75,7 @@ lock:  ## refresh the locks (needs uv; ARGS=--upgrade takes the newest versions)
 	$(LOCK) pyproject.toml -o requirements/run.lock
 	$(LOCK) pyproject.toml --extra local -o requirements/local.lock
 	$(LOCK) --group build -o requirements/build.lock
+	$(LOCK) requirements/code.in -o src/clew/sandbox/packages.lock
 	$(LOCK) pyproject.toml --extra examples --group dev -o requirements/dev.lock
 	$(LOCK) requirements/clients.in --overrides requirements/clients.overrides -o requirements/clients.lock
 	@for each in requirements/frameworks/*.in; do name=$${each%.in}; \
