@@ -7,9 +7,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from clew.model.embedded import publisher
 from clew.model.embedded.catalog import catalogue
-from clew.weights import wheels
+from clew.weights import publisher, wheels
 from clew.weights.errors import SourceError, WeightsError
 from clew.weights.files import (
     Progress,
