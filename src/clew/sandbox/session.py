@@ -7,6 +7,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
+from clew.sandbox.ending import with_ending, with_stop
 from clew.sandbox.frames import MOST_CODE, PIECE, Nonsense, Reply, left_of, plain, reply, request
 from clew.sandbox.output import Output
 from clew.sandbox.sandbox import (
@@ -28,15 +29,6 @@ _START = 20.0
 
 _FILE = 60.0
 """Seconds for one piece of a file."""
-
-_SAID: dict[Ended, str] = {
-    "time": "The cell did not stop when its time was up.",
-    "memory": "The cell took too much memory, or left too much on disk.",
-    "output": "The cell printed without end.",
-    "cancelled": "The cell was called off and did not stop.",
-    "died": "Python ended.",
-}
-_LOST = "It had to be ended: all variables are gone, and files that were not saved."
 
 
 class KernelSession:
@@ -154,7 +146,7 @@ class KernelSession:
             ran = await cell
             if late and ran.ended is None:
                 return Ran(
-                    logs=f"{ran.logs}The cell was stopped after {seconds:g} seconds; variables are kept.\n",
+                    logs=with_stop(ran.logs, seconds),
                     raised=True,
                     plots=ran.plots,
                     left=ran.left,
@@ -198,10 +190,8 @@ class KernelSession:
     def _last(self, plots: list[Plot]) -> Ran:
         """What is known of a cell that ended the session."""
         self._output.take_rest()
-        logs = self._output.text()
         ended = self._ended or "died"
-        said = f"{logs}{'' if logs.endswith(chr(10)) or not logs else chr(10)}{_SAID[ended]} {_LOST}\n"
-        return Ran(logs=said, raised=True, plots=tuple(plots), ended=ended)
+        return Ran(logs=with_ending(self._output.text(), ended), raised=True, plots=tuple(plots), ended=ended)
 
     async def _ask(self, do: str, body: bytes = b"", *more: str) -> tuple[Reply, bytes]:
         """Send a request and return its answer; whatever else comes ends the session."""
