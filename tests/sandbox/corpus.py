@@ -23,7 +23,7 @@ SECRET = "host secret 8213"
 USER = 61_234
 
 _NEWNS, _NEWUSER, _BIND, _REC, _PRIVATE = 0x20000, 0x10000000, 0x1000, 0x4000, 0x40000
-_STAGE = Path("/tmp/clew-corpus")
+STAGE = Path("/tmp/clew-corpus")
 _INSIDE = "CORPUS_MOUNTS"
 _SECONDS = 20.0
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -35,8 +35,16 @@ def _mount(source: str, place: str, kind: str | None, flags: int, data: str | No
         raise OSError(ctypes.get_errno(), f"mount {place}")
 
 
-def enter(user: str) -> None:
-    """Go on in a mount namespace of our own, as the user; everything starts anew there."""
+def inside() -> str | None:
+    """Return the mount namespace that we came from, or None if we have not entered another."""
+    return os.environ.get(_INSIDE)
+
+
+def enter(user: str, module: str = "tests.sandbox.corpus", **more: str) -> None:
+    """Go on in a mount namespace of our own, as the user; the module starts anew there.
+
+    ``more`` are folders that are to be seen there too, below :data:`STAGE` by their names.
+    """
     before = os.readlink("/proc/self/ns/mnt")
     root = os.geteuid() == 0
     identity = os.geteuid(), os.getegid()
@@ -48,12 +56,12 @@ def enter(user: str) -> None:
             Path(f"/proc/self/{kind}_map").write_text(f"{number} {number} 1", "ascii")
     _mount("none", "/", None, _REC | _PRIVATE)
     # What is shown may lie below a folder that the user can't enter.
-    shown = {"python": sys.base_prefix, "repository": str(REPOSITORY)}
+    shown = {"python": sys.base_prefix, "repository": str(REPOSITORY), **more}
     found = {name: os.open(path, os.O_PATH) for name, path in shown.items()}
     _mount("corpus", "/tmp", "tmpfs", 0, "mode=1777,size=64m")
     for name, file in found.items():
-        (_STAGE / name).mkdir(parents=True)
-        _mount(f"/proc/self/fd/{file}", str(_STAGE / name), None, _BIND | _REC)
+        (STAGE / name).mkdir(parents=True)
+        _mount(f"/proc/self/fd/{file}", str(STAGE / name), None, _BIND | _REC)
         os.close(file)
     # Not covered by what is laid out for a session: here only its walls hold.
     _mount("corpus", "/var/tmp", "tmpfs", 0, "mode=1777,size=1m")
@@ -65,17 +73,18 @@ def enter(user: str) -> None:
         os.setresgid(USER, USER, USER)
         os.setresuid(USER, USER, USER)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    repository = _STAGE / "repository"
+    repository = STAGE / "repository"
     packages = [repository, repository / "src", repository / ".venv" / "lib" / version / "site-packages"]
     environment = {
         "PYTHONPATH": ":".join(map(str, packages)),
-        "LD_LIBRARY_PATH": str(_STAGE / "python" / "lib"),
+        "LD_LIBRARY_PATH": str(STAGE / "python" / "lib"),
+        "PATH": str(repository / ".venv" / "bin"),
         "CLEW_API_KEY": SECRET,
         _INSIDE: before,
     }
-    program = str(_STAGE / "python" / "bin" / version)
+    program = str(STAGE / "python" / "bin" / version)
     os.chdir("/")
-    os.execve(program, [program, "-B", "-m", "tests.sandbox.corpus", *sys.argv[1:]], environment)
+    os.execve(program, [program, "-B", "-m", module, *sys.argv[1:]], environment)
 
 
 def _aims(folder: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
@@ -105,7 +114,7 @@ def _aims(folder: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
     }
 
 
-def _look(process: int, mounts: str) -> None:
+def look(process: int, mounts: str) -> None:
     """See to it that whoever attacks has no rights and mounts of its own.
 
     Raises:
@@ -130,12 +139,12 @@ async def attack(kind: str, mounts: str) -> dict[str, str]:
         aims = _aims(folder, stack) | {"inside": "namespaces" if kind == "bwrap" else "none"}
         if kind == "none":
             return await _bare(aims, mounts)
-        driver = DRIVERS[kind](None)
+        driver = DRIVERS[kind](None, Path("/"))
         session: Any = None
         for name in sorted(ATTACKS, key=lambda each: each in DEADLY):
             if session is None or session.over:
                 session = await driver.start("attacked")
-                _look(session.pid, mounts)
+                look(session.pid, mounts)
                 begun = await session.run(f"{source}\nAIMS.update({aims!r})", _SECONDS)
                 assert not begun.raised, begun.logs
             ran = await session.run(f"attempt({name!r})", _SECONDS)
@@ -147,7 +156,7 @@ async def attack(kind: str, mounts: str) -> dict[str, str]:
 
 
 async def _bare(aims: dict[str, Any], mounts: str) -> dict[str, str]:
-    _look(os.getpid(), mounts)
+    look(os.getpid(), mounts)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", str(HERE / "attacks.py"), json.dumps(aims), stdout=asyncio.subprocess.PIPE
     )
@@ -159,7 +168,7 @@ def main() -> None:
     """Attack, in a namespace of our own."""
     kind, user = sys.argv[1:3]
     assert (kind, user) != ("none", "root"), "never without a wall as root"
-    mounts = os.environ.get(_INSIDE)
+    mounts = inside()
     if mounts is None:
         enter(user)
         return

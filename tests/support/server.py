@@ -49,6 +49,7 @@ from clew.vault import Vault
 from clew.wire import webhooks
 from tests.support.blobs import blobs_of
 from tests.support.database import Place, miscounted_threads, open_place
+from tests.support.weights import weights_cache
 
 KEYS = {"alpha": "clew_alpha-key-0123456789abcdef", "beta": "clew_beta-key-0123456789abcdef"}
 """The key of each of the two projects."""
@@ -232,7 +233,7 @@ class Server:
         sessions = Sessions(
             db,
             self.blobs,
-            Chosen(self._sandbox, None, self._clock),
+            Chosen(self._sandbox, None, weights_cache(), self._clock),
             process=process,
             place=row.id,
             most=self._sandbox_sessions,

@@ -278,7 +278,7 @@ def make_sessions(
     """Return the sessions of code that the settings allow; None if none are wanted."""
     if settings.sandbox == "off":
         return None
-    chosen = Chosen(settings.sandbox, settings.sandbox_python, process.clock)
+    chosen = Chosen(settings.sandbox, settings.sandbox_python, settings.data_dir, process.clock)
     return Sessions(db, blobs, chosen, process=process, place=place, most=settings.sandbox_sessions)
 
 

@@ -2,40 +2,60 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from clew.sandbox.bubblewrap import Bubblewrap
-from clew.sandbox.landlock import Landlock
+from clew.ids import RandomIds
 from clew.sandbox.sandbox import Driver, SandboxTrouble
 
-Maker = Callable[[str | None], Driver]
-"""Makes a driver; its argument is the Python that sessions run, None for our own."""
+Maker = Callable[[str | None, Path], Driver]
+"""Makes a driver, from the Python that sessions run (None for our own) and Clew's data directory."""
 
-DRIVERS: Mapping[str, Maker] = {"bwrap": Bubblewrap, "landlock": Landlock}
+
+def _bwrap(python: str | None, _: Path) -> Driver:
+    from clew.sandbox.bubblewrap import Bubblewrap  # only Linux can import it
+
+    return Bubblewrap(python)
+
+
+def _landlock(python: str | None, _: Path) -> Driver:
+    from clew.sandbox.landlock import Landlock
+
+    return Landlock(python)
+
+
+def _wasm(_: str | None, data_dir: Path) -> Driver:
+    from clew.sandbox.wasm.driver import Wasm
+
+    return Wasm(data_dir, RandomIds())
+
+
+DRIVERS: Mapping[str, Maker] = {"bwrap": _bwrap, "landlock": _landlock, "wasm": _wasm}
 """By the names that CLEW_SANDBOX knows them by."""
 
 BY_STRENGTH = ("bwrap", "wasm")
 """What ``auto`` tries, in this order. The others are used only where they are named."""
 
 
-async def chosen(setting: str, python: str | None = None) -> Driver:
+async def chosen(setting: str, python: str | None, data_dir: Path) -> Driver:
     """Return the driver that a setting means, tried.
 
     Args:
         setting: ``auto`` or the name of a driver.
         python: the program that sessions run; None for our own, without its packages.
+        data_dir: where Clew keeps its data; what ``wasm`` runs on lies there.
 
     Raises:
         SandboxTrouble: it does not work here; the message names what is missing, and what brings it.
     """
-    names = [name for name in BY_STRENGTH if name in DRIVERS] if setting == "auto" else [setting]
+    if setting != "auto" and setting not in DRIVERS:
+        raise SandboxTrouble(f"CLEW_SANDBOX={setting}: there is no such sandbox.")
+    if _foreign(setting):
+        raise SandboxTrouble(f"CLEW_SANDBOX={setting} needs Linux, this is {sys.platform}.")
+    names = [name for name in BY_STRENGTH if not _foreign(name)] if setting == "auto" else [setting]
     missing = []
     for name in names:
-        if name not in DRIVERS:
-            raise SandboxTrouble(f"CLEW_SANDBOX={name}: there is no such sandbox.")
-        driver = DRIVERS[name](python)
-        lacks = (
-            f"bubblewrap needs Linux, this is {sys.platform}" if _foreign(name) else await driver.missing()
-        )
+        driver = DRIVERS[name](python, data_dir)
+        lacks = await driver.missing()
         if lacks is None:
             return driver
         await driver.close()

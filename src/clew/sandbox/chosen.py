@@ -16,10 +16,11 @@ class Chosen:
     Args:
         name: what CLEW_SANDBOX says.
         python: the Python that code is to run on; None for the server's own, without its packages.
+        data_dir: where Clew keeps its data.
     """
 
-    def __init__(self, name: str, python: Path | None, clock: Clock) -> None:
-        self._name, self._python, self._clock = name, python, clock
+    def __init__(self, name: str, python: Path | None, data_dir: Path, clock: Clock) -> None:
+        self._name, self._python, self._data_dir, self._clock = name, python, data_dir, clock
         self._lock = asyncio.Lock()
         self._driver: Driver | None = None
         self._refused: tuple[int, str] | None = None
@@ -46,7 +47,8 @@ class Chosen:
         from clew.sandbox.choosing import chosen
 
         try:
-            self._driver = await chosen(self._name, None if self._python is None else str(self._python))
+            python = None if self._python is None else str(self._python)
+            self._driver = await chosen(self._name, python, self._data_dir)
         except SandboxTrouble as trouble:
             self._refused = now, trouble.message
 
