@@ -144,7 +144,8 @@ class Searcher:
         named = await self._by_words(store, wanted.query, most)
         named = [hit for hit in named if hit.store_file in allowed][:CANDIDATES]
         if vector is not None and index is not None:
-            await _score(index, vector, [hit for hit in named if hit not in scores], scores)
+            unscored = [hit for hit in named if hit not in scores]
+            scores.update(zip(unscored, await asyncio.to_thread(index.scores, vector, unscored), strict=True))
         ranked = fuse(near, named)
         if not scores:
             scores = dict(ranked)
@@ -191,7 +192,7 @@ class Searcher:
         index = held.index
         for gone in held.files.keys() - files.keys():
             if index is not None:
-                index.remove(gone)
+                await asyncio.to_thread(index.remove, gone)  # it may copy all that is left
         for seq in files.keys() - held.files.keys():
             if store.embedder is None:
                 continue
@@ -211,14 +212,3 @@ class Searcher:
 
 def _matching(files: Mapping[int, Findable], wanted: Filter) -> dict[int, Findable]:
     return {seq: file for seq, file in files.items() if matches(wanted, file.attributes)}
-
-
-async def _score(index: VectorIndex, vector: bytes, hits: list[_Hit], scores: dict[_Hit, float]) -> None:
-    """Add the scores of chunks that words have found and vectors have not."""
-    files = {hit.store_file for hit in hits}
-    if not files:
-        return
-    found = await asyncio.to_thread(index.search, vector, 100_000, files)
-    near = {_Hit(each.file, each.chunk): each.score for each in found}
-    for hit in hits:
-        scores[hit] = near.get(hit, 0.0)
