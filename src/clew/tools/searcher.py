@@ -32,7 +32,7 @@ _CACHE = 512 * 1024 * 1024
 """Bytes of vectors that are kept in memory; what was used longest ago goes first."""
 
 _LONGEST_QUERY = 4_000
-"""Characters of a query that are embedded: a model sees no more of it anyway."""
+"""Characters of a query that are looked at: a model sees no more of it anyway."""
 
 _TOUCH = 60_000
 """Milliseconds in which a store that is used is noted as used once."""
@@ -100,6 +100,7 @@ class Searcher:
         Raises:
             Unembeddable: what is asked could not be turned into a vector, and words find nothing.
         """
+        wanted = wanted._replace(query=wanted.query[:_LONGEST_QUERY])
         vector, trouble = await self._vector(stores, wanted.query)
         found: list[Found] = []
         for store in stores:
@@ -121,7 +122,7 @@ class Searcher:
         if self._embedder is None or all(store.embedder != self._embedder.name for store in stores):
             return None, None
         try:
-            (vector,) = await self._embedder.embed([query[:_LONGEST_QUERY]])
+            (vector,) = await self._embedder.embed([query])
         except Unembeddable as trouble:
             return None, trouble
         return vector, None
