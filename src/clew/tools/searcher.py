@@ -31,6 +31,9 @@ _CANDIDATES_FILTERED = 2_000
 _CACHE = 512 * 1024 * 1024
 """Bytes of vectors that are kept in memory; what was used longest ago goes first."""
 
+_MOST_HELD = 1_000
+"""Stores of which anything is kept in memory: threads have stores of their own, and there may be many."""
+
 _LONGEST_QUERY = 4_000
 """Characters of a query that are looked at: a model sees no more of it anyway."""
 
@@ -206,7 +209,7 @@ class Searcher:
 
     def _make_room(self) -> None:
         total = sum(held.index.nbytes for held in self._held.values() if held.index is not None)
-        while total > _CACHE and len(self._held) > 1:
+        while (total > _CACHE or len(self._held) > _MOST_HELD) and len(self._held) > 1:
             _, held = self._held.popitem(last=False)
             total -= held.index.nbytes if held.index is not None else 0
 
