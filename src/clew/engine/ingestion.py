@@ -73,8 +73,7 @@ class Ingestion(Kind):
             return self._failed(file, _told(error))
         while await self._db.write(store_files.drop_chunks, file.seq, _AT_ONCE):
             pass  # of an attempt that was broken off
-        await self._store(file, split)
-        usage = sum(len(chunk.text.encode()) for chunk in split.chunks)
+        usage = await self._store(file, split)
         usage += 0 if vectors is None else len(vectors.data)
         name = None if embedder is None else embedder.name
         result = partial(_complete, file=file, embedder=name, vectors=vectors, usage=usage)
@@ -106,8 +105,9 @@ class Ingestion(Kind):
         window = _WINDOW if embedder is None else embedder.window_tokens
         return await self._splitter.split(sections, file.chunking.tokens, file.chunking.overlap, window)
 
-    async def _store(self, file: StoreFile, split: Split) -> None:
-        key = store_key(file.store_id)
+    async def _store(self, file: StoreFile, split: Split) -> int:
+        """Store a file's chunks; return the bytes of their texts."""
+        key, usage = store_key(file.store_id), 0
         for start in range(0, len(split.chunks), _AT_ONCE):
             some = [
                 StoredChunk(
@@ -116,6 +116,8 @@ class Ingestion(Kind):
                 for number, each in enumerate(split.chunks[start : start + _AT_ONCE], start)
             ]
             await self._db.write(store_files.add_chunks, some)
+            usage += sum(len(each.text.encode()) for each in some)
+        return usage
 
     def _failed(self, file: StoreFile, error: FileError) -> Outcome:
         async def result(tx: Transaction) -> None:
@@ -163,6 +165,7 @@ class Ingestion(Kind):
 
     async def close(self) -> None:
         await self._reader.close()
+        self._splitter.close()
         if self._embedder is not None:
             await self._embedder.close()
 

@@ -31,8 +31,11 @@ _CANDIDATES_FILTERED = 2_000
 _CACHE = 512 * 1024 * 1024
 """Bytes of vectors that are kept in memory; what was used longest ago goes first."""
 
+_MOST_HELD = 1_000
+"""Stores of which anything is kept in memory: threads have stores of their own, and there may be many."""
+
 _LONGEST_QUERY = 4_000
-"""Characters of a query that are embedded: a model sees no more of it anyway."""
+"""Characters of a query that are looked at: a model sees no more of it anyway."""
 
 _TOUCH = 60_000
 """Milliseconds in which a store that is used is noted as used once."""
@@ -100,6 +103,7 @@ class Searcher:
         Raises:
             Unembeddable: what is asked could not be turned into a vector, and words find nothing.
         """
+        wanted = wanted._replace(query=wanted.query[:_LONGEST_QUERY])
         vector, trouble = await self._vector(stores, wanted.query)
         found: list[Found] = []
         for store in stores:
@@ -121,7 +125,7 @@ class Searcher:
         if self._embedder is None or all(store.embedder != self._embedder.name for store in stores):
             return None, None
         try:
-            (vector,) = await self._embedder.embed([query[:_LONGEST_QUERY]])
+            (vector,) = await self._embedder.embed([query])
         except Unembeddable as trouble:
             return None, trouble
         return vector, None
@@ -144,7 +148,8 @@ class Searcher:
         named = await self._by_words(store, wanted.query, most)
         named = [hit for hit in named if hit.store_file in allowed][:CANDIDATES]
         if vector is not None and index is not None:
-            await _score(index, vector, [hit for hit in named if hit not in scores], scores)
+            unscored = [hit for hit in named if hit not in scores]
+            scores.update(zip(unscored, await asyncio.to_thread(index.scores, vector, unscored), strict=True))
         ranked = fuse(near, named)
         if not scores:
             scores = dict(ranked)
@@ -191,7 +196,7 @@ class Searcher:
         index = held.index
         for gone in held.files.keys() - files.keys():
             if index is not None:
-                index.remove(gone)
+                await asyncio.to_thread(index.remove, gone)  # it may copy all that is left
         for seq in files.keys() - held.files.keys():
             if store.embedder is None:
                 continue
@@ -204,21 +209,10 @@ class Searcher:
 
     def _make_room(self) -> None:
         total = sum(held.index.nbytes for held in self._held.values() if held.index is not None)
-        while total > _CACHE and len(self._held) > 1:
+        while (total > _CACHE or len(self._held) > _MOST_HELD) and len(self._held) > 1:
             _, held = self._held.popitem(last=False)
             total -= held.index.nbytes if held.index is not None else 0
 
 
 def _matching(files: Mapping[int, Findable], wanted: Filter) -> dict[int, Findable]:
     return {seq: file for seq, file in files.items() if matches(wanted, file.attributes)}
-
-
-async def _score(index: VectorIndex, vector: bytes, hits: list[_Hit], scores: dict[_Hit, float]) -> None:
-    """Add the scores of chunks that words have found and vectors have not."""
-    files = {hit.store_file for hit in hits}
-    if not files:
-        return
-    found = await asyncio.to_thread(index.search, vector, 100_000, files)
-    near = {_Hit(each.file, each.chunk): each.score for each in found}
-    for hit in hits:
-        scores[hit] = near.get(hit, 0.0)
