@@ -10,13 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from clew.core.citing import place_of
-from clew.core.content import Content, ImageFileContent, ImageUrlContent, RefusalContent, TextContent
+from clew.core.content import ImageFileContent, ImageUrlContent, RefusalContent, TextContent
 from clew.core.decisions import CallModel
 from clew.core.options import OPTIONS, Json, option_values
 from clew.core.records import Call, Message, Run, Step, TurnFacts
 from clew.core.tools import FILE_SEARCH, FunctionDefinition, NamedTool
-from clew.engine.images import tokens_of_images
-from clew.model.chat import ChatRequest
+from clew.model.chat import ChatRequest, tokens_of_images
 
 _BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
@@ -46,7 +45,7 @@ class Told(NamedTuple):
     run_id: str | None
     message_id: str
     images: bool = False
-    """Whether parts of it stand for images among the files."""
+    """Whether it shows images."""
 
 
 class DoesNotFit(Exception):
@@ -62,7 +61,7 @@ class Prompt(NamedTuple):
     citable: Mapping[str, str] | None = None
     """The files of the results that an answer may cite, by their places; None where nothing is searched."""
     images: bool = False
-    """Whether messages of the request stand for images, which are put in when it is sent."""
+    """Whether messages of the request show images, which are put in when it is sent."""
 
 
 class Addressee(NamedTuple):
@@ -230,18 +229,23 @@ def _from_both_ends(count: int) -> Iterator[tuple[_Side, int]]:
 
 
 def _chat_message(message: Message) -> Json:
-    parts = [part for part in map(_chat_part, message.content) if part is not None]
+    found = (_chat_part(message, index) for index in range(len(message.content)))
+    parts = [part for part in found if part is not None]
     if all(part["type"] == "text" for part in parts):
         return {"role": message.role, "content": "\n".join(part["text"] for part in parts)}
     return {"role": message.role, "content": parts}
 
 
-def _chat_part(part: Content) -> Json | None:
-    match part:
+def _chat_part(message: Message, index: int) -> Json | None:
+    """Return a part of a message as a model is told it. An image is no more than where to find it."""
+    match message.content[index]:
         case TextContent(text):
             return {"type": "text", "text": text.value}
         case RefusalContent(refusal):
             return {"type": "text", "text": refusal}
+        case ImageUrlContent(image) if image.url.startswith("data:"):
+            place = {"thread_id": message.thread_id, "message_id": message.id, "index": index}
+            return {"type": "image_data", "image_data": place | {"detail": image.detail}}
         case ImageUrlContent(image):
             return {"type": "image_url", "image_url": {"url": image.url, "detail": image.detail}}
         case ImageFileContent(image_file=image):
