@@ -96,8 +96,10 @@ class Asking:
         Raises:
             ModelError: the model can't see any.
         """
+        if self._images is None or not asked.images:
+            return asked.request
         sight = choice.entry.back_end.images
-        if self._images is None or not asked.images or sight == "noted":
+        if sight == "noted":
             return asked.request
         if sight == "refused":
             message = f"The model {choice.model!r} can't see images, and the thread shows some."

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from clew.core.citing import place_of
-from clew.core.content import ImageFileContent, ImageUrlContent, RefusalContent, TextContent
+from clew.core.content import Content, ImageFileContent, ImageUrlContent, RefusalContent, TextContent
 from clew.core.decisions import CallModel
 from clew.core.options import OPTIONS, Json, option_values
 from clew.core.records import Call, Message, Run, Step, TurnFacts
@@ -229,28 +229,31 @@ def _from_both_ends(count: int) -> Iterator[tuple[_Side, int]]:
 
 
 def _chat_message(message: Message) -> Json:
-    found = (_chat_part(message, index) for index in range(len(message.content)))
-    parts = [part for part in found if part is not None]
+    parts = [_chat_part(part) for part in message.content]
     if all(part["type"] == "text" for part in parts):
         return {"role": message.role, "content": "\n".join(part["text"] for part in parts)}
-    return {"role": message.role, "content": parts}
+    found = [_placed(part, message, index) for index, part in enumerate(parts)]
+    return {"role": message.role, "content": found}
 
 
-def _chat_part(message: Message, index: int) -> Json | None:
-    """Return a part of a message as a model is told it. An image is no more than where to find it."""
-    match message.content[index]:
+def _chat_part(part: Content) -> Json:
+    match part:
         case TextContent(text):
             return {"type": "text", "text": text.value}
         case RefusalContent(refusal):
             return {"type": "text", "text": refusal}
-        case ImageUrlContent(image) if image.url.startswith("data:"):
-            place = {"thread_id": message.thread_id, "message_id": message.id, "index": index}
-            return {"type": "image_data", "image_data": place | {"detail": image.detail}}
         case ImageUrlContent(image):
             return {"type": "image_url", "image_url": {"url": image.url, "detail": image.detail}}
         case ImageFileContent(image_file=image):
             return {"type": "image_file", "image_file": {"file_id": image.file_id, "detail": image.detail}}
-    return None
+
+
+def _placed(part: Json, message: Message, index: int) -> Json:
+    """Return a part; of an image that the message carries in itself, where it is."""
+    if part["type"] != "image_url" or not part["image_url"]["url"].startswith("data:"):
+        return part
+    place = {"thread_id": message.thread_id, "message_id": message.id, "index": index}
+    return {"type": "image_data", "image_data": place | {"detail": part["image_url"]["detail"]}}
 
 
 def _own_turns(steps: Sequence[Step], messages: Sequence[Message], to: Addressee) -> list[Json]:
