@@ -502,7 +502,7 @@ DELETE FROM answers WHERE answers.project = $1::VARCHAR;
 DELETE FROM usage_by_day WHERE usage_by_day.project = $1::VARCHAR;
 
 -- DELETE_OWNED[6]
-DELETE FROM due_work WHERE due_work.project = $1::VARCHAR;
+DELETE FROM due_work WHERE due_work.project = $1::VARCHAR AND due_work.kind != 'purge';
 
 -- DELETE_KEYS
 DELETE FROM keys WHERE keys.project = $1::VARCHAR;

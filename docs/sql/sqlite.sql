@@ -502,7 +502,7 @@ DELETE FROM answers WHERE answers.project = :project;
 DELETE FROM usage_by_day WHERE usage_by_day.project = :project;
 
 -- DELETE_OWNED[6]
-DELETE FROM due_work WHERE due_work.project = :project;
+DELETE FROM due_work WHERE due_work.project = :project AND due_work.kind != 'purge';
 
 -- DELETE_KEYS
 DELETE FROM keys WHERE keys.project = :project;

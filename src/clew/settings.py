@@ -271,10 +271,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     outbound_allow: Annotated[
         str,
         _about(
-            "where webhooks may lead besides the public internet: host:port, addresses, networks, "
-            "separated by commas"
+            "where webhooks and images by URL may lead besides the public internet: host:port, addresses, "
+            "networks, separated by commas"
         ),
     ] = ""
+    image_urls: Annotated[
+        Literal["fetch", "pass", "off"],
+        _about(
+            "what becomes of images that messages give by URL: fetch has this server get them, pass leaves "
+            "that to the model's endpoint, off shows them to no model"
+        ),
+    ] = "fetch"
     trusted_proxies: Annotated[
         str,
         _about(

@@ -17,6 +17,7 @@ from clew.engine.due_work import Kind
 from clew.engine.engine import Engine
 from clew.engine.images import Images
 from clew.engine.ingestion import Ingestion, Purge
+from clew.engine.picture_urls import PictureUrls, Policy
 from clew.engine.retention import Retention
 from clew.engine.shares import Shares
 from clew.engine.tally import Tally
@@ -74,7 +75,9 @@ class Server:
         model_timeout: seconds that the model may stay silent.
         run_expiry: milliseconds after which an unfinished run expires.
         works: whether runs are worked on; if not, they stay queued.
-        outbound: tells webhooks of runs; without it, what they are to be told stays in the outbox.
+        outbound: tells webhooks of runs; without it, what they are to be told stays in the outbox. Its guard
+            is that of images by URL too.
+        image_urls: what becomes of images that messages give by URL.
         daily_token_budget: tokens that a project's runs may use on one day.
         listeners: watch it, besides its own.
         wrap: puts something between the server and its database.
@@ -96,6 +99,7 @@ class Server:
         max_waiting_runs: int = 1000,
         works: bool = True,
         outbound: GuardedHttp | None = None,
+        image_urls: Policy = "fetch",
         daily_token_budget: int | None = None,
         toolbox: Toolbox = ALL_TOOLS,
         listeners: Sequence[Hook] = (),
@@ -115,6 +119,7 @@ class Server:
         self._run_expiry, self._works = run_expiry, works
         self._max_active_runs, self._max_waiting_runs = max_active_runs, max_waiting_runs
         self._toolbox, self._listeners = toolbox, listeners
+        self._image_urls: Policy = image_urls
         self._outbound, self._daily_token_budget = outbound, daily_token_budget
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -223,6 +228,7 @@ class Server:
         searcher = Searcher(db, embedder, process.clock)
         self._ingestion = Ingestion(db, self.blobs, embedder)
         tools = self._toolbox.with_(FileSearch(db, searcher))
+        guard = self._outbound.guard if self._outbound is not None else Guard()
         engine = Engine(
             db,
             row=row,
@@ -232,11 +238,10 @@ class Server:
             toolbox=tools,
             kinds=self._kinds(db, process),
             tokens_a_day=self._daily_token_budget,
-            images=Images(db, self.blobs),
+            images=Images(db, self.blobs, self._clock, PictureUrls(guard, self._image_urls, timeout=1)),
         )
         self._ingestion.woken = engine.go_on
         self._shares = engine.shares
-        outbound = self._outbound.guard if self._outbound is not None else Guard()
         services = Services(
             db=db,
             dispatch=engine.dispatch,
@@ -247,7 +252,7 @@ class Server:
             searcher=searcher,
             toolbox=tools,
             run_expiry=self._run_expiry,
-            outbound=outbound,
+            outbound=guard,
             shares=engine.shares,
             vault=VAULT,
             wake_webhooks=engine.wake_webhooks,
@@ -257,7 +262,7 @@ class Server:
         given = {key: Access(project, "") for project, key in KEYS.items()}
         keyring = Keyring(given | {OPERATOR_KEY: Access("alpha", "", role=OPERATOR)})
         assembly = Assembly(
-            db, engine, models, tools, process, outbound, row, bus, tally, self.blobs, searcher, VAULT
+            db, engine, models, tools, process, guard, row, bus, tally, self.blobs, searcher, VAULT
         )
         watch = Watch(self._caps, self._proxies)
         condition = condition_of(assembly, watch, self.place)

@@ -14,6 +14,7 @@ from clew.engine.blob_sweep import BlobSweep
 from clew.engine.engine import Engine
 from clew.engine.images import Images
 from clew.engine.ingestion import Ingestion, Purge
+from clew.engine.picture_urls import PictureUrls
 from clew.engine.retention import Retention
 from clew.engine.tally import Tally
 from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
@@ -145,7 +146,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
         takeover_after=int(settings.takeover_after * 1000),
         passed=passed,
         tokens_a_day=settings.daily_token_budget,
-        images=Images(db, blobs),
+        images=Images(db, blobs, process.clock, PictureUrls(outbound, settings.image_urls)),
         kinds=[
             WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process, vault=vault),
             Retention(db, process),
