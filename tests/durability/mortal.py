@@ -90,18 +90,33 @@ class Life:
         place: the database. A SQLite file is copied at a death, as the files then are, and the copy
             is what the next server finds.
         at: the transaction at which the first server dies; None for never.
+        embeddings: the model that makes vectors.
     """
 
     def __init__(
-        self, place: Place, model_url: str, *, clock: Clock, ids: Ids, at: int | None, moment: Moment
+        self,
+        place: Place,
+        model_url: str,
+        *,
+        clock: Clock,
+        ids: Ids,
+        at: int | None,
+        moment: Moment,
+        embeddings: str = "scripted-embedding",
     ) -> None:
         self._place, self._model_url, self._clock, self._ids = place, model_url, clock, ids
+        self._embeddings = embeddings
         self.deaths = 0
         self._begin(at, moment)
 
     @property
     def url(self) -> str:
         return self._server.url
+
+    @property
+    def place(self) -> Place:
+        """The database, as it is after the deaths until now."""
+        return self._place
 
     @property
     def transactions(self) -> int:
@@ -124,6 +139,7 @@ class Life:
             ids=self._ids,
             outbound=GuardedHttp(Guard("127.0.0.1"), timeout=5),
             wrap=wrap,
+            embeddings=self._embeddings,
         )
         self._server.__enter__()
 

@@ -18,6 +18,7 @@ from clew.engine.engine import Engine
 from clew.engine.images import Images
 from clew.engine.ingestion import Ingestion, Purge
 from clew.engine.picture_urls import PictureUrls, Policy
+from clew.engine.reindexing import Reindex
 from clew.engine.retention import Retention
 from clew.engine.shares import Shares
 from clew.engine.tally import Tally
@@ -82,6 +83,7 @@ class Server:
         listeners: watch it, besides its own.
         wrap: puts something between the server and its database.
         proxies: addresses whose word on others is believed.
+        embeddings: the model that makes vectors; None: nobody does.
     """
 
     def __init__(
@@ -106,7 +108,9 @@ class Server:
         wrap: Callable[[Database], Database] = lambda db: db,
         caps: Caps = Caps(2_000, 2_000),  # noqa: B008 - it can't be changed
         proxies: str = "",
+        embeddings: str | None = "scripted-embedding",
     ) -> None:
+        self._embeddings = embeddings
         self._caps, self._proxies = caps, TrustedProxies(proxies)
         self.place = place
         self.blobs = blobs_of(place)
@@ -222,11 +226,14 @@ class Server:
         process = Process(self._clock, self._ids, Hooks([*self._listeners, tally]))
         row = this_process(process, works=self._works)
         bus = LocalBus(row.id, self._max_active_runs if self._works else 0, self._max_waiting_runs)
-        embedder = RemoteEmbedder(
-            self._model_url, "scripted-embedding", key=MODEL_KEY, clock=self._clock, network=Network()
-        )
+        embedder = None
+        if self._embeddings is not None:
+            embedder = RemoteEmbedder(
+                self._model_url, self._embeddings, key=MODEL_KEY, clock=self._clock, network=Network()
+            )
         searcher = Searcher(db, embedder, process.clock)
-        self._ingestion = Ingestion(db, self.blobs, embedder)
+        self._ingestion = Ingestion(db, self.blobs, embedder, process.clock)
+        self._reindex = Reindex(db, embedder)
         tools = self._toolbox.with_(FileSearch(db, searcher))
         guard = self._outbound.guard if self._outbound is not None else Guard()
         engine = Engine(
@@ -279,7 +286,7 @@ class Server:
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:
         kinds: list[Kind] = [Retention(db, process), BlobSweep(db, self.blobs, process)]
-        kinds += [self._ingestion, Purge(db)]
+        kinds += [self._ingestion, Purge(db), self._reindex]
         if self._outbound is not None:
             deliveries = WebhookDeliveries(
                 db,

@@ -15,6 +15,7 @@ from clew.engine.engine import Engine
 from clew.engine.images import Images
 from clew.engine.ingestion import Ingestion, Purge
 from clew.engine.picture_urls import PictureUrls
+from clew.engine.reindexing import Reindex
 from clew.engine.retention import Retention
 from clew.engine.tally import Tally
 from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
@@ -132,7 +133,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     models, tools = make_models(settings, process.clock), make_toolbox(settings)
     embedder = make_embedder(settings, process.clock)
     searcher = Searcher(db, embedder, process.clock)
-    ingestion = Ingestion(db, blobs, embedder)
+    ingestion = Ingestion(db, blobs, embedder, process.clock)
     tools = tools.with_(FileSearch(db, searcher))
     outbound = Guard(settings.outbound_allow)
     bus = _make_bus(settings, row, secret)
@@ -153,6 +154,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
             BlobSweep(db, blobs, process),
             ingestion,
             Purge(db),
+            Reindex(db, embedder),
         ],
     )
     ingestion.woken = engine.go_on

@@ -79,15 +79,18 @@ class Context:
         self._db, self._noted = db, noted
         self.work = work
 
-    async def progress(self, progress: Any) -> None:
+    async def progress(self, progress: Any, result: Result | None = None) -> None:
         """Store how far the work got (JSON), so that the next attempt can go on from there.
 
         Attempts before this are forgotten: only those that get no further are counted.
 
+        Args:
+            result: writes what else came of it, in the same transaction.
+
         Raises:
             Superseded: it is not ours any more; stop.
         """
-        if not await self._db.write(due_work.save_progress, self.work, progress, self._noted):
+        if not await self._db.write(due_work.save_progress, self.work, progress, self._noted, result):
             raise Superseded
         self.work = replace(self.work, progress=progress, attempts=0)
 

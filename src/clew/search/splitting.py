@@ -16,7 +16,7 @@ from contextlib import suppress
 import msgspec
 from msgspec import Struct
 
-from clew.search.chunks import Chunk, Section, Split, TooLong, split
+from clew.search.chunks import Chunk, Section, Split, TooLong, split, windows_of
 from clew.search.tokens import Tokens
 
 _SHORT = 100_000
@@ -38,7 +38,10 @@ _NICE = 5  # a third of the weight of those who answer requests
 
 
 class _Job(Struct, frozen=True):
-    """How to cut; the arguments of :func:`clew.search.chunks.split`."""
+    """How to cut; the arguments of :func:`clew.search.chunks.split`.
+
+    ``chunk`` is 0 if the sections are chunks already, which are cut into windows alone.
+    """
 
     chunk: int
     overlap: int
@@ -87,7 +90,18 @@ class Splitter:
             TooLong: it has too many tokens.
             SplitterBroke: the process that cut it was ended from outside.
         """
-        job = _Job(chunk, overlap, window)
+        return await self._done(_Job(chunk, overlap, window), sections)
+
+    async def windows(self, chunks: Sequence[str], window: int) -> tuple[list[str], list[tuple[int, int]]]:
+        """Cut chunks into windows anew, as :func:`clew.search.chunks.windows_of` does.
+
+        Raises:
+            SplitterBroke: the process that cut them was ended from outside.
+        """
+        cut = await self._done(_Job(0, 0, window), [_Section(text, None) for text in chunks])
+        return cut.windows, [chunk.windows for chunk in cut.chunks]
+
+    async def _done(self, job: _Job, sections: Sequence[Section]) -> Split:
         if sum(len(section.text) for section in sections) <= _SHORT:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._thread, _cut, job, sections, self._tokens)
@@ -100,6 +114,9 @@ class Splitter:
 
 
 def _cut(job: _Job, sections: Sequence[Section], tokens: Tokens) -> Split:
+    if not job.chunk:
+        windows, ranges = windows_of([section.text for section in sections], job.window, tokens)
+        return Split([Chunk("", 0, None, 0, 0, each) for each in ranges], windows, 0)
     return split(
         sections,
         chunk_tokens=job.chunk,

@@ -20,7 +20,7 @@ from clew.search.embedder import Unembeddable
 from clew.service.commands import NewStore, NewStoreFile
 from clew.service.context import Services
 from clew.service.once import Key, once
-from clew.store import files, store_files, vector_stores
+from clew.store import files, reindexing, store_files, vector_stores
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
 from clew.store.store_files import StoredChunk
@@ -173,6 +173,27 @@ def hand_on(services: Services, project: str, woken: Sequence[str]) -> None:
         services.dispatch.advance(run_id, project=project)
 
 
+async def reindex(services: Services, project: str, store_id: str) -> VectorStore:
+    """Have a store get the vectors of this server's embedder; return it as it is now.
+
+    That goes on in the background, and its old vectors serve until then. Nothing is done if it has them, or
+    if that goes on already.
+
+    Raises:
+        NotFound: there is no such store.
+        StoreExpired: it has expired.
+    """
+    now = services.process.clock.now()
+
+    async def begin(tx: Transaction) -> VectorStore:
+        store = await _open(tx, project, store_id, now)
+        return await reindexing.begin(tx, store, services.searcher.embedder, now)
+
+    begun = await services.db.write(begin)
+    services.wake_ingestion()
+    return begun
+
+
 async def held(tx: Transaction, project: str, store_id: str) -> VectorStore:
     """Return a store that nobody else changes until the transaction ends.
 
@@ -185,8 +206,15 @@ async def held(tx: Transaction, project: str, store_id: str) -> VectorStore:
     return store
 
 
-async def search(services: Services, project: str, store_id: str, wanted: Wanted) -> list[Found]:
-    """Return what a store's files say to a query, best first.
+class Answers(NamedTuple):
+    """What was found, best first, and why less may have been found than there is; None if not."""
+
+    found: list[Found]
+    warning: str | None
+
+
+async def search(services: Services, project: str, store_id: str, wanted: Wanted) -> Answers:
+    """Return what a store's files say to a query.
 
     Raises:
         NotFound: there is no such store.
@@ -197,9 +225,10 @@ async def search(services: Services, project: str, store_id: str, wanted: Wanted
     if store.status(services.process.clock.now()) == "expired":
         raise StoreExpired(store_id)
     try:
-        return await services.searcher.search([store], wanted)
+        found = await services.searcher.search([store], wanted)
     except Unembeddable as error:
         raise NotSearchable(error.message) from None
+    return Answers(found, services.searcher.hindered(store))
 
 
 # --- files ------------------------------------------------------------------------------------------

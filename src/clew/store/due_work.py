@@ -167,10 +167,16 @@ async def claim(tx: Transaction, work: Work, owner: str, attempts: int) -> bool:
     return await tx.run(CLAIM_WORK, {**_this(work), "owner": owner, "attempts": attempts}) > 0
 
 
-async def save_progress(tx: Transaction, work: Work, progress: Any, attempts: int) -> bool:
-    """Store how far work got; say whether it is still the caller's."""
+async def save_progress(
+    tx: Transaction, work: Work, progress: Any, attempts: int, result: Result | None = None
+) -> bool:
+    """Store how far work got and what else came of it, if it is still the caller's; say whether it is."""
     values = {"progress": _encoded(progress), "attempts": attempts}
-    return await tx.run(SAVE_PROGRESS, {**_this(work), **values}) > 0
+    if not await tx.run(SAVE_PROGRESS, {**_this(work), **values}):
+        return False
+    if result is not None:
+        await result(tx)
+    return True
 
 
 async def release(tx: Transaction, works: Sequence[Work], owner: str) -> None:

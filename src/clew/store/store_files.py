@@ -14,8 +14,9 @@ from clew.store.statement import Mapper, Statement, Transaction, constant, param
 from clew.store.tables import chunks, file_batches, store_files, vectors
 from clew.store.tables import vector_stores as vector_store_rows
 
-INGESTION, PURGE = "ingestion", "purge"
-"""Kinds of due work: to take a file into a store, and to delete what is left of one that was removed."""
+INGESTION, PURGE, REINDEX = "ingestion", "purge", "reindex"
+"""Kinds of due work: to take a file into a store, to delete what is left of one that was removed, and to give
+all files of a store the vectors of another embedder."""
 
 _FILE = Mapper(store_files, StoreFile)
 _ADDED = tuple(name for name in _FILE.names if name != "seq")
@@ -213,7 +214,8 @@ async def remove_all(tx: Transaction, project: str, store_id: str, now: int) -> 
     """Take all files out of a store that is deleted."""
     found = [_FILE.read(row) for row in await tx.all(SELECT_OF_STORE, {"store_id": store_id})]
     await tx.run(DELETE_OF_STORE, {"of_store": store_id})
-    await due_work.cancel_lane(tx, INGESTION, store_id)
+    for kind in (INGESTION, REINDEX):
+        await due_work.cancel_lane(tx, kind, store_id)
     if found:
         await _purge(tx, project, store_id, [file.seq for file in found], now)
 

@@ -425,6 +425,7 @@ vector_stores = Table(
     Column("version", BigInteger, nullable=False),
     Column("usage_bytes", BigInteger, nullable=False),
     *(Column(name, Integer, nullable=False) for name in COUNTED),
+    Column("reindexing", Object),
     Index("vector_stores_by_project", "project", "seq"),
 )
 

@@ -72,9 +72,10 @@ class _Hit(NamedTuple):
 
 
 class _Held:
-    """What is held of one store: its files, and their vectors if there are any."""
+    """What is held of one store: its files, and their vectors if there are any of this process's embedder."""
 
-    def __init__(self) -> None:
+    def __init__(self, embedder: str | None) -> None:
+        self.embedder = embedder
         self.version = -1
         self.files: dict[int, Findable] = {}
         self.index: VectorIndex | None = None
@@ -91,11 +92,21 @@ class Searcher:
     def __init__(self, db: Database, embedder: Embedder | None, clock: Clock) -> None:
         self._db, self._embedder, self._clock = db, embedder, clock
         self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._told: set[str] = set()
 
     @property
     def embedder(self) -> str | None:
         """The name of whoever makes vectors here."""
         return None if self._embedder is None else self._embedder.name
+
+    def hindered(self, store: VectorStore) -> str | None:
+        """Return why a store is searched by words alone though it has vectors; None if it is not."""
+        if store.embedder in (None, self.embedder):
+            return None
+        return (
+            f"Searched by words alone: the vectors of {store.id} were made with {store.embedder}, and this "
+            f"server embeds with {self.embedder or 'none'}. `clew stores reindex {store.id}` makes new ones."
+        )
 
     async def search(self, stores: Sequence[VectorStore], wanted: Wanted) -> list[Found]:
         """Return the chunks of some stores that answer best, best first.
@@ -107,7 +118,9 @@ class Searcher:
         vector, trouble = await self._vector(stores, wanted.query)
         found: list[Found] = []
         for store in stores:
-            found += await self._in_one(store, wanted, vector)
+            self._tell(store)
+            ours = store.embedder is not None and store.embedder == self.embedder
+            found += await self._in_one(store, wanted, vector if ours else None)
             if store.last_active_at + _TOUCH < self._clock.now():
                 await self._db.write(vector_stores.touch, store.id, self._clock.now())
         if trouble is not None:
@@ -118,6 +131,12 @@ class Searcher:
             )
         found.sort(key=lambda each: -each.score)
         return found[: wanted.most]
+
+    def _tell(self, store: VectorStore) -> None:
+        """Log once a model that a store's vectors can't be used. Models are few."""
+        if (why := self.hindered(store)) is not None and store.embedder not in self._told:
+            self._told.add(str(store.embedder))
+            _log.warning("%s", why)
 
     async def _vector(
         self, stores: Sequence[VectorStore], query: str
@@ -182,7 +201,9 @@ class Searcher:
 
     async def _fresh(self, store: VectorStore) -> _Held:
         """Return what is held of a store, as its rows are now."""
-        held = self._held.setdefault(store.id, _Held())
+        held = self._held.get(store.id)
+        if held is None or held.embedder != store.embedder:
+            held = self._held[store.id] = _Held(store.embedder)
         self._held.move_to_end(store.id)
         async with held.lock:
             if held.version != store.version:
@@ -197,10 +218,13 @@ class Searcher:
         for gone in held.files.keys() - files.keys():
             if index is not None:
                 await asyncio.to_thread(index.remove, gone)  # it may copy all that is left
-        for seq in files.keys() - held.files.keys():
-            if store.embedder is None:
-                continue
-            vectors = await self._db.scan(store_files.vectors_of, seq, store.embedder)
+        name = store.embedder
+        known = set() if index is None else index.files
+        # Not only what is new: a file may get its vectors after it was first found.
+        for seq in files.keys() - known:
+            if name is None or name != self.embedder:
+                break
+            vectors = await self._db.scan(store_files.vectors_of, seq, name)
             if vectors is not None and vectors.dimensions:
                 if index is None:
                     index = held.index = VectorIndex(vectors.dimensions)
