@@ -88,6 +88,11 @@ SELECT count(*) AS count_1, min(due_work.due) AS min_1
 FROM due_work
 WHERE due_work.kind = 'webhook';
 
+-- COUNT_OF_OTHER_EMBEDDERS
+SELECT count(*) AS count_1
+FROM vector_stores
+WHERE vector_stores.embedder < $1::VARCHAR OR vector_stores.embedder > $1::VARCHAR;
+
 -- ==== src/clew/store/due_work.py ====
 
 -- INSERT_WORK
@@ -507,6 +512,56 @@ DELETE FROM due_work WHERE due_work.project = $1::VARCHAR AND due_work.kind != '
 -- DELETE_KEYS
 DELETE FROM keys WHERE keys.project = $1::VARCHAR;
 
+-- ==== src/clew/store/reindexing.py ====
+
+-- SELECT_LACKING
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.store_id = $1::VARCHAR AND store_files.status = 'completed' AND store_files.seq > $2::BIGINT AND NOT (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder = $3::VARCHAR)) ORDER BY store_files.seq
+ LIMIT $4 OFFSET 0;
+
+-- COUNT_LACKING
+SELECT count(*) AS count_1
+FROM store_files
+WHERE store_files.store_id = $1::VARCHAR AND store_files.status = 'completed' AND NOT (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder = $2::VARCHAR));
+
+-- SELECT_OUTDATED
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.store_id = $1::VARCHAR AND store_files.seq > $2::BIGINT AND (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder != $3::VARCHAR)) ORDER BY store_files.seq
+ LIMIT $4 OFFSET 0;
+
+-- DELETE_OUTDATED
+DELETE FROM vectors WHERE vectors.store_file = $1::BIGINT AND vectors.embedder != $2::VARCHAR;
+
+-- IS_COMPLETED
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.seq = $1::BIGINT AND store_files.status = 'completed';
+
+-- SELECT_OUTDATED_BYTES
+SELECT sum(vectors.dimensions * vectors.windows) AS sum_1
+FROM vectors
+WHERE vectors.store_file = $1::BIGINT AND vectors.embedder != $2::VARCHAR;
+
+-- ADD_FILE_BYTES
+UPDATE store_files SET usage_bytes=(store_files.usage_bytes + $1::BIGINT) WHERE store_files.seq = $2::BIGINT;
+
+-- ADD_STORE_BYTES
+UPDATE vector_stores SET usage_bytes=(vector_stores.usage_bytes + $1::BIGINT) WHERE vector_stores.id = $2::VARCHAR;
+
+-- SAVE_STATE
+UPDATE vector_stores SET reindexing=$1::VARCHAR WHERE vector_stores.id = $2::VARCHAR;
+
+-- SWITCH_STORE
+UPDATE vector_stores SET embedder=$1::VARCHAR, version=(vector_stores.version + 1), reindexing=NULL WHERE vector_stores.id = $2::VARCHAR;
+
 -- ==== src/clew/store/retention.py ====
 
 -- SELECT_PAGE
@@ -839,15 +894,15 @@ DELETE FROM runs WHERE runs.thread_id = $1::VARCHAR;
 -- ==== src/clew/store/vector_stores.py ====
 
 -- INSERT_STORE
-INSERT INTO vector_stores (id, project, created_at, name, metadata, expires_days, last_active_at, embedder, version, usage_bytes, in_progress, completed, failed, cancelled) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::INTEGER, $7::BIGINT, $8::VARCHAR, $9::BIGINT, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER);
+INSERT INTO vector_stores (id, project, created_at, name, metadata, expires_days, last_active_at, embedder, version, usage_bytes, in_progress, completed, failed, cancelled, reindexing) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::INTEGER, $7::BIGINT, $8::VARCHAR, $9::BIGINT, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER, $15::VARCHAR);
 
 -- SELECT_STORE
-SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.reindexing, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
 FROM vector_stores
 WHERE vector_stores.id = $1::VARCHAR AND vector_stores.project = $2::VARCHAR;
 
 -- HOLD_STORE
-SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.reindexing, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
 FROM vector_stores
 WHERE vector_stores.id = $1::VARCHAR AND vector_stores.project = $2::VARCHAR FOR UPDATE;
 

@@ -88,6 +88,11 @@ SELECT count(*) AS count_1, min(due_work.due) AS min_1
 FROM due_work
 WHERE due_work.kind = 'webhook';
 
+-- COUNT_OF_OTHER_EMBEDDERS
+SELECT count(*) AS count_1
+FROM vector_stores
+WHERE vector_stores.embedder < :embedder OR vector_stores.embedder > :embedder;
+
 -- ==== src/clew/store/due_work.py ====
 
 -- INSERT_WORK
@@ -507,6 +512,56 @@ DELETE FROM due_work WHERE due_work.project = :project AND due_work.kind != 'pur
 -- DELETE_KEYS
 DELETE FROM keys WHERE keys.project = :project;
 
+-- ==== src/clew/store/reindexing.py ====
+
+-- SELECT_LACKING
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.store_id = :store_id AND store_files.status = 'completed' AND store_files.seq > :after AND NOT (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder = :by)) ORDER BY store_files.seq
+ LIMIT :limit OFFSET 0;
+
+-- COUNT_LACKING
+SELECT count(*) AS count_1
+FROM store_files
+WHERE store_files.store_id = :store_id AND store_files.status = 'completed' AND NOT (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder = :by));
+
+-- SELECT_OUTDATED
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.store_id = :store_id AND store_files.seq > :after AND (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder != :by)) ORDER BY store_files.seq
+ LIMIT :limit OFFSET 0;
+
+-- DELETE_OUTDATED
+DELETE FROM vectors WHERE vectors.store_file = :of_file AND vectors.embedder != :by;
+
+-- IS_COMPLETED
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.seq = :of_file AND store_files.status = 'completed';
+
+-- SELECT_OUTDATED_BYTES
+SELECT sum(vectors.dimensions * vectors.windows) AS sum_1
+FROM vectors
+WHERE vectors.store_file = :of_file AND vectors.embedder != :by;
+
+-- ADD_FILE_BYTES
+UPDATE store_files SET usage_bytes=(store_files.usage_bytes + :more_bytes) WHERE store_files.seq = :of_file;
+
+-- ADD_STORE_BYTES
+UPDATE vector_stores SET usage_bytes=(vector_stores.usage_bytes + :more_bytes) WHERE vector_stores.id = :of_store;
+
+-- SAVE_STATE
+UPDATE vector_stores SET reindexing=:state WHERE vector_stores.id = :of_store;
+
+-- SWITCH_STORE
+UPDATE vector_stores SET embedder=:by, version=(vector_stores.version + 1), reindexing=NULL WHERE vector_stores.id = :of_store;
+
 -- ==== src/clew/store/retention.py ====
 
 -- SELECT_PAGE
@@ -839,15 +894,15 @@ DELETE FROM runs WHERE runs.thread_id = :thread_id;
 -- ==== src/clew/store/vector_stores.py ====
 
 -- INSERT_STORE
-INSERT INTO vector_stores (id, project, created_at, name, metadata, expires_days, last_active_at, embedder, version, usage_bytes, in_progress, completed, failed, cancelled) VALUES (:id, :project, :created_at, :name, :metadata, :expires_days, :last_active_at, :embedder, :version, :usage_bytes, :in_progress, :completed, :failed, :cancelled);
+INSERT INTO vector_stores (id, project, created_at, name, metadata, expires_days, last_active_at, embedder, version, usage_bytes, in_progress, completed, failed, cancelled, reindexing) VALUES (:id, :project, :created_at, :name, :metadata, :expires_days, :last_active_at, :embedder, :version, :usage_bytes, :in_progress, :completed, :failed, :cancelled, :reindexing);
 
 -- SELECT_STORE
-SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.reindexing, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
 FROM vector_stores
 WHERE vector_stores.id = :id AND vector_stores.project = :project;
 
 -- HOLD_STORE
-SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.reindexing, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
 FROM vector_stores
 WHERE vector_stores.id = :id AND vector_stores.project = :project;
 

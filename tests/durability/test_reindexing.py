@@ -121,7 +121,7 @@ def test_dying_at_any_commit_ends_in_the_same_store(
     died = 0
     for at in range(1, transactions + 1):
         for moment in ("before", "after"):
-            again, _, deaths = _play(filled, tmp_path, model, at, moment)  # type: ignore[arg-type]
+            again, _, deaths = _play(filled, tmp_path, model, at, moment)
             assert again == told, f"died {moment} transaction {at}"
             died += deaths
     assert died > 2 * len(TEXTS)

@@ -3,13 +3,15 @@
 import json
 from typing import NamedTuple
 
+import httpx2
 import pytest
 
 from clew.testing.embeddings import DIMENSIONS
 from clew.testing.scripted_model import ScriptedModel
 from tests.http.test_vector_stores import BREAD, MAZE
 from tests.support.api import Api, Json
-from tests.support.database import dump
+from tests.support.database import change, dump
+from tests.support.server import OPERATOR_KEY
 from tests.support.servers import Servers
 from tests.support.wait import until
 
@@ -34,6 +36,13 @@ def _reindexed(api: Api, store: str) -> Json:
         return found if state is None or state["error"] is not None else None
 
     return until(over)
+
+
+def _told(api: Api) -> Json:
+    """Return what ``GET /status`` says of vectors."""
+    answer = httpx2.get(f"{api.url}/status", headers={"api-key": OPERATOR_KEY})
+    found: Json = answer.json()["embeddings"]
+    return found
 
 
 class Vectors(NamedTuple):
@@ -76,6 +85,7 @@ def test_a_store_gets_the_vectors_of_another_model(servers: Servers, model: Scri
         assert f"made with {OLD}" in words["warning"]
         assert f"`clew stores reindex {store}`" in words["warning"]
         gate = model.hold_embeddings()
+        assert _told(api) == {"model": NEW, "stores_of_other_models": 1}
         begun = api.post(f"/vector_stores/{store}/reindex")
         state = {"embedding_model": NEW, "files_done": 0, "files": 2, "error": None}
         assert (begun["embedding_model"], begun["reindexing"]) == (OLD, state)
@@ -85,6 +95,7 @@ def test_a_store_gets_the_vectors_of_another_model(servers: Servers, model: Scri
         done = _reindexed(api, store)
         assert (done["embedding_model"], done["needs_reindex"], done["reindexing"]) == (NEW, False, None)
         assert _search(api, store, "bake bread") == best
+        assert _told(api) == {"model": NEW, "stores_of_other_models": 0}
         until(lambda: "reindex" not in _at_work(servers))
         assert _made_by(servers) == [NEW, NEW]
         assert api.get(f"/vector_stores/{store}")["usage_bytes"] == before["usage_bytes"]
@@ -161,6 +172,26 @@ def test_a_store_that_is_deleted_meanwhile_leaves_nothing(servers: Servers, mode
         left = ("chunks", "vectors", "store_files")
         until(lambda: not any(dump(servers.place)[table] for table in left))
         until(lambda: not {"reindex", "purge"} & _at_work(servers))
+
+
+def test_a_file_that_is_read_with_the_old_model_gets_new_vectors_in_the_end(
+    servers: Servers, model: ScriptedModel
+) -> None:
+    """Another server of the same installation reads it, which has the old model still."""
+    with servers.start() as api:
+        store = _store(api, MAZE)
+        gate = model.hold_embeddings()
+        late = api.upload(BREAD, "bread.txt")
+        api.post(f"/vector_stores/{store}/files", {"file_id": late})
+        gate.wait_reached()
+        change(servers.place, f"UPDATE vectors SET embedder = '{NEW}'")
+        change(servers.place, f"UPDATE vector_stores SET embedder = '{NEW}'")
+        gate.release()
+        found = api.wait_for_store(store)
+        assert (found["file_counts"]["completed"], found["reindexing"]["embedding_model"]) == (2, NEW)
+    with servers.start(embeddings=NEW) as api:
+        assert _reindexed(api, store)["reindexing"] is None
+        until(lambda: _made_by(servers) == [NEW, NEW])
 
 
 def test_a_third_model_takes_over_from_the_second(servers: Servers, model: ScriptedModel) -> None:

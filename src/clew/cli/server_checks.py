@@ -139,6 +139,12 @@ def _runs(status: StatusObject) -> list[Finding]:
     if due is not None and status.now - due > _LATE_DELIVERY:
         text = f"{status.webhooks.waiting} deliveries wait, the oldest {status.now - due} s late"
         found.append(Finding("webhooks", "warn", text, "see each webhook's last_error"))
+    if status.embeddings.stores_of_other_models:
+        model, others = status.embeddings.model or "none", status.embeddings.stores_of_other_models
+        text = (
+            f"{others:,} vector stores have vectors of another model than {model}: words alone find in them"
+        )
+        found.append(Finding("embeddings", "warn", text, "in their projects: `clew stores reindex --all`"))
     return found
 
 

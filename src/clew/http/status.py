@@ -24,6 +24,7 @@ from clew.store.workers import WorkerRow
 from clew.wire.status import (
     BusObject,
     ConnectionsObject,
+    EmbeddingsObject,
     ModelCallsObject,
     ModelObject,
     ProcessObject,
@@ -84,6 +85,9 @@ class Status:
             tools=sorted(services.toolbox.kinds),
             runs=self._runs(store),
             webhooks=_webhooks(store),
+            embeddings=EmbeddingsObject(
+                model=services.searcher.embedder, stores_of_other_models=store.of_other_embedders
+            ),
             workers=[_worker(row) for row in store.workers],
             connections=ConnectionsObject(
                 open=its.watch.open,

@@ -75,6 +75,13 @@ class WebhooksObject(Struct, frozen=True, kw_only=True):
     oldest_due_at: int | None
 
 
+class EmbeddingsObject(Struct, frozen=True, kw_only=True):
+    """What makes vectors; None: nothing does. Stores of other models are searched by words alone."""
+
+    model: str | None
+    stores_of_other_models: int
+
+
 class WorkerObject(Struct, frozen=True, kw_only=True):
     """A process on the same database."""
 
@@ -113,6 +120,7 @@ class StatusObject(Struct, frozen=True, kw_only=True):
     tools: list[str]
     runs: RunsObject
     webhooks: WebhooksObject
+    embeddings: EmbeddingsObject
     workers: list[WorkerObject]
     connections: ConnectionsObject
     limits_met: dict[str, int]
