@@ -407,6 +407,59 @@ SELECT calls.name, calls.result, calls.ms, count(*) AS count_1
 FROM calls
 WHERE calls.project = $1::VARCHAR AND ended_at IS NOT NULL AND calls.ended_at BETWEEN $2::BIGINT AND $3::BIGINT GROUP BY calls.name, calls.result, calls.ms ORDER BY calls.name, calls.ms;
 
+-- ==== src/clew/store/near.py ====
+
+-- SELECT_TABLE
+SELECT number, type, dimensions, ready FROM near_stores WHERE store = $1 AND embedder = $2;
+
+-- SELECT_WHOLE
+SELECT store_file, windows FROM near_files WHERE number = $1 AND whole;
+
+-- SELECT_MISSING
+SELECT vectors.store_file, vectors.windows, vectors.dimensions FROM store_files JOIN vectors ON vectors.store_file = store_files.seq AND vectors.embedder = $2 WHERE store_files.store_id = $1 AND store_files.status = 'completed' AND vectors.windows > 0 AND NOT EXISTS (SELECT FROM near_files WHERE near_files.store_file = store_files.seq AND near_files.number = $3 AND near_files.whole) ORDER BY store_files.seq;
+
+-- HOLD_OWNER
+SELECT 1 FROM vector_stores WHERE id = $1 AND embedder = $2 FOR KEY SHARE;
+
+-- HOLD_FILE
+SELECT 1 FROM store_files WHERE seq = $1 FOR KEY SHARE;
+
+-- HOLD_TABLE
+SELECT number, store FROM near_stores WHERE number = $1 FOR UPDATE;
+
+-- SELECT_OWNER
+SELECT 1 FROM vector_stores WHERE id = $1;
+
+-- SELECT_NUMBER
+SELECT number FROM near_stores WHERE store = $1 FOR UPDATE;
+
+-- INSERT_TABLE
+INSERT INTO near_stores (store, embedder, dimensions, type, ready) VALUES ($1, $2, $3, $4, FALSE) RETURNING number;
+
+-- SET_READY
+UPDATE near_stores SET ready = TRUE WHERE number = $1;
+
+-- DELETE_TABLE
+DELETE FROM near_stores WHERE number = $1;
+
+-- DELETE_FILES
+DELETE FROM near_files WHERE number = $1;
+
+-- DELETE_FILE
+DELETE FROM near_files WHERE store_file = $1 RETURNING number;
+
+-- PUT_FILE
+INSERT INTO near_files (store_file, number, windows, whole) VALUES ($1, $2, $3, $4) ON CONFLICT (store_file) DO UPDATE SET number = $2, windows = $3, whole = $4;
+
+-- SELECT_CHUNKS
+SELECT store_file, number FROM chunks WHERE store_file = ANY(CAST($1 AS BIGINT[])) ORDER BY store_file, number LIMIT $2;
+
+-- BY_GRAPH
+SELECT set_config('enable_seqscan', 'off', TRUE), set_config('enable_sort', 'off', TRUE), set_config('hnsw.ef_search', CAST($1 AS TEXT), TRUE);
+
+-- BY_GRAPH_ON
+SELECT set_config('enable_seqscan', 'off', TRUE), set_config('enable_sort', 'off', TRUE), set_config('hnsw.ef_search', CAST($1 AS TEXT), TRUE), set_config('hnsw.iterative_scan', 'strict_order', TRUE);
+
 -- ==== src/clew/store/projects.py ====
 
 -- INSERT_PROJECT
@@ -1065,6 +1118,26 @@ WHERE steps.project = $1::VARCHAR AND steps.thread_id = $2::VARCHAR AND steps.ru
 FROM steps
 WHERE steps.id = $4::VARCHAR AND steps.project = $1::VARCHAR AND steps.thread_id = $2::VARCHAR AND steps.run_id = $3::VARCHAR) ORDER BY steps.seq DESC
  LIMIT $5 OFFSET 0;
+
+-- ==== src/clew/store/near.py ====
+
+-- a new table
+CREATE TABLE near_1 (store_file BIGINT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, place halfvec(384) NOT NULL);
+
+-- windows of a file
+INSERT INTO near_1 (store_file, first, last, place) SELECT $1, first, last, CAST(place AS halfvec) FROM unnest(CAST($2 AS INTEGER[]), CAST($3 AS INTEGER[]), CAST($4 AS TEXT[])) AS rows (first, last, place);
+
+-- by the graph
+SELECT store_file, first, last, place <=> CAST(CAST($1 AS TEXT) AS halfvec(384)) AS distance FROM near_1  ORDER BY distance LIMIT $2;
+
+-- by the graph, filtered
+SELECT store_file, first, last, place <=> CAST(CAST($1 AS TEXT) AS halfvec(384)) AS distance FROM near_1 WHERE store_file = ANY(CAST($3 AS BIGINT[])) ORDER BY distance LIMIT $2;
+
+-- one by one, filtered
+SELECT store_file, first, last, (place <=> CAST(CAST($1 AS TEXT) AS halfvec(384))) + 0 AS distance FROM near_1 WHERE store_file = ANY(CAST($3 AS BIGINT[])) ORDER BY distance LIMIT $2;
+
+-- cosines of chunks
+SELECT file, chunk, max(1 - (place <=> CAST(CAST($1 AS TEXT) AS halfvec(384)))) FROM unnest(CAST($2 AS BIGINT[]), CAST($3 AS INTEGER[])) AS hits (file, chunk) JOIN near_1 ON store_file = file AND first <= chunk AND last >= chunk GROUP BY file, chunk;
 
 -- ==== src/clew/store/run_lists.py ====
 

@@ -10,6 +10,7 @@ from clew.ids import Ids
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.store.database import Database, P, StoreFunction, T
+from clew.store.pgvector import Pgvector
 from clew.store.postgres import PostgresDatabase
 from clew.store.sqlite import SqliteDatabase
 from tests.support.database import Place, copy_database
@@ -29,6 +30,10 @@ class MortalDatabase:
         self.inner, self._at, self._moment = inner, at, moment
         self.count = 0
         self.died = threading.Event()
+
+    @property
+    def pgvector(self) -> Pgvector | None:
+        return self.inner.pgvector
 
     async def open(self) -> None:
         await self.inner.open()

@@ -13,6 +13,7 @@ from clew.engine.blob_rows import BlobRows
 from clew.engine.blob_sweep import BlobSweep
 from clew.engine.engine import Engine
 from clew.engine.images import Images
+from clew.engine.indexing import Indexing
 from clew.engine.ingestion import Ingestion, Purge
 from clew.engine.picture_urls import PictureUrls
 from clew.engine.reindexing import Reindex
@@ -155,6 +156,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
             ingestion,
             Purge(db),
             Reindex(db, embedder),
+            Indexing(db),
         ],
     )
     ingestion.woken = engine.go_on

@@ -18,7 +18,7 @@ from clew.reading.reader import CannotRead, Reader
 from clew.search.chunks import MOST_TOKENS, Split, TooLong
 from clew.search.embedder import Embedder, Unembeddable
 from clew.search.splitting import Splitter
-from clew.store import files, reindexing, store_files, vector_stores
+from clew.store import files, near, reindexing, store_files, vector_stores
 from clew.store.database import Database
 from clew.store.due_work import Result
 from clew.store.statement import Transaction
@@ -187,6 +187,8 @@ class Purge(Kind):
         for store_file in work.payload or ():
             while await self._db.write(store_files.drop_chunks, store_file, _AT_ONCE):
                 await context.progress(None)
+            if self._db.pgvector is not None:
+                await self._db.write(near.forget, store_file)
         return Done()
 
     def delay(self, work: Work) -> int:

@@ -76,6 +76,7 @@ class Status:
                 kind=its.store,
                 where=its.store_at,
                 schema=HEAD,
+                pgvector=None if services.db.pgvector is None else services.db.pgvector.said,
                 ms=store.ms,
                 trouble=store.trouble,
             ),

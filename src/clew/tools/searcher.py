@@ -16,11 +16,13 @@ from clew.core.stores import VectorStore
 from clew.search.embedder import Embedder, Unembeddable
 from clew.search.ranking import fuse
 from clew.search.terms import fts5_query, terms_of, tsquery
-from clew.search.vectors import VectorIndex
-from clew.store import full_text, store_files, vector_stores
+from clew.search.vectors import Hit, VectorIndex
+from clew.store import full_text, near, store_files, vector_stores
 from clew.store.database import Database
 from clew.store.full_text import Words
+from clew.store.near import NoTable
 from clew.store.store_files import Findable, StoredChunk, store_key
+from clew.tools.near_index import NearIndex
 
 CANDIDATES = 50
 """Chunks that vectors and words each bring."""
@@ -36,6 +38,9 @@ _MOST_HELD = 1_000
 
 _LONGEST_QUERY = 4_000
 """Characters of a query that are looked at: a model sees no more of it anyway."""
+
+LARGE = 50_000
+"""Windows of a store in memory from which on pgvector is to hold them, where PostgreSQL has it."""
 
 _TOUCH = 60_000
 """Milliseconds in which a store that is used is noted as used once."""
@@ -72,14 +77,25 @@ class _Hit(NamedTuple):
 
 
 class _Held:
-    """What is held of one store: its files, and their vectors if there are any of this process's embedder."""
+    """What is held of one store: its files, and their vectors if there are any of this process's embedder.
+
+    Attributes:
+        looked_at: files whose vectors are in ``index``.
+        table: has the other files' vectors, where pgvector does.
+    """
 
     def __init__(self, embedder: str | None) -> None:
         self.embedder = embedder
         self.version = -1
         self.files: dict[int, Findable] = {}
+        self.looked_at: set[int] = set()
         self.index: VectorIndex | None = None
+        self.table: NearIndex | None = None
         self.lock = asyncio.Lock()
+
+    @property
+    def has_vectors(self) -> bool:
+        return self.index is not None or self.table is not None
 
 
 class Searcher:
@@ -158,21 +174,49 @@ class Searcher:
             return []
         scores: dict[_Hit, float] = {}
         near: list[_Hit] = []
-        index = held.index
-        if vector is not None and index is not None:
-            hits = await asyncio.to_thread(index.search, vector, CANDIDATES, allowed)
+        if vector is not None and held.has_vectors:
+            hits = await self._nearest(store, held, vector, allowed)
             scores = {_Hit(hit.file, hit.chunk): hit.score for hit in hits}
             near = list(scores)
         most = CANDIDATES if wanted.filter is None else _CANDIDATES_FILTERED
         named = await self._by_words(store, wanted.query, most)
         named = [hit for hit in named if hit.store_file in allowed][:CANDIDATES]
-        if vector is not None and index is not None:
-            unscored = [hit for hit in named if hit not in scores]
-            scores.update(zip(unscored, await asyncio.to_thread(index.scores, vector, unscored), strict=True))
+        if vector is not None and held.has_vectors:
+            await self._score(store, held, vector, [hit for hit in named if hit not in scores], scores)
         ranked = fuse(near, named)
         if not scores:
             scores = dict(ranked)
         return await self._read(held, ranked, scores, wanted)
+
+    async def _nearest(
+        self, store: VectorStore, held: _Held, vector: bytes, allowed: Mapping[int, Findable]
+    ) -> list[Hit]:
+        """Return the nearest chunks, from memory and from the table."""
+        hits: list[Hit] = []
+        if held.table is not None:
+            try:
+                hits = await held.table.search(vector, CANDIDATES, allowed)
+            except NoTable as error:
+                await self._without_table(store, held, error)
+        if held.index is not None:
+            hits += await asyncio.to_thread(held.index.search, vector, CANDIDATES, allowed)
+        return sorted(hits, key=lambda hit: (-hit.score, hit.file, hit.chunk))[:CANDIDATES]
+
+    async def _score(
+        self, store: VectorStore, held: _Held, vector: bytes, hits: list[_Hit], scores: dict[_Hit, float]
+    ) -> None:
+        """Add the scores of chunks that words have found and vectors have not."""
+        near: dict[tuple[int, int], float] = {}
+        if held.table is not None and hits:
+            try:
+                near.update(await held.table.scores(vector, hits))
+            except NoTable as error:
+                await self._without_table(store, held, error)
+        if held.index is not None:
+            here = [hit for hit in hits if hit not in near]
+            near.update(zip(here, await asyncio.to_thread(held.index.scores, vector, here), strict=True))
+        for hit in hits:
+            scores[hit] = near.get(hit, 0.0)
 
     async def _by_words(self, store: VectorStore, query: str, most: int) -> list[_Hit]:
         terms = terms_of(query)
@@ -212,24 +256,45 @@ class Searcher:
         self._make_room()
         return held
 
-    async def _follow(self, held: _Held, store: VectorStore) -> None:
+    async def _follow(self, held: _Held, store: VectorStore, *, by_table: bool = True) -> None:
         files = {file.seq: file for file in await self._db.scan(store_files.findable, store.id)}
-        index = held.index
-        for gone in held.files.keys() - files.keys():
-            if index is not None:
-                await asyncio.to_thread(index.remove, gone)  # it may copy all that is left
-        name = store.embedder
-        known = set() if index is None else index.files
+        ours = store.embedder is not None and store.embedder == self.embedder
+        held.table = await self._table(store) if by_table and ours else None
+        elsewhere = {} if held.table is None else held.table.files
+        kept = files.keys() - elsewhere
+        for gone in held.looked_at - kept:
+            held.looked_at.remove(gone)
+            if held.index is not None:
+                await asyncio.to_thread(held.index.remove, gone)  # it may copy all that is left
         # Not only what is new: a file may get its vectors after it was first found.
-        for seq in files.keys() - known:
-            if name is None or name != self.embedder:
-                break
-            vectors = await self._db.scan(store_files.vectors_of, seq, name)
-            if vectors is not None and vectors.dimensions:
-                if index is None:
-                    index = held.index = VectorIndex(vectors.dimensions)
-                await asyncio.to_thread(index.add, seq, vectors.data, vectors.ranges)
+        for seq in kept - held.looked_at if ours else ():
+            await self._hold(held, seq, str(store.embedder))
         held.files = files
+        if by_table and held.index is not None and held.index.windows >= LARGE and self._db.pgvector:
+            await self._db.write(near.ask, store, self._clock.now())
+
+    async def _hold(self, held: _Held, store_file: int, embedder: str) -> None:
+        """Hold the vectors of a file in memory, if it has any."""
+        vectors = await self._db.scan(store_files.vectors_of, store_file, embedder)
+        if vectors is not None and vectors.dimensions:
+            held.looked_at.add(store_file)
+            if held.index is None:
+                held.index = VectorIndex(vectors.dimensions)
+            await asyncio.to_thread(held.index.add, store_file, vectors.data, vectors.ranges)
+
+    async def _table(self, store: VectorStore) -> NearIndex | None:
+        """Return a store's table, where pgvector has one that is ready."""
+        if self._db.pgvector is None:
+            return None
+        table = await self._db.scan(near.table_of, store.id, str(store.embedder))
+        return NearIndex(self._db, table) if table is not None and table.ready else None
+
+    async def _without_table(self, store: VectorStore, held: _Held, error: NoTable) -> None:
+        """Hold all of a store in memory, as its table is not there any more."""
+        async with held.lock:
+            if held.table is not None:
+                _log.warning("the vectors of %s are searched in memory: %s", store.id, error)
+                await self._follow(held, store, by_table=False)
 
     def _make_room(self) -> None:
         total = sum(held.index.nbytes for held in self._held.values() if held.index is not None)

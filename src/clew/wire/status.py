@@ -19,12 +19,14 @@ class ProcessObject(Struct, frozen=True, kw_only=True):
 class StoreObject(Struct, frozen=True, kw_only=True):
     """The store: ``ms`` is how long it took to be counted, ``trouble`` what is wrong with it.
 
-    ``where`` is SQLite's path, or PostgreSQL's URL without its secrets.
+    ``where`` is SQLite's path, or PostgreSQL's URL without its secrets. ``pgvector`` is the version of the
+    extension that searches large vector stores; None: they are searched in memory.
     """
 
     kind: Literal["SQLite", "PostgreSQL"]
     where: str
     schema: str
+    pgvector: str | None = None
     ms: float
     trouble: str | None
 
