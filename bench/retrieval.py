@@ -177,7 +177,7 @@ async def _store(tx: Transaction, store: VectorStore, number: int, document: _Do
     new = StoreFile(
         id=id, project=store.project, created_at=store.created_at, store_id=store.id, filename=document.id
     )
-    await store_files.add(tx, new)
+    await store_files.add(tx, [new])
     file = await store_files.get(tx, store.id, id)
     assert file is not None
     key = store_key(store.id)

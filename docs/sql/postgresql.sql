@@ -201,6 +201,9 @@ WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;
 -- DELETE_FILE
 DELETE FROM files WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;
 
+-- SELECT_NAMES
+SELECT id, filename FROM files WHERE project = $1 AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb)));
+
 -- SUM_BYTES
 SELECT coalesce(sum(files.bytes), 0) AS coalesce_1
 FROM files
@@ -778,13 +781,19 @@ UPDATE steps SET status=$1::VARCHAR, last_error=$2::VARCHAR, usage=$3::VARCHAR, 
 
 -- ==== src/clew/store/store_files.py ====
 
--- INSERT_FILE
-INSERT INTO store_files (id, project, created_at, store_id, filename, status, last_error, attributes, chunking, usage_bytes, batch_id) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::BIGINT, $11::VARCHAR);
+-- INSERT_FILES
+INSERT INTO store_files (id, filename, attributes, chunking, project, created_at, store_id, status, usage_bytes, batch_id) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2, $3, $4, 'in_progress', 0, $5 FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS given (value, key) ORDER BY key;
+
+-- INSERT_INGESTIONS
+INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch) SELECT 'ingestion', $4::text || '/' || (value ->> 0), $2, $4, $3, $3, 0, 0 FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS given (value, key) ORDER BY key;
 
 -- SELECT_FILE
 SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
 FROM store_files
 WHERE store_files.store_id = $1::VARCHAR AND store_files.id = $2::VARCHAR;
+
+-- SELECT_SOME
+SELECT seq, id, project, created_at, store_id, filename, status, last_error, attributes, chunking, usage_bytes, batch_id FROM store_files WHERE store_id = $1 AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb)));
 
 -- SELECT_OF_FILE
 SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id

@@ -201,6 +201,9 @@ WHERE files.id = :id AND files.project = :project;
 -- DELETE_FILE
 DELETE FROM files WHERE files.id = :id AND files.project = :project;
 
+-- SELECT_NAMES
+SELECT id, filename FROM files WHERE project = :project AND id IN (SELECT value FROM json_each(:ids));
+
 -- SUM_BYTES
 SELECT coalesce(sum(files.bytes), 0) AS coalesce_1
 FROM files
@@ -725,13 +728,19 @@ UPDATE steps SET status=:status, last_error=:last_error, usage=:usage, completed
 
 -- ==== src/clew/store/store_files.py ====
 
--- INSERT_FILE
-INSERT INTO store_files (id, project, created_at, store_id, filename, status, last_error, attributes, chunking, usage_bytes, batch_id) VALUES (:id, :project, :created_at, :store_id, :filename, :status, :last_error, :attributes, :chunking, :usage_bytes, :batch_id);
+-- INSERT_FILES
+INSERT INTO store_files (id, filename, attributes, chunking, project, created_at, store_id, status, usage_bytes, batch_id) SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]'), :project, :created_at, :store_id, 'in_progress', 0, :batch_id FROM json_each(:rows) ORDER BY key;
+
+-- INSERT_INGESTIONS
+INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch) SELECT 'ingestion', :store_id || '/' || json_extract(value, '$[0]'), :project, :store_id, :created_at, :created_at, 0, 0 FROM json_each(:rows) ORDER BY key;
 
 -- SELECT_FILE
 SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
 FROM store_files
 WHERE store_files.store_id = :store_id AND store_files.id = :id;
+
+-- SELECT_SOME
+SELECT seq, id, project, created_at, store_id, filename, status, last_error, attributes, chunking, usage_bytes, batch_id FROM store_files WHERE store_id = :store_id AND id IN (SELECT value FROM json_each(:ids));
 
 -- SELECT_OF_FILE
 SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id

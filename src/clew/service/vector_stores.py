@@ -91,27 +91,30 @@ async def put(
         StoreFull: they are too many.
     """
     unique = list({each.file_id: each for each in wanted}.values())
-    before = [await store_files.get(tx, store.id, new.file_id) for new in unique if store.counts.total]
-    again = [file for file in before if file is not None]
+    ids = [new.file_id for new in unique]
+    again = await store_files.some(tx, store.id, ids) if store.counts.total else []
     if store.counts.total - len(again) + len(unique) > MOST_FILES:
         raise StoreFull(MOST_FILES)
+    names = await files.names(tx, store.project, ids)
+    missing = next((id for id in ids if id not in names), None)
+    if missing is not None:
+        raise NotFound("file", missing)
     for file_before in again:
         await store_files.remove(tx, file_before, now)
-    for new in unique:
-        file = await files.get(tx, store.project, new.file_id)
-        if file is None:
-            raise NotFound("file", new.file_id)
-        added = StoreFile(
-            id=file.id,
+    added = [
+        StoreFile(
+            id=new.file_id,
             project=store.project,
             created_at=now,
             store_id=store.id,
-            filename=file.filename,
+            filename=names[new.file_id],
             attributes=new.attributes,
             chunking=new.chunking,
             batch_id=batch_id,
         )
-        await store_files.add(tx, added)
+        for new in unique
+    ]
+    await store_files.add(tx, added)
     if unique:
         await vector_stores.count(tx, store.id, batch_id, None, FileStatus.IN_PROGRESS, files=len(unique))
     return len(unique)

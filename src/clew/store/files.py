@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy import delete, func, insert, select
 
 from clew.core.due import Work
 from clew.core.files import File
 from clew.store import due_work, pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, constant, param
+from clew.store.statement import Both, Mapper, Statement, Transaction, constant, param
 from clew.store.tables import files, projects
 
 BLOB_SWEEP = "blob_sweep"
@@ -22,6 +23,14 @@ _ONE = (files.c.id == param("id"), files.c.project == param("project"))
 INSERT_FILE = Statement(insert(files), columns=_FILE.names)
 SELECT_FILE = Statement(select(*_FILE.columns).where(*_ONE))
 DELETE_FILE = Statement(delete(files).where(*_ONE))
+SELECT_NAMES = Both(
+    "files",
+    "SELECT id, filename FROM files WHERE project = :project AND id IN (SELECT value FROM json_each(:ids))",
+    "SELECT id, filename FROM files WHERE project = $1 "
+    "AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb)))",
+    ("project", "ids"),
+    selects=True,
+)
 SUM_BYTES = Statement(
     select(func.coalesce(func.sum(files.c.bytes), constant(0))).where(files.c.project == param("project"))
 )
@@ -50,6 +59,12 @@ async def get(tx: Transaction, project: str, file_id: str) -> File | None:
     """Return a file of the project, or None."""
     row = await tx.one(SELECT_FILE, {"id": file_id, "project": project})
     return None if row is None else _FILE.read(row)
+
+
+async def names(tx: Transaction, project: str, ids: Sequence[str]) -> dict[str, str]:
+    """Return the filenames of those files that the project has, by id."""
+    keys = {"project": project, "ids": msgspec.json.encode(ids).decode()}
+    return {row[0]: row[1] for row in await tx.all(SELECT_NAMES, keys)}
 
 
 async def remove(tx: Transaction, project: str, file_id: str) -> File | None:
