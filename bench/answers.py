@@ -22,7 +22,12 @@ _DONE = {"completed", "failed", "cancelled", "expired", "incomplete"}
 
 QUESTIONS = {
     "How many days of annual leave does an employee have?": ("28",),
-    "At what time must a sick employee have told the office?": ("ten", "10"),
+    "At what time must a sick employee have told the office?": (
+        "ten o'clock",
+        "10 o'clock",
+        "10:00",
+        "10 am",
+    ),
     "When does the canteen open for lunch?": ("half past eleven", "11:30"),
     "How much does a parking space cost a month?": ("35",),
     "How long must a password be at least?": ("14", "fourteen"),
@@ -31,15 +36,15 @@ QUESTIONS = {
     "Where do people gather when the fire alarm sounds?": ("chapel", "lawn"),
     "Up to how many euros a day are meals refunded?": ("32",),
     "On which day of the month are wages paid?": ("25",),
-    "How many days a year may be spent on courses?": ("five", "5 "),
+    "How many days a year may be spent on courses?": ("five days", "5 days"),
     "How long may a parent stay at home after a birth?": ("fourteen", "14"),
     "What pressure should the heating have?": ("1.4", "1.9"),
     "How many kilowatt-hours did the solar panels give?": ("48,300", "48300"),
     "How much can the forklift named Bertha lift?": ("2.5",),
     "Which firm inspects the crane?": ("thistlewood",),
-    "In which cabinet is lacquer RAL 5015 kept?": ("12", "twelve"),
+    "In which cabinet is lacquer RAL 5015 kept?": ("cabinet 12", "cabinet twelve"),
     "Who founded the works?": ("adler",),
-    "How high did the river rise in August 2002?": ("six", "6 "),
+    "How high did the river rise in August 2002?": ("six met", "6 met"),
     "Who is the chair of the works council?": ("duarte",),
 }
 """Questions, and what a right answer has one of."""

@@ -785,7 +785,7 @@ UPDATE steps SET status=$1::VARCHAR, last_error=$2::VARCHAR, usage=$3::VARCHAR, 
 INSERT INTO store_files (id, filename, attributes, chunking, project, created_at, store_id, status, usage_bytes, batch_id) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2, $3, $4, 'in_progress', 0, $5 FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS given (value, key) ORDER BY key;
 
 -- INSERT_INGESTIONS
-INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch) SELECT 'ingestion', $4::text || '/' || (value ->> 0), $2, $4, $3, $3, 0, 0 FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS given (value, key) ORDER BY key;
+INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch) SELECT 'ingestion', $4::text || '/' || (value ->> 0), $2, $4::text, $3::bigint, $3::bigint, 0, 0 FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS given (value, key) ORDER BY key;
 
 -- SELECT_FILE
 SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
