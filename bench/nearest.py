@@ -50,7 +50,7 @@ class _Vectors:
 
 async def _add_file(tx: Transaction, store: VectorStore, id: str, data: bytes) -> None:
     file = StoreFile(id=id, project=store.project, created_at=1, store_id=store.id, filename=id)
-    await store_files.add(tx, file)
+    await store_files.add(tx, [file])
     stored = await store_files.get(tx, store.id, id)
     assert stored is not None
     await store_files.settle(tx, stored, FileStatus.COMPLETED)

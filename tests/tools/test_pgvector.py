@@ -107,17 +107,15 @@ async def plain(db: PostgresDatabase) -> AsyncIterator[PostgresDatabase]:
 
 async def _add_file(tx: Transaction, store: VectorStore, number: int, embedder: _Embedder) -> None:
     id = f"file-{store.id}-{number}"
-    await store_files.add(
-        tx,
-        StoreFile(
-            id=id,
-            project=_PROJECT,
-            created_at=_NOW,
-            store_id=store.id,
-            filename=f"{number}.txt",
-            attributes={"place": float(number)},
-        ),
+    new = StoreFile(
+        id=id,
+        project=_PROJECT,
+        created_at=_NOW,
+        store_id=store.id,
+        filename=f"{number}.txt",
+        attributes={"place": float(number)},
     )
+    await store_files.add(tx, [new])
     file = await store_files.get(tx, store.id, id)
     assert file is not None
     key = store_key(store.id)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 PREFILTER_FROM = 200_000
 """Windows to be searched from which on signs choose first."""
 
-_LEAST_CHOSEN, _CHOSEN_PART = 800, 500
-"""How many windows the signs choose: so many, or one in 500, if that is more."""
+_LEAST_CHOSEN, _CHOSEN_PART = 800, 100
+"""How many windows the signs choose: so many, or one in 100, if that is more. Of 260,000 made-up ones 99.6 %
+of the 50 nearest are among these, in 7 ms; of one in 500 95 %, in 4."""
 
 _NEAR = 1e-5
 """More than products in float32 differ from exact ones: what is nearer to the last place is compared

@@ -15,7 +15,6 @@ from typing import NamedTuple, TypeVar
 from clew.core.due import Work
 from clew.core.stores import VectorStore
 from clew.store import due_work
-from clew.store.full_text import Both
 from clew.store.statement import Transaction
 
 T = TypeVar("T")
@@ -37,7 +36,7 @@ class OnPostgres(Both):
     """A statement that SQLite never sees."""
 
     def __init__(self, postgres: str, *names: str) -> None:
-        super().__init__("", postgres, names)
+        super().__init__("near", "", postgres, names, selects=postgres.startswith("SELECT"))
 
 
 class NoTable(Exception):
