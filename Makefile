@@ -47,7 +47,7 @@ bench: .venv/ready  ## the whole table of speeds, about 5 minutes; ARGS="--json 
 bench-quick: .venv/ready  ## the same in a minute, less exactly
 	$(BIN)/python -m bench --quick $(ARGS)
 
-bench-large: .venv/ready  ## searches among a million windows: some minutes, 6 GB of memory
+bench-large: .venv/ready  ## searches among a million windows: some minutes, 4 GB of memory
 	$(BIN)/python -m bench.vectors --windows 1000000 --queries 30 $(ARGS)
 
 bench-check: .venv/ready  ## what a turn costs, counted: fails where it has grown; ARGS=--record accepts it
