@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from clew.core.due import Work
 from clew.core.stores import VectorStore
 from clew.store import due_work
-from clew.store.statement import Transaction
+from clew.store.statement import Both, Transaction
 
 T = TypeVar("T")
 
