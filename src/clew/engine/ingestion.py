@@ -73,9 +73,9 @@ class Ingestion(Kind):
             if isinstance(error, Unembeddable) and error.again and work.attempts < len(_RETRIES):
                 return Failed(error.message)
             return self._failed(file, _told(error))
-        while await self._db.write(store_files.drop_chunks, file.seq, _AT_ONCE):
+        while await context.write(store_files.drop_chunks, file.seq, _AT_ONCE):
             pass  # of an attempt that was broken off
-        usage = await self._store(file, split)
+        usage = await self._store(file, split, context)
         usage += 0 if vectors is None else len(vectors.data)
         name = None if embedder is None else embedder.name
         now = self._clock.now()
@@ -108,7 +108,7 @@ class Ingestion(Kind):
         window = _WINDOW if embedder is None else embedder.window_tokens
         return await self._splitter.split(sections, file.chunking.tokens, file.chunking.overlap, window)
 
-    async def _store(self, file: StoreFile, split: Split) -> int:
+    async def _store(self, file: StoreFile, split: Split, context: Context) -> int:
         """Store a file's chunks; return the bytes of their texts."""
         key, usage = store_key(file.store_id), 0
         for start in range(0, len(split.chunks), _AT_ONCE):
@@ -118,7 +118,7 @@ class Ingestion(Kind):
                 )
                 for number, each in enumerate(split.chunks[start : start + _AT_ONCE], start)
             ]
-            await self._db.write(store_files.add_chunks, some)
+            await context.write(store_files.add_chunks, some)
             usage += sum(len(each.text.encode()) for each in some)
         return usage
 

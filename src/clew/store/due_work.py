@@ -83,6 +83,7 @@ CLAIM_WORK = Statement(
 SAVE_PROGRESS = Statement(
     update(due_work).where(*_THIS).values(progress=param("progress"), attempts=param("attempts"))
 )
+HOLD_WORK = Statement(select(due_work.c.seq).where(*_THIS).with_for_update())
 RELEASE_WORK = Statement(
     update(due_work)
     .where(*_THIS, due_work.c.owner == param("seen_owner"))
@@ -177,6 +178,11 @@ async def save_progress(
     if result is not None:
         await result(tx)
     return True
+
+
+async def hold(tx: Transaction, work: Work) -> bool:
+    """Have work neither claimed nor called off until the transaction ends; say whether it is the caller's."""
+    return await tx.hold(HOLD_WORK, _this(work)) is not None
 
 
 async def release(tx: Transaction, works: Sequence[Work], owner: str) -> None:

@@ -23,11 +23,12 @@ _ONE = (files.c.id == param("id"), files.c.project == param("project"))
 INSERT_FILE = Statement(insert(files), columns=_FILE.names)
 SELECT_FILE = Statement(select(*_FILE.columns).where(*_ONE))
 DELETE_FILE = Statement(delete(files).where(*_ONE))
+# Whoever names files in rows of his own has them stay until he commits; several may at one time.
 SELECT_NAMES = Both(
     "files",
     "SELECT id, filename FROM files WHERE project = :project AND id IN (SELECT value FROM json_each(:ids))",
     "SELECT id, filename FROM files WHERE project = $1 "
-    "AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb)))",
+    "AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb))) ORDER BY id FOR KEY SHARE",
     ("project", "ids"),
     selects=True,
 )
@@ -62,7 +63,10 @@ async def get(tx: Transaction, project: str, file_id: str) -> File | None:
 
 
 async def names(tx: Transaction, project: str, ids: Sequence[str]) -> dict[str, str]:
-    """Return the filenames of those files that the project has, by id."""
+    """Return the filenames of those files that the project has, by id.
+
+    Nobody deletes them until the transaction ends.
+    """
     keys = {"project": project, "ids": msgspec.json.encode(ids).decode()}
     return {row[0]: row[1] for row in await tx.all(SELECT_NAMES, keys)}
 
