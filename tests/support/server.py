@@ -9,6 +9,7 @@ from typing import Self
 
 import uvicorn
 
+from clew.blobs.folder import Folder
 from clew.bus.bus import LocalBus
 from clew.clock import Clock, SystemClock
 from clew.engine.assemble import Assembly, this_process
@@ -84,6 +85,7 @@ class Server:
         wrap: puts something between the server and its database.
         proxies: addresses whose word on others is believed.
         embeddings: the model that makes vectors; None: nobody does.
+        blobs: where files are kept; by default in a folder that goes with the place.
     """
 
     def __init__(
@@ -109,11 +111,12 @@ class Server:
         caps: Caps = Caps(2_000, 2_000),  # noqa: B008 - it can't be changed
         proxies: str = "",
         embeddings: str | None = "scripted-embedding",
+        blobs: Folder | None = None,
     ) -> None:
         self._embeddings = embeddings
         self._caps, self._proxies = caps, TrustedProxies(proxies)
         self.place = place
-        self.blobs = blobs_of(place)
+        self.blobs = blobs or blobs_of(place)
         self._wrap = wrap
         self._loop: asyncio.AbstractEventLoop | None = None
         self._model_url, self._model_timeout = model_url, model_timeout
