@@ -140,6 +140,11 @@ UPDATE due_work SET attempts=$1::INTEGER, owner=$2::VARCHAR, epoch=(due_work.epo
 -- SAVE_PROGRESS
 UPDATE due_work SET attempts=$1::INTEGER, progress=$2::VARCHAR WHERE due_work.seq = $3::BIGINT AND due_work.epoch = $4::INTEGER;
 
+-- HOLD_WORK
+SELECT due_work.seq
+FROM due_work
+WHERE due_work.seq = $1::BIGINT AND due_work.epoch = $2::INTEGER FOR UPDATE;
+
 -- RELEASE_WORK
 UPDATE due_work SET attempts=$1::INTEGER, owner=NULL, epoch=(due_work.epoch + 1) WHERE due_work.seq = $2::BIGINT AND due_work.epoch = $3::INTEGER AND due_work.owner = $4::VARCHAR;
 
@@ -197,6 +202,11 @@ INSERT INTO files (id, project, created_at, filename, purpose, bytes, sha256, bl
 SELECT files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
 FROM files
 WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;
+
+-- KEEP_FILE
+SELECT files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
+FROM files
+WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR FOR KEY SHARE;
 
 -- DELETE_FILE
 DELETE FROM files WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;

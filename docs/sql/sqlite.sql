@@ -140,6 +140,11 @@ UPDATE due_work SET attempts=:attempts, owner=:owner, epoch=(due_work.epoch + 1)
 -- SAVE_PROGRESS
 UPDATE due_work SET attempts=:attempts, progress=:progress WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch;
 
+-- HOLD_WORK
+SELECT due_work.seq
+FROM due_work
+WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch;
+
 -- RELEASE_WORK
 UPDATE due_work SET attempts=:attempts, owner=NULL, epoch=(due_work.epoch + 1) WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch AND due_work.owner = :seen_owner;
 
@@ -194,6 +199,11 @@ WHERE messages.thread_id = :thread_id AND messages.held IS NOT NULL;
 INSERT INTO files (id, project, created_at, filename, purpose, bytes, sha256, blob) VALUES (:id, :project, :created_at, :filename, :purpose, :bytes, :sha256, :blob);
 
 -- SELECT_FILE
+SELECT files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
+FROM files
+WHERE files.id = :id AND files.project = :project;
+
+-- KEEP_FILE
 SELECT files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
 FROM files
 WHERE files.id = :id AND files.project = :project;
