@@ -17,6 +17,7 @@ from clew.store.due_work import Superseded
 from clew.store.statement import Transaction
 from clew.store.store_files import INGESTION, PURGE, StoredChunk
 from tests.support import store
+from tests.support.clock import ManualClock
 from tests.support.database import Place, query
 from tests.support.store import NOW, PROJECT, opened
 from tests.support.waiting import Gate
@@ -82,7 +83,7 @@ class Library:
     def reading(self, work: Work) -> "tuple[asyncio.Task[object], Gate]":
         """Begin to read; the gate is where the text has been read and nothing has been written."""
         embedder = Embedder()
-        reader = Ingestion(self.db, self.blobs, embedder)
+        reader = Ingestion(self.db, self.blobs, embedder, ManualClock(NOW))
         self._readers.append(reader)
         task = asyncio.ensure_future(reader.perform(work, Context(self.db, work, noted=1)))
         return task, embedder.gate

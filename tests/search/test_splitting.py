@@ -122,31 +122,3 @@ async def test_the_event_loop_encodes_and_decodes_small_pieces_of_a_long_documen
     await Splitter().split([Section("the clew is a ball of thread. " * 20_000)], *SIZES)
     assert sum(sizes) > 1_000_000
     assert max(sizes) < 100_000
-"""Files that are cut side by side are cut as each of them alone."""
-
-import subprocess
-import sys
-
-_SCRIPT = """
-import asyncio
-from clew.search.splitting import Piece, Splitter
-from clew.search.tokens import Tokens
-
-text = "".join(f"internationalisation of {number} wörds 🧶\\n" for number in range(500))
-
-async def main():
-    splitter = Splitter()
-    both = [splitter.split([Piece(text)], 100, 0, 256) for _ in range(4)]
-    cut = [[chunk.tokens for chunk in each.chunks] for each in await asyncio.gather(*both)]
-    alone = await Splitter().split([Piece(text)], 100, 0, 256)
-    assert cut == [[chunk.tokens for chunk in alone.chunks]] * 4, cut
-    assert sum(cut[0]) == Tokens().count(text) != Tokens(estimated=True).count(text)
-
-asyncio.run(main())
-"""
-
-
-def test_the_first_files_of_a_process_are_not_cut_by_guesses() -> None:
-    """The vocabulary takes a while to load: another that is cut meanwhile waits for it."""
-    ran = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr

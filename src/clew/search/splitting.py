@@ -12,10 +12,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -86,11 +82,6 @@ class Splitter:
         # One thread: counters are not for several, and one that is called off still goes on.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clew-splitting")
         self._places = asyncio.Semaphore(_AT_ONCE)
-    """Cuts documents. Tokens that it has learned to count stay in memory: one thread counts at a time."""
-
-    def __init__(self) -> None:
-        self._tokens: Tokens | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="clew-cutting")
 
     async def split(self, sections: Sequence[Section], chunk: int, overlap: int, window: int) -> Split:
         """Cut a document as :func:`clew.search.chunks.split` does.
@@ -120,28 +111,6 @@ class Splitter:
     def close(self) -> None:
         """Let go of the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-            cutting = partial(self._here, sections, chunk, overlap, window)
-            return await asyncio.get_running_loop().run_in_executor(self._thread, cutting)
-        job = _Job([Piece(each.text, each.page) for each in sections], chunk, overlap, window)
-        answer = await _elsewhere(job)
-        if answer.split is None:
-            raise TooLong(answer.too_long)
-        return answer.split
-
-    def close(self) -> None:
-        """Cut nothing more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _here(self, sections: Sequence[Section], chunk: int, overlap: int, window: int) -> Split:
-        if self._tokens is None:
-            self._tokens = Tokens()
-        return split(
-            sections,
-            chunk_tokens=chunk,
-            overlap_tokens=overlap,
-            window_tokens=window,
-            tokens=self._tokens,
-        )
 
 
 def _cut(job: _Job, sections: Sequence[Section], tokens: Tokens) -> Split:
