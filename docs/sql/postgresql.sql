@@ -203,16 +203,11 @@ SELECT files.id, files.project, files.created_at, files.filename, files.purpose,
 FROM files
 WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;
 
--- KEEP_FILE
-SELECT files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
-FROM files
-WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR FOR KEY SHARE;
-
 -- DELETE_FILE
 DELETE FROM files WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;
 
 -- SELECT_NAMES
-SELECT id, filename FROM files WHERE project = $1 AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb)));
+SELECT id, filename FROM files WHERE project = $1 AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb))) ORDER BY id FOR KEY SHARE;
 
 -- SUM_BYTES
 SELECT coalesce(sum(files.bytes), 0) AS coalesce_1

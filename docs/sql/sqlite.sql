@@ -203,11 +203,6 @@ SELECT files.id, files.project, files.created_at, files.filename, files.purpose,
 FROM files
 WHERE files.id = :id AND files.project = :project;
 
--- KEEP_FILE
-SELECT files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
-FROM files
-WHERE files.id = :id AND files.project = :project;
-
 -- DELETE_FILE
 DELETE FROM files WHERE files.id = :id AND files.project = :project;
 

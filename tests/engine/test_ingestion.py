@@ -67,7 +67,7 @@ class Library:
             filename="file_1.txt",
             chunking=Chunking(100, 0),
         )
-        await store_files.add(tx, file)
+        await store_files.add(tx, [file])
 
     async def due(self, kind: str, lane: str) -> Work:
         """Return the work of a kind, which somebody else may have claimed."""
