@@ -5,7 +5,7 @@ KILLS ?= 500
 COVERED := $(addprefix tests/,core store wire service http postgres rules engine histories openapi telemetry webhooks \
 	bus/test_made.py bus/test_local_events.py cli/test_backup.py cli/test_doctor.py cli/test_migrate.py)
 
-.PHONY: demo test test-clients test-pythons test-attacks coverage chaos check bench bench-quick bench-check bench-cluster bench-peers \
+.PHONY: demo test test-clients test-pythons test-attacks coverage chaos check bench bench-quick bench-large bench-check bench-cluster bench-peers \
 	setup lock build clean
 
 demo: .venv/ready  ## the lesson, end to end: server, store, model, tools, history
@@ -47,6 +47,9 @@ bench: .venv/ready  ## the whole table of speeds, about 5 minutes; ARGS="--json 
 
 bench-quick: .venv/ready  ## the same in a minute, less exactly
 	$(BIN)/python -m bench --quick $(ARGS)
+
+bench-large: .venv/ready  ## searches among a million windows: some minutes, 4 GB of memory
+	$(BIN)/python -m bench.vectors --windows 1000000 --queries 30 $(ARGS)
 
 bench-check: .venv/ready  ## what a turn costs, counted: fails where it has grown; ARGS=--record accepts it
 	$(BIN)/python -m bench.costs $(ARGS)

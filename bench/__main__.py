@@ -17,7 +17,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import references, requests, streams, turns, words
+from bench import references, requests, streams, turns, vectors, words
 from bench.figures import Figure
 from bench.processes import STORES, Site, Store, memory_mb, model, site
 from clew.clock import SystemClock
@@ -58,10 +58,12 @@ async def of_store(store: Store, amount: Amount) -> list[Figure]:
     with model(words=50, pace=_PACE) as (url, pid), site(store, url, pid) as running:
         figures += await streams.words(running, 20, 50, _PACE)
         figures += await streams.many(running, amount.many)
-    if store is STORES["full"]:  # the log, and the way of a word, are the same on every store
+    if store is STORES["full"]:  # the log, the way of a word and vectors are the same on every store
         with model() as (url, pid):
             figures += await requests.logged(store, url, pid, amount.seconds)
         figures += await words.rows(store, quick=amount.quick)
+        figures += await vectors.filled()
+        figures += await asyncio.to_thread(vectors.searched, vectors.SIZES, 20 if amount.quick else 100)
     return figures
 
 

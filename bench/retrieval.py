@@ -1,50 +1,42 @@
-"""How well files are found: nDCG@10 of full text, vectors and both, on a public test collection.
+"""How well files are found: nDCG@10 of full text, vectors and both, by Clew's own search on SQLite.
 
-    python -m bench.retrieval FOLDER [--documents 0] [--queries 0]
+    python -m bench.retrieval FOLDER [--documents 0] [--queries 0]    a public test collection
+    python -m bench.retrieval                                         our own passages, in ten languages
 
-The folder has the form of BEIR: ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``,
-``text``) and ``qrels/test.tsv`` (query, document, grade; a line of names first). What embeds is what the
-settings say. Each document is one chunk of as many windows as it takes.
+The folder has the form of BEIR, or that in which Cranfield and CISI are handed on: see bench.collection. What
+embeds is what the settings say.
 """
 
 import argparse
 import asyncio
 import importlib
-import json
 import math
-import sqlite3
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
+from bench.collection import Collection, languages, own, read
 from clew.clock import SystemClock
-from clew.search.chunks import split
-from clew.search.ranking import fuse
-from clew.search.terms import fts5_query, terms_of
+from clew.core.stores import FileStatus, StoreFile, VectorStore
+from clew.ids import VECTOR_STORE, RandomIds
+from clew.search.chunks import Split, split
+from clew.search.embedder import Embedder
 from clew.search.tokens import Tokens
 from clew.search.vectors import VectorIndex
 from clew.settings import load
+from clew.store import store_files, vector_stores
+from clew.store.database import Database
+from clew.store.schema import prepare_sqlite
+from clew.store.sqlite import SqliteDatabase
+from clew.store.statement import Transaction
+from clew.store.store_files import FileVectors, StoredChunk, store_key
+from clew.tools.searcher import CANDIDATES, Searcher, Wanted
 
-_DEPTH, _PLACES = 50, 10
-"""How many a ranking has, and how many of them count."""
-
+_PLACES = 10
 _AT_ONCE = 32
-
-
-class Embedder(Protocol):
-    """Turns texts into vectors: float16, little endian."""
-
-    async def embed(self, texts: Sequence[str]) -> list[bytes]: ...
-
-
-class Collection(NamedTuple):
-    """Documents and queries by id, and the grades of documents by query: above 0 is what was sought."""
-
-    documents: dict[str, str]
-    queries: dict[str, str]
-    grades: dict[str, dict[str, int]]
+_PROJECT = "default"
 
 
 class _Text(NamedTuple):
@@ -52,26 +44,16 @@ class _Text(NamedTuple):
     page: int | None = None
 
 
-def read(folder: Path, documents: int = 0, queries: int = 0) -> Collection:
-    """Read a collection; of documents and judged queries the first so many, or all for 0."""
-    grades: dict[str, dict[str, int]] = {}
-    for line in (folder / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-        query, document, grade = line.split("\t")
-        grades.setdefault(query, {})[document] = int(grade)
-    corpus = {
-        row["_id"]: f"{row.get('title') or ''}\n{row['text']}".strip()
-        for row in _rows(folder / "corpus.jsonl", documents)
-    }
-    asked = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl", 0) if row["_id"] in grades}
-    return Collection(corpus, dict(list(asked.items())[: queries or None]), grades)
+class _Document(NamedTuple):
+    """A document as it is stored."""
+
+    id: str
+    split: Split
+    vectors: FileVectors | None
 
 
-def _rows(path: Path, most: int) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for count, line in enumerate(file):
-            if most and count == most:
-                return
-            yield json.loads(line)
+Ranking = Callable[[str], Awaitable[Iterable[str]]]
+"""Documents for a query, best first; one may come several times."""
 
 
 def ndcg(ranking: Sequence[str], grades: Mapping[str, int], places: int = _PLACES) -> float:
@@ -89,86 +71,154 @@ def _gain(grades: Sequence[int]) -> float:
     return sum(grade / math.log2(place + 2) for place, grade in enumerate(grades))
 
 
-def by_text(collection: Collection) -> dict[str, list[str]]:
-    """Return the ranking of each query by SQLite's full-text search."""
-    ids = list(collection.documents)
-    rankings = {}
-    with closing(sqlite3.connect(":memory:")) as database:
-        database.execute("CREATE VIRTUAL TABLE words USING fts5(text, tokenize = 'porter unicode61')")
-        rows = enumerate(collection.documents.values())
-        database.executemany("INSERT INTO words(rowid, text) VALUES (?, ?)", rows)
-        for query, text in collection.queries.items():
-            expression = fts5_query(terms_of(text))
-            found = database.execute(
-                "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?",
-                (expression, _DEPTH),
-            )
-            rankings[query] = [ids[row] for (row,) in found] if expression else []
-    return rankings
-
-
-async def by_vectors(collection: Collection, embedder: Embedder) -> dict[str, list[str]]:
-    """Return the ranking of each query by the nearest window of each document."""
-    ids, tokens = list(collection.documents), Tokens()
-    windows = [split([_Text(text)], tokens=tokens).windows for text in collection.documents.values()]
-    vectors = iter(await _embedded(embedder, [window for each in windows for window in each]))
-    queries = await _embedded(embedder, list(collection.queries.values()))
-    index = VectorIndex(len(queries[0]) // 2)
-    for document, own in enumerate(windows):
-        index.add(document, b"".join(next(vectors) for _ in own), [(0, len(own) - 1)] if own else [])
-    return {
-        query: [ids[hit.file] for hit in index.search(vector, _DEPTH)]
-        for query, vector in zip(collection.queries, queries, strict=True)
-    }
-
-
-async def _embedded(embedder: Embedder, texts: Sequence[str]) -> list[bytes]:
-    vectors: list[bytes] = []
-    for start in range(0, len(texts), _AT_ONCE):
-        vectors += await embedder.embed(texts[start : start + _AT_ONCE])
-    return vectors
-
-
 async def measure(collection: Collection, embedder: Embedder | None) -> dict[str, float]:
     """Return the mean nDCG@10 of each way; of full text alone if nothing embeds."""
-    rankings = {"full text": by_text(collection)}
-    if embedder is not None:
-        near = await by_vectors(collection, embedder)
-        rankings["vectors"] = near
-        rankings["both"] = {
-            query: [document for document, _ in fuse(words, near[query])]
-            for query, words in rankings["full text"].items()
-        }
-    return {
-        way: sum(ndcg(ranking, collection.grades[query]) for query, ranking in of.items()) / len(of)
-        for way, of in rankings.items()
-    }
+    with tempfile.TemporaryDirectory(prefix="clew-bench-") as folder:
+        path = Path(folder) / "clew.db"
+        prepare_sqlite(path)
+        db = SqliteDatabase(path, synchronous="NORMAL")
+        try:
+            documents = await _embedded(collection, embedder)
+            store = await _stored(db, documents, None if embedder is None else embedder.name)
+            return {
+                way: await _mean(collection, ranking)
+                for way, ranking in _ways(db, store, documents, embedder).items()
+            }
+        finally:
+            await db.close()
+
+
+async def _mean(collection: Collection, ranking: Ranking) -> float:
+    gains = []
+    for query, text in collection.queries.items():
+        found = list(dict.fromkeys(await ranking(text)))
+        gains.append(ndcg(found, collection.grades[query]))
+    return sum(gains) / len(gains)
+
+
+def _ways(
+    db: Database, store: VectorStore, documents: list[_Document], embedder: Embedder | None
+) -> dict[str, Ranking]:
+    """Return the ways to search: the server's own, without an embedder and with it, and vectors alone."""
+    without_vectors = VectorStore(
+        id=store.id, project=store.project, created_at=0, last_active_at=store.last_active_at
+    )
+    words = _searching(Searcher(db, None, SystemClock()), without_vectors)
+    if embedder is None:
+        return {"full text": words}
+    both = _searching(Searcher(db, embedder, SystemClock()), store)
+    return {"full text": words, "vectors": _by_vectors(documents, embedder), "both": both}
+
+
+def _searching(searcher: Searcher, store: VectorStore) -> Ranking:
+    async def ranking(query: str) -> Iterable[str]:
+        return [found.file.filename for found in await searcher.search([store], Wanted(query, CANDIDATES))]
+
+    return ranking
+
+
+def _by_vectors(documents: list[_Document], embedder: Embedder) -> Ranking:
+    embedded = [(number, each.vectors) for number, each in enumerate(documents)]
+    index: VectorIndex | None = None
+    for number, vectors in embedded:
+        if vectors is not None:
+            index = index or VectorIndex(vectors.dimensions)
+            index.add(number, vectors.data, vectors.ranges)
+
+    async def ranking(query: str) -> Iterable[str]:
+        (vector,) = await embedder.embed([query])
+        return [documents[hit.file].id for hit in index.search(vector, CANDIDATES)] if index else []
+
+    return ranking
+
+
+# --- a store with the documents -------------------------------------------------------------------------
+
+
+async def _embedded(collection: Collection, embedder: Embedder | None) -> list[_Document]:
+    """Cut all documents as files are cut, and turn their windows into vectors."""
+    tokens = Tokens()
+    cut = {name: split([_Text(text)], tokens=tokens) for name, text in collection.documents.items()}
+    if embedder is None:
+        return [_Document(name, of, None) for name, of in cut.items()]
+    windows = [window for of in cut.values() for window in of.windows]
+    made: list[bytes] = []
+    for start in range(0, len(windows), _AT_ONCE):
+        made += await embedder.embed(windows[start : start + _AT_ONCE])
+    vectors = iter(made)
+    return [
+        _Document(
+            name, of, FileVectors(len(made[0]) // 2, _ranges(of), b"".join(next(vectors) for _ in of.windows))
+        )
+        for name, of in cut.items()
+    ]
+
+
+def _ranges(of: Split) -> list[tuple[int, int]]:
+    return [chunk.windows for chunk in of.chunks]
+
+
+async def _stored(db: Database, documents: Sequence[_Document], embedder: str | None) -> VectorStore:
+    now, ids = SystemClock().now(), RandomIds()
+    store = VectorStore(
+        id=ids.new(VECTOR_STORE), project=_PROJECT, created_at=now, last_active_at=now, embedder=embedder
+    )
+    await db.write(vector_stores.add, store)
+    for number, document in enumerate(documents):
+        await db.write(_store, store, number, document)
+    stored = await db.fetch(vector_stores.get, _PROJECT, store.id)
+    assert stored is not None
+    return stored
+
+
+async def _store(tx: Transaction, store: VectorStore, number: int, document: _Document) -> None:
+    """Store a document as the ingestion of a file does."""
+    id = f"assistant-{number}"
+    new = StoreFile(
+        id=id, project=store.project, created_at=store.created_at, store_id=store.id, filename=document.id
+    )
+    await store_files.add(tx, [new])
+    file = await store_files.get(tx, store.id, id)
+    assert file is not None
+    key = store_key(store.id)
+    chunks = [
+        StoredChunk(key, file.seq, n, each.text, each.tokens, each.page, each.first_line, each.last_line)
+        for n, each in enumerate(document.split.chunks)
+    ]
+    await store_files.add_chunks(tx, chunks)
+    await store_files.settle(tx, file, FileStatus.COMPLETED)
+    if document.vectors is not None and store.embedder is not None:
+        await store_files.add_vectors(tx, file.seq, store.embedder, document.vectors)
 
 
 def main() -> None:
-    """Measure a folder and print the figures."""
+    """Measure a folder, or our own passages, and print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--documents", type=int, default=0, help="the first so many, 0 for all")
     parser.add_argument("--queries", type=int, default=0, help="the first so many, 0 for all")
     given = parser.parse_args()
-    asyncio.run(_main(read(given.folder, given.documents, given.queries)))
+    if given.folder is None:
+        collections = {language: own(language) for language in languages()}
+    else:
+        collections = {given.folder.name: read(given.folder, given.documents, given.queries)}
+    asyncio.run(_main(collections))
 
 
-async def _main(collection: Collection) -> None:
+async def _main(collections: Mapping[str, Collection]) -> None:
     embedder = importlib.import_module("clew.search.embedders").make_embedder(load(), SystemClock())
-    begun = time.perf_counter()
     try:
-        figures = await measure(collection, embedder)
+        for name, collection in collections.items():
+            begun = time.perf_counter()
+            figures = await measure(collection, embedder)
+            shown = ", ".join(f"{way} {figure:.3f}" for way, figure in figures.items())
+            size = f"{len(collection.documents)} documents, {len(collection.queries)} queries"
+            print(f"{name}: nDCG@10 of {shown} ({size}, {time.perf_counter() - begun:.0f} s)", flush=True)
     finally:
         if embedder is not None:
             await embedder.close()
-    passed = time.perf_counter() - begun
-    print(f"{len(collection.documents)} documents, {len(collection.queries)} queries, {passed:.0f} s")
-    for way, figure in figures.items():
-        print(f"{way:10} nDCG@10 {figure:.3f}")
 
 
 if __name__ == "__main__":

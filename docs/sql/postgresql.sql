@@ -88,6 +88,11 @@ SELECT count(*) AS count_1, min(due_work.due) AS min_1
 FROM due_work
 WHERE due_work.kind = 'webhook';
 
+-- COUNT_OF_OTHER_EMBEDDERS
+SELECT count(*) AS count_1
+FROM vector_stores
+WHERE vector_stores.embedder < $1::VARCHAR OR vector_stores.embedder > $1::VARCHAR;
+
 -- ==== src/clew/store/code.py ====
 
 -- HOLD_SESSION
@@ -161,6 +166,11 @@ UPDATE due_work SET attempts=$1::INTEGER, owner=$2::VARCHAR, epoch=(due_work.epo
 -- SAVE_PROGRESS
 UPDATE due_work SET attempts=$1::INTEGER, progress=$2::VARCHAR WHERE due_work.seq = $3::BIGINT AND due_work.epoch = $4::INTEGER;
 
+-- HOLD_WORK
+SELECT due_work.seq
+FROM due_work
+WHERE due_work.seq = $1::BIGINT AND due_work.epoch = $2::INTEGER FOR UPDATE;
+
 -- RELEASE_WORK
 UPDATE due_work SET attempts=$1::INTEGER, owner=NULL, epoch=(due_work.epoch + 1) WHERE due_work.seq = $2::BIGINT AND due_work.epoch = $3::INTEGER AND due_work.owner = $4::VARCHAR;
 
@@ -221,6 +231,9 @@ WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;
 
 -- DELETE_FILE
 DELETE FROM files WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;
+
+-- SELECT_NAMES
+SELECT id, filename FROM files WHERE project = $1 AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb))) ORDER BY id FOR KEY SHARE;
 
 -- SUM_BYTES
 SELECT coalesce(sum(files.bytes), 0) AS coalesce_1
@@ -428,6 +441,59 @@ SELECT calls.name, calls.result, calls.ms, count(*) AS count_1
 FROM calls
 WHERE calls.project = $1::VARCHAR AND ended_at IS NOT NULL AND calls.ended_at BETWEEN $2::BIGINT AND $3::BIGINT GROUP BY calls.name, calls.result, calls.ms ORDER BY calls.name, calls.ms;
 
+-- ==== src/clew/store/near.py ====
+
+-- SELECT_TABLE
+SELECT number, type, dimensions, ready FROM near_stores WHERE store = $1 AND embedder = $2;
+
+-- SELECT_WHOLE
+SELECT store_file, windows FROM near_files WHERE number = $1 AND whole;
+
+-- SELECT_MISSING
+SELECT vectors.store_file, vectors.windows, vectors.dimensions FROM store_files JOIN vectors ON vectors.store_file = store_files.seq AND vectors.embedder = $2 WHERE store_files.store_id = $1 AND store_files.status = 'completed' AND vectors.windows > 0 AND NOT EXISTS (SELECT FROM near_files WHERE near_files.store_file = store_files.seq AND near_files.number = $3 AND near_files.whole) ORDER BY store_files.seq;
+
+-- HOLD_OWNER
+SELECT 1 FROM vector_stores WHERE id = $1 AND embedder = $2 FOR KEY SHARE;
+
+-- HOLD_FILE
+SELECT 1 FROM store_files WHERE seq = $1 FOR KEY SHARE;
+
+-- HOLD_TABLE
+SELECT number, store FROM near_stores WHERE number = $1 FOR UPDATE;
+
+-- SELECT_OWNER
+SELECT 1 FROM vector_stores WHERE id = $1;
+
+-- SELECT_NUMBER
+SELECT number FROM near_stores WHERE store = $1 FOR UPDATE;
+
+-- INSERT_TABLE
+INSERT INTO near_stores (store, embedder, dimensions, type, ready) VALUES ($1, $2, $3, $4, FALSE) RETURNING number;
+
+-- SET_READY
+UPDATE near_stores SET ready = TRUE WHERE number = $1;
+
+-- DELETE_TABLE
+DELETE FROM near_stores WHERE number = $1;
+
+-- DELETE_FILES
+DELETE FROM near_files WHERE number = $1;
+
+-- DELETE_FILE
+DELETE FROM near_files WHERE store_file = $1 RETURNING number;
+
+-- PUT_FILE
+INSERT INTO near_files (store_file, number, windows, whole) VALUES ($1, $2, $3, $4) ON CONFLICT (store_file) DO UPDATE SET number = $2, windows = $3, whole = $4;
+
+-- SELECT_CHUNKS
+SELECT store_file, number FROM chunks WHERE store_file = ANY(CAST($1 AS BIGINT[])) ORDER BY store_file, number LIMIT $2;
+
+-- BY_GRAPH
+SELECT set_config('enable_seqscan', 'off', TRUE), set_config('enable_sort', 'off', TRUE), set_config('hnsw.ef_search', CAST($1 AS TEXT), TRUE);
+
+-- BY_GRAPH_ON
+SELECT set_config('enable_seqscan', 'off', TRUE), set_config('enable_sort', 'off', TRUE), set_config('hnsw.ef_search', CAST($1 AS TEXT), TRUE), set_config('hnsw.iterative_scan', 'strict_order', TRUE);
+
 -- ==== src/clew/store/projects.py ====
 
 -- INSERT_PROJECT
@@ -528,10 +594,60 @@ DELETE FROM answers WHERE answers.project = $1::VARCHAR;
 DELETE FROM usage_by_day WHERE usage_by_day.project = $1::VARCHAR;
 
 -- DELETE_OWNED[6]
-DELETE FROM due_work WHERE due_work.project = $1::VARCHAR;
+DELETE FROM due_work WHERE due_work.project = $1::VARCHAR AND due_work.kind != 'purge';
 
 -- DELETE_KEYS
 DELETE FROM keys WHERE keys.project = $1::VARCHAR;
+
+-- ==== src/clew/store/reindexing.py ====
+
+-- SELECT_LACKING
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.store_id = $1::VARCHAR AND store_files.status = 'completed' AND store_files.seq > $2::BIGINT AND NOT (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder = $3::VARCHAR)) ORDER BY store_files.seq
+ LIMIT $4 OFFSET 0;
+
+-- COUNT_LACKING
+SELECT count(*) AS count_1
+FROM store_files
+WHERE store_files.store_id = $1::VARCHAR AND store_files.status = 'completed' AND NOT (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder = $2::VARCHAR));
+
+-- SELECT_OUTDATED
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.store_id = $1::VARCHAR AND store_files.seq > $2::BIGINT AND (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder != $3::VARCHAR)) ORDER BY store_files.seq
+ LIMIT $4 OFFSET 0;
+
+-- DELETE_OUTDATED
+DELETE FROM vectors WHERE vectors.store_file = $1::BIGINT AND vectors.embedder != $2::VARCHAR;
+
+-- IS_COMPLETED
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.seq = $1::BIGINT AND store_files.status = 'completed';
+
+-- SELECT_OUTDATED_BYTES
+SELECT sum(vectors.dimensions * vectors.windows) AS sum_1
+FROM vectors
+WHERE vectors.store_file = $1::BIGINT AND vectors.embedder != $2::VARCHAR;
+
+-- ADD_FILE_BYTES
+UPDATE store_files SET usage_bytes=(store_files.usage_bytes + $1::BIGINT) WHERE store_files.seq = $2::BIGINT;
+
+-- ADD_STORE_BYTES
+UPDATE vector_stores SET usage_bytes=(vector_stores.usage_bytes + $1::BIGINT) WHERE vector_stores.id = $2::VARCHAR;
+
+-- SAVE_STATE
+UPDATE vector_stores SET reindexing=$1::VARCHAR WHERE vector_stores.id = $2::VARCHAR;
+
+-- SWITCH_STORE
+UPDATE vector_stores SET embedder=$1::VARCHAR, version=(vector_stores.version + 1), reindexing=NULL WHERE vector_stores.id = $2::VARCHAR;
 
 -- ==== src/clew/store/retention.py ====
 
@@ -696,13 +812,19 @@ UPDATE steps SET status=$1::VARCHAR, last_error=$2::VARCHAR, usage=$3::VARCHAR, 
 
 -- ==== src/clew/store/store_files.py ====
 
--- INSERT_FILE
-INSERT INTO store_files (id, project, created_at, store_id, filename, status, last_error, attributes, chunking, usage_bytes, batch_id) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::VARCHAR, $7::VARCHAR, $8::VARCHAR, $9::VARCHAR, $10::BIGINT, $11::VARCHAR);
+-- INSERT_FILES
+INSERT INTO store_files (id, filename, attributes, chunking, project, created_at, store_id, status, usage_bytes, batch_id) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, $2, $3, $4, 'in_progress', 0, $5 FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS given (value, key) ORDER BY key;
+
+-- INSERT_INGESTIONS
+INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch) SELECT 'ingestion', $4::text || '/' || (value ->> 0), $2, $4::text, $3::bigint, $3::bigint, 0, 0 FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS given (value, key) ORDER BY key;
 
 -- SELECT_FILE
 SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
 FROM store_files
 WHERE store_files.store_id = $1::VARCHAR AND store_files.id = $2::VARCHAR;
+
+-- SELECT_SOME
+SELECT seq, id, project, created_at, store_id, filename, status, last_error, attributes, chunking, usage_bytes, batch_id FROM store_files WHERE store_id = $1 AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb)));
 
 -- SELECT_OF_FILE
 SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
@@ -865,15 +987,15 @@ DELETE FROM runs WHERE runs.thread_id = $1::VARCHAR;
 -- ==== src/clew/store/vector_stores.py ====
 
 -- INSERT_STORE
-INSERT INTO vector_stores (id, project, created_at, name, metadata, expires_days, last_active_at, embedder, version, usage_bytes, in_progress, completed, failed, cancelled) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::INTEGER, $7::BIGINT, $8::VARCHAR, $9::BIGINT, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER);
+INSERT INTO vector_stores (id, project, created_at, name, metadata, expires_days, last_active_at, embedder, version, usage_bytes, in_progress, completed, failed, cancelled, reindexing) VALUES ($1::VARCHAR, $2::VARCHAR, $3::BIGINT, $4::VARCHAR, $5::VARCHAR, $6::INTEGER, $7::BIGINT, $8::VARCHAR, $9::BIGINT, $10::BIGINT, $11::INTEGER, $12::INTEGER, $13::INTEGER, $14::INTEGER, $15::VARCHAR);
 
 -- SELECT_STORE
-SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.reindexing, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
 FROM vector_stores
 WHERE vector_stores.id = $1::VARCHAR AND vector_stores.project = $2::VARCHAR;
 
 -- HOLD_STORE
-SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.reindexing, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
 FROM vector_stores
 WHERE vector_stores.id = $1::VARCHAR AND vector_stores.project = $2::VARCHAR FOR UPDATE;
 
@@ -1036,6 +1158,26 @@ WHERE steps.project = $1::VARCHAR AND steps.thread_id = $2::VARCHAR AND steps.ru
 FROM steps
 WHERE steps.id = $4::VARCHAR AND steps.project = $1::VARCHAR AND steps.thread_id = $2::VARCHAR AND steps.run_id = $3::VARCHAR) ORDER BY steps.seq DESC
  LIMIT $5 OFFSET 0;
+
+-- ==== src/clew/store/near.py ====
+
+-- a new table
+CREATE TABLE near_1 (store_file BIGINT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, place halfvec(384) NOT NULL);
+
+-- windows of a file
+INSERT INTO near_1 (store_file, first, last, place) SELECT $1, first, last, CAST(place AS halfvec) FROM unnest(CAST($2 AS INTEGER[]), CAST($3 AS INTEGER[]), CAST($4 AS TEXT[])) AS rows (first, last, place);
+
+-- by the graph
+SELECT store_file, first, last, place <=> CAST(CAST($1 AS TEXT) AS halfvec(384)) AS distance FROM near_1  ORDER BY distance LIMIT $2;
+
+-- by the graph, filtered
+SELECT store_file, first, last, place <=> CAST(CAST($1 AS TEXT) AS halfvec(384)) AS distance FROM near_1 WHERE store_file = ANY(CAST($3 AS BIGINT[])) ORDER BY distance LIMIT $2;
+
+-- one by one, filtered
+SELECT store_file, first, last, (place <=> CAST(CAST($1 AS TEXT) AS halfvec(384))) + 0 AS distance FROM near_1 WHERE store_file = ANY(CAST($3 AS BIGINT[])) ORDER BY distance LIMIT $2;
+
+-- cosines of chunks
+SELECT file, chunk, max(1 - (place <=> CAST(CAST($1 AS TEXT) AS halfvec(384)))) FROM unnest(CAST($2 AS BIGINT[]), CAST($3 AS INTEGER[])) AS hits (file, chunk) JOIN near_1 ON store_file = file AND first <= chunk AND last >= chunk GROUP BY file, chunk;
 
 -- ==== src/clew/store/run_lists.py ====
 

@@ -88,6 +88,11 @@ SELECT count(*) AS count_1, min(due_work.due) AS min_1
 FROM due_work
 WHERE due_work.kind = 'webhook';
 
+-- COUNT_OF_OTHER_EMBEDDERS
+SELECT count(*) AS count_1
+FROM vector_stores
+WHERE vector_stores.embedder < :embedder OR vector_stores.embedder > :embedder;
+
 -- ==== src/clew/store/code.py ====
 
 -- HOLD_SESSION
@@ -161,6 +166,11 @@ UPDATE due_work SET attempts=:attempts, owner=:owner, epoch=(due_work.epoch + 1)
 -- SAVE_PROGRESS
 UPDATE due_work SET attempts=:attempts, progress=:progress WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch;
 
+-- HOLD_WORK
+SELECT due_work.seq
+FROM due_work
+WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch;
+
 -- RELEASE_WORK
 UPDATE due_work SET attempts=:attempts, owner=NULL, epoch=(due_work.epoch + 1) WHERE due_work.seq = :work_seq AND due_work.epoch = :seen_epoch AND due_work.owner = :seen_owner;
 
@@ -221,6 +231,9 @@ WHERE files.id = :id AND files.project = :project;
 
 -- DELETE_FILE
 DELETE FROM files WHERE files.id = :id AND files.project = :project;
+
+-- SELECT_NAMES
+SELECT id, filename FROM files WHERE project = :project AND id IN (SELECT value FROM json_each(:ids));
 
 -- SUM_BYTES
 SELECT coalesce(sum(files.bytes), 0) AS coalesce_1
@@ -528,10 +541,60 @@ DELETE FROM answers WHERE answers.project = :project;
 DELETE FROM usage_by_day WHERE usage_by_day.project = :project;
 
 -- DELETE_OWNED[6]
-DELETE FROM due_work WHERE due_work.project = :project;
+DELETE FROM due_work WHERE due_work.project = :project AND due_work.kind != 'purge';
 
 -- DELETE_KEYS
 DELETE FROM keys WHERE keys.project = :project;
+
+-- ==== src/clew/store/reindexing.py ====
+
+-- SELECT_LACKING
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.store_id = :store_id AND store_files.status = 'completed' AND store_files.seq > :after AND NOT (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder = :by)) ORDER BY store_files.seq
+ LIMIT :limit OFFSET 0;
+
+-- COUNT_LACKING
+SELECT count(*) AS count_1
+FROM store_files
+WHERE store_files.store_id = :store_id AND store_files.status = 'completed' AND NOT (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder = :by));
+
+-- SELECT_OUTDATED
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.store_id = :store_id AND store_files.seq > :after AND (EXISTS (SELECT vectors.store_file
+FROM vectors
+WHERE vectors.store_file = store_files.seq AND vectors.embedder != :by)) ORDER BY store_files.seq
+ LIMIT :limit OFFSET 0;
+
+-- DELETE_OUTDATED
+DELETE FROM vectors WHERE vectors.store_file = :of_file AND vectors.embedder != :by;
+
+-- IS_COMPLETED
+SELECT store_files.seq
+FROM store_files
+WHERE store_files.seq = :of_file AND store_files.status = 'completed';
+
+-- SELECT_OUTDATED_BYTES
+SELECT sum(vectors.dimensions * vectors.windows) AS sum_1
+FROM vectors
+WHERE vectors.store_file = :of_file AND vectors.embedder != :by;
+
+-- ADD_FILE_BYTES
+UPDATE store_files SET usage_bytes=(store_files.usage_bytes + :more_bytes) WHERE store_files.seq = :of_file;
+
+-- ADD_STORE_BYTES
+UPDATE vector_stores SET usage_bytes=(vector_stores.usage_bytes + :more_bytes) WHERE vector_stores.id = :of_store;
+
+-- SAVE_STATE
+UPDATE vector_stores SET reindexing=:state WHERE vector_stores.id = :of_store;
+
+-- SWITCH_STORE
+UPDATE vector_stores SET embedder=:by, version=(vector_stores.version + 1), reindexing=NULL WHERE vector_stores.id = :of_store;
 
 -- ==== src/clew/store/retention.py ====
 
@@ -696,13 +759,19 @@ UPDATE steps SET status=:status, last_error=:last_error, usage=:usage, completed
 
 -- ==== src/clew/store/store_files.py ====
 
--- INSERT_FILE
-INSERT INTO store_files (id, project, created_at, store_id, filename, status, last_error, attributes, chunking, usage_bytes, batch_id) VALUES (:id, :project, :created_at, :store_id, :filename, :status, :last_error, :attributes, :chunking, :usage_bytes, :batch_id);
+-- INSERT_FILES
+INSERT INTO store_files (id, filename, attributes, chunking, project, created_at, store_id, status, usage_bytes, batch_id) SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]'), :project, :created_at, :store_id, 'in_progress', 0, :batch_id FROM json_each(:rows) ORDER BY key;
+
+-- INSERT_INGESTIONS
+INSERT INTO due_work (kind, id, project, lane, created_at, due, attempts, epoch) SELECT 'ingestion', :store_id || '/' || json_extract(value, '$[0]'), :project, :store_id, :created_at, :created_at, 0, 0 FROM json_each(:rows) ORDER BY key;
 
 -- SELECT_FILE
 SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
 FROM store_files
 WHERE store_files.store_id = :store_id AND store_files.id = :id;
+
+-- SELECT_SOME
+SELECT seq, id, project, created_at, store_id, filename, status, last_error, attributes, chunking, usage_bytes, batch_id FROM store_files WHERE store_id = :store_id AND id IN (SELECT value FROM json_each(:ids));
 
 -- SELECT_OF_FILE
 SELECT store_files.seq, store_files.id, store_files.project, store_files.created_at, store_files.store_id, store_files.filename, store_files.status, store_files.last_error, store_files.attributes, store_files.chunking, store_files.usage_bytes, store_files.batch_id
@@ -865,15 +934,15 @@ DELETE FROM runs WHERE runs.thread_id = :thread_id;
 -- ==== src/clew/store/vector_stores.py ====
 
 -- INSERT_STORE
-INSERT INTO vector_stores (id, project, created_at, name, metadata, expires_days, last_active_at, embedder, version, usage_bytes, in_progress, completed, failed, cancelled) VALUES (:id, :project, :created_at, :name, :metadata, :expires_days, :last_active_at, :embedder, :version, :usage_bytes, :in_progress, :completed, :failed, :cancelled);
+INSERT INTO vector_stores (id, project, created_at, name, metadata, expires_days, last_active_at, embedder, version, usage_bytes, in_progress, completed, failed, cancelled, reindexing) VALUES (:id, :project, :created_at, :name, :metadata, :expires_days, :last_active_at, :embedder, :version, :usage_bytes, :in_progress, :completed, :failed, :cancelled, :reindexing);
 
 -- SELECT_STORE
-SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.reindexing, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
 FROM vector_stores
 WHERE vector_stores.id = :id AND vector_stores.project = :project;
 
 -- HOLD_STORE
-SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
+SELECT vector_stores.id, vector_stores.project, vector_stores.created_at, vector_stores.name, vector_stores.metadata, vector_stores.expires_days, vector_stores.last_active_at, vector_stores.embedder, vector_stores.version, vector_stores.usage_bytes, vector_stores.reindexing, vector_stores.in_progress, vector_stores.completed, vector_stores.failed, vector_stores.cancelled
 FROM vector_stores
 WHERE vector_stores.id = :id AND vector_stores.project = :project;
 

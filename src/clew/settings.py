@@ -275,8 +275,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: Annotated[
         Sandbox,
         _about(
-            "where code of code_interpreter runs: auto takes the strongest that holds here and refuses if none "
-            "does; off runs none"
+            "where code of code_interpreter runs: auto takes the strongest that holds here and refuses if "
+            "none does; off runs none"
         ),
     ] = "auto"
     sandbox_sessions: Annotated[
@@ -293,10 +293,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     outbound_allow: Annotated[
         str,
         _about(
-            "where webhooks may lead besides the public internet: host:port, addresses, networks, "
-            "separated by commas"
+            "where webhooks and images by URL may lead besides the public internet: host:port, addresses, "
+            "networks, separated by commas"
         ),
     ] = ""
+    image_urls: Annotated[
+        Literal["fetch", "pass", "off"],
+        _about(
+            "what becomes of images that messages give by URL: fetch has this server get them, pass leaves "
+            "that to the model's endpoint, off shows them to no model"
+        ),
+    ] = "fetch"
     trusted_proxies: Annotated[
         str,
         _about(

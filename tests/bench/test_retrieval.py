@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.retrieval import measure, ndcg, read
+from bench.collection import own, read
+from bench.retrieval import measure, ndcg
+from clew.clock import SystemClock
+from clew.search.embedded_embedder import EmbeddedEmbedder
+from tests.support.weights import real_minilm
 
 
 def test_ndcg_is_that_of_its_definition() -> None:
@@ -24,8 +28,12 @@ def test_ndcg_is_that_of_its_definition() -> None:
 class _Letters:
     """Embeds a text as the letters in it: near is what has the same."""
 
+    name, window_tokens = "letters", 256
+
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
         return [struct.pack("<26e", *(text.lower().count(chr(97 + n)) for n in range(26))) for text in texts]
+
+    async def close(self) -> None: ...
 
 
 def test_a_collection_is_measured_in_all_three_ways(tmp_path: Path) -> None:
@@ -45,3 +53,35 @@ def test_a_collection_is_measured_in_all_three_ways(tmp_path: Path) -> None:
     # Only letters find the second.
     assert asyncio.run(measure(collection, _Letters())) == {"full text": 0.5, "vectors": 1, "both": 1}
     assert asyncio.run(measure(collection, None)) == {"full text": 0.5}
+
+
+def test_collections_as_cranfield_and_cisi_are_handed_on(tmp_path: Path) -> None:
+    (tmp_path / "cran.all.1400").write_text(
+        ".I 1\n.T\nboundary layer\n.A\nsmith\n.W\nflow over\na plate\n.I 2\n.T\nwings\n.W\n", encoding="utf-8"
+    )
+    (tmp_path / "cran.qry").write_text(
+        ".I 001\n.W\nplates\n.I 004\n.W\nwhich wings\n.I 9\n.W\nnone", encoding="utf-8"
+    )
+    (tmp_path / "cranqrel").write_text("1 1 2\n1 2 -1\n2 2 4\n", encoding="utf-8")
+    collection = read(tmp_path)
+    assert collection.documents == {"1": "boundary layer\nflow over\na plate", "2": "wings"}
+    assert collection.queries == {"1": "plates", "2": "which wings"}
+    assert collection.grades == {"1": {"1": 1, "2": 0}, "2": {"2": 1}}
+    assert list(read(tmp_path, documents=1, queries=1).queries) == ["1"]
+
+
+@pytest.mark.model
+def test_vectors_and_words_together_find_more_than_either_alone() -> None:
+    """The floor of our own passages: names and numbers are for words, other wordings for vectors."""
+    embedder = EmbeddedEmbedder(real_minilm(), SystemClock())
+
+    async def figures() -> dict[str, float]:
+        try:
+            return await measure(own("English"), embedder)
+        finally:
+            await embedder.close()
+
+    found = asyncio.run(figures())
+    assert found["both"] >= 0.86
+    assert found["both"] > found["vectors"] >= 0.84
+    assert found["both"] > found["full text"] >= 0.58

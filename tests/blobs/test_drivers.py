@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import subprocess
-import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -19,47 +17,21 @@ from clew.blobs.open import WrongBlobs, open_blobs
 from clew.clock import SystemClock
 from clew.core.errors import FileTooLarge
 from clew.engine.blob_rows import MOST_BYTES, BlobRows
-from tests.clients import environment
+from tests.blobs.moto import Moto
 from tests.support.postgres import free_port
 from tests.support.store import opened
-from tests.support.wait import until
 
 BYTES = random.Random(1).randbytes(17 * 1024 * 1024 + 5)
 """Two parts of an upload to S3 and a rest; many of rows and of pieces."""
 
 Use: TypeAlias = Callable[[Callable[[Blobs], Awaitable[None]]], None]
-_MOTO = "import sys; from moto.server import main; main(sys.argv[1:])"
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """A server that speaks as S3 does, with the bucket ``clew-files``."""
-    port = free_port()
-    command: list[str | Path] = [
-        environment.framework("moto"),
-        "-c",
-        _MOTO,
-        "-H",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-
-    def made() -> bool:
-        try:
-            urllib.request.urlopen(urllib.request.Request(f"{url}/clew-files", method="PUT")).close()
-        except OSError:
-            return False
-        return True
-
-    try:
-        until(made)
-        yield url
-    finally:
-        server.kill()
-        server.wait()
+    with Moto() as moto:
+        yield moto.url
 
 
 @pytest.fixture(params=["folder", "rows", pytest.param("s3", marks=pytest.mark.foreign)])

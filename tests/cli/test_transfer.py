@@ -5,6 +5,7 @@ from pathlib import Path
 
 from clew.toolkit import Service
 from tests.cli.conftest import Clew
+from tests.support.pictures import picture
 
 
 def _thread(service: Service, *texts: str) -> str:
@@ -65,3 +66,36 @@ def test_wrong_usage_is_2_and_what_is_not_there_is_3(clew: Clew, service: Servic
     assert "only jsonl" in clew("export", thread, "--with-runs", code=2).stderr
     clew("export", "thread_nope", code=3)
     assert "No such file" in clew("import", str(tmp_path / "nope.json"), code=1).stderr
+
+
+def test_files_are_taken_along(clew: Clew, service: Service, tmp_path: Path) -> None:
+    for name, data in (("notes.txt", b"The canteen opens at noon."), ("red.png", picture())):
+        (tmp_path / name).write_bytes(data)
+    notes, red, gone = clew(
+        "files", "upload", *(str(tmp_path / name) for name in ("notes.txt", "red.png", "notes.txt"))
+    ).stdout.split()
+    content = [{"type": "image_file", "image_file": {"file_id": red}}]
+    content += [{"type": "image_file", "image_file": {"file_id": gone}}]
+    attached = [{"file_id": notes, "tools": [{"type": "file_search"}]}]
+    body = {"messages": [{"role": "user", "content": content, "attachments": attached}]}
+    thread = service.request("POST", "threads", body=body)
+    (store,) = thread["tool_resources"]["file_search"]["vector_store_ids"]
+    clew("files", "delete", gone)
+    folder = tmp_path / "files"
+    for _ in range(2):
+        told = clew("export", thread["id"], str(tmp_path / "chat.jsonl"), "--files", str(folder))
+        assert told.stderr == f"{gone} is not there any more\n"
+    assert (folder / notes / "notes.txt").read_bytes() == b"The canteen opens at noon."
+    assert (folder / red / "red.png").read_bytes() == picture()
+    described = json.loads((folder / f"{store}.json").read_text())
+    assert described["store"]["id"] == store
+    assert [file["id"] for file in described["files"]] == [notes]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([notes, red, f"{store}.json"])
+
+
+def test_a_thread_that_is_deleted_leaves_its_store(clew: Clew, service: Service) -> None:
+    store = service.request("POST", "vector_stores", body={})["id"]
+    resources = {"file_search": {"vector_store_ids": [store]}}
+    thread = service.request("POST", "threads", body={"tool_resources": resources})["id"]
+    service.delete_thread(thread)
+    assert service.request("GET", "vector_stores", store)["id"] == store

@@ -172,7 +172,12 @@ _PICTURE = "image_file.png"
 @pytest.fixture(scope="module")
 def azure_server() -> Iterator[RunningServer]:
     with ScriptedModel(default=answer) as model:
-        settings = {"embeddings_url": model.url, "embeddings_model": "scripted-embedding"}
+        # One sample shows a picture on the internet, which these tests do without.
+        settings = {
+            "embeddings_url": model.url,
+            "embeddings_model": "scripted-embedding",
+            "image_urls": "pass",
+        }
         with RunningServer(model, tls=True, settings=settings) as server:
             yield server
 

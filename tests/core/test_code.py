@@ -1,6 +1,7 @@
 """Code out of arguments, and links in text: the same however it is cut."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ CUTS = st.lists(st.integers(0, 200), max_size=8)
 
 def _cut(text: str, cuts: list[int]) -> list[str]:
     places = sorted({cut for cut in cuts if cut < len(text)} | {0, len(text)})
-    return [text[a:b] for a, b in zip(places, places[1:], strict=False)] or [text]
+    return [text[a:b] for a, b in pairwise(places)] or [text]
 
 
 def _code(pieces: list[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import clew.store
 from clew.core.states import LIVE, RunStatus
-from clew.store import agents, messages, pages, run_lists, runs, steps, threads
+from clew.store import agents, messages, near, pages, run_lists, runs, steps, threads
 from clew.store.pages import PageRequest
 from clew.store.run_lists import RunFilter
 from clew.store.statement import Mapper, Statement
@@ -47,6 +47,16 @@ def built() -> Iterator[tuple[str, str, Statement]]:
         ("steps of a run", steps._STEP, 0, ("project", "thread_id", "run_id")),
     ):
         yield "pages", f"{name}, behind a cursor", _page(mapper, parents, tags, wanted)
+    on = near._OnTable(1, "halfvec", 384)
+    for name, statement in (
+        ("a new table", on.make[0]),
+        ("windows of a file", on.insert),
+        ("by the graph", on.searches["all"]),
+        ("by the graph, filtered", on.searches["only"]),
+        ("one by one, filtered", on.searches["exact only"]),
+        ("cosines of chunks", on.cosines),
+    ):
+        yield "near", name, statement
     for name, wanted_runs in (
         ("all of a project", RunFilter()),
         ("live", RunFilter(frozenset(LIVE))),
@@ -66,6 +76,8 @@ def page(text: Callable[[Statement], str]) -> str:
     lines = ["-- Every statement of the store, made by: python -m tests.docs.sql_pages", ""]
     room = ""
     for module, name, statement in (*declared(), *built()):
+        if not text(statement):
+            continue  # the other database alone is asked that
         if module != room:
             room = module
             lines += [f"-- ==== src/clew/store/{module}.py ====", ""]

@@ -275,7 +275,7 @@ def _check_server_calls(acknowledged: list[Approvals], steps: list[Json]) -> Ite
         decided |= approvals
     for step in steps:
         for call in _calls(step):
-            if call["type"] == "function":
+            if call["type"] in ("function", "file_search"):
                 continue
             called = call[call["type"]]
             output = called["output"]

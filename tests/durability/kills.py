@@ -19,12 +19,16 @@ from typing import NamedTuple
 import httpx2
 
 from clew.testing.scripted_model import ScriptedModel
+from tests.durability.file_history import check_all_files, told_of
+from tests.durability.file_load import FileClient
 from tests.durability.history import check
 from tests.durability.load import Client, answer
+from tests.durability.remains import hastened, remains
 from tests.durability.sites import Site, many_processes, one_process
 from tests.support.database import miscounted_threads
 
 _CLIENTS = 6
+_FILE_CLIENTS = 3
 _TIMEOUT = 60.0
 _TELL_EVERY = 25
 
@@ -38,6 +42,7 @@ class Report(NamedTuple):
     cuts: int
     takeovers: int
     recoveries: list[float]
+    files: str
     complaints: list[str]
 
     def __str__(self) -> str:
@@ -47,6 +52,7 @@ class Report(NamedTuple):
         return (
             f"{sum(self.faults.values())} faults ({hurt}): {self.acknowledged} acknowledged writes, "
             f"{self.runs} runs, {self.cuts} streams joined again, {self.takeovers} turns taken over; "
+            f"{self.files}; "
             f"next acknowledgement after {usual:.2f} s (longest {worst:.2f} s); "
             f"lost or doubled: {len(self.complaints)}"
         )
@@ -89,7 +95,8 @@ def hurt(site: Site, *, kills: int, seed: int, tell: Callable[[str], None] = lam
     ``tell`` hears now and then how far it has got.
     """
     chance, progress = random.Random(f"moments/{seed}"), _Progress()
-    clients = [Client(number, site.key, site.urls, progress.add, seed) for number in range(_CLIENTS)]
+    kinds = [Client] * _CLIENTS + [FileClient] * _FILE_CLIENTS
+    clients = [kind(number, site.key, site.urls, progress.add, seed) for number, kind in enumerate(kinds)]
     for client in clients:
         client.start()
     faults: Counter[str] = Counter()
@@ -106,31 +113,39 @@ def hurt(site: Site, *, kills: int, seed: int, tell: Callable[[str], None] = lam
         if (number + 1) % _TELL_EVERY == 0:
             acknowledged = sum(client.log.acknowledged for client in clients)
             tell(f"{number + 1} of {kills} faults, {acknowledged} acknowledged writes")
-    _finish(clients)
+    _finish(site, clients)
     return _examine(site, clients, faults, recoveries)
 
 
-def _finish(clients: list[Client]) -> None:
+def _finish(site: Site, clients: list[Client]) -> None:
     for client in clients:
         client.stop()
-    for client in clients:
-        client.wait_stopped(_TIMEOUT)
+    with hastened(site.place, site.urls, site.key) as wait_done:
+        for client in clients:
+            client.wait_stopped(_TIMEOUT)
+        wait_done()
 
 
 def _examine(site: Site, clients: list[Client], faults: Counter[str], recoveries: list[float]) -> Report:
     complaints: list[str] = []
+    files = [client.file_log for client in clients if isinstance(client, FileClient)]
     with httpx2.Client(timeout=30) as http:
         for client in clients:
             threads = {thread: site.final(http, thread) for thread in client.log.messages}
             complaints += check(client.log, {name: final for name, final in threads.items() if final})
+        complaints += check_all_files(http, site.urls()[0], site.key, files)
     complaints += [f"{thread}: its row does not count right" for thread in miscounted_threads(site.place)]
+    takeovers = site.takeovers()
+    site.end()
+    complaints += remains(site.place, site.blobs)
     return Report(
         faults,
         sum(client.log.acknowledged for client in clients),
         sum(len(client.log.runs) for client in clients),
         sum(client.cuts for client in clients),
-        site.takeovers(),
+        takeovers,
         recoveries,
+        told_of(files),
         complaints,
     )
 

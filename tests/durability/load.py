@@ -5,8 +5,9 @@ until it is answered; a stream that broke off, or that was left, is joined again
 """
 
 import random
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -40,6 +41,8 @@ _KINDS = (
 _SELDOM = ("expire", "delete")
 _WORDS = tuple(f"wörd{number}🧶 " for number in range(30))
 _PAUSE = 0.01
+MARKER = re.compile("【[^】]*】")
+"""What passages are cited by."""
 
 
 def answer(request: Request) -> Reply:
@@ -60,11 +63,19 @@ def answer(request: Request) -> Reply:
             return Reply(_WORDS, pace=0.002)
         case "fail":
             return Reply((), finish_reason="content_filter")
+        case "find" if done == 0:  # searches for the word that is named
+            return Reply((call("file_search", {"query": request.last_user_text.split()[1]}),))
+        case "find":  # cites all that it was given
+            return Reply((_echo(request.last_user_text), *MARKER.findall(_told(request))))
     return Reply((_echo(request.last_user_text),))
 
 
 def _sum(number: int) -> Call:
     return call("clew_calculator", {"expression": f"{number} + 1"})
+
+
+def _told(request: Request) -> str:
+    return "".join(request.tool_outputs.values())
 
 
 def _answers(said: str) -> list[str]:
@@ -87,7 +98,12 @@ class Client:
     Args:
         urls: gives the servers that there are now; one of them is asked.
         tell: called after every acknowledgement.
+
+    Attributes:
+        tools: what its agent has.
     """
+
+    tools: Sequence[Json] = TOOLS
 
     def __init__(
         self, number: int, key: str, urls: Callable[[], list[str]], tell: Callable[[], None], seed: int
@@ -128,7 +144,7 @@ class Client:
 
     def _run(self) -> None:
         try:
-            agent = self._requests.post("/assistants", {"model": "scripted", "tools": TOOLS})["id"]
+            agent = self._requests.post("/assistants", {"model": "scripted", "tools": self.tools})["id"]
             while not self._enough.is_set():
                 self._converse(agent)
         except BaseException as error:
@@ -202,10 +218,10 @@ class Client:
 
     # --- what it does ----------------------------------------------------------------------------
 
-    def _say(self, thread: str, kind: str, *, line: bool = False) -> str:
+    def _say(self, thread: str, kind: str, *, line: bool = False, **fields: Any) -> str:
         self._count += 1
         said = f"{kind} {self._number}-{self._count}"
-        body = {"role": "user", "content": said}
+        body = {"role": "user", "content": said, **fields}
         message = self._requests.post(f"/threads/{thread}/messages", body, line=line)["id"]
         self.log.messages[thread].append((message, said))
         return said

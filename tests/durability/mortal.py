@@ -5,14 +5,18 @@ import threading
 from pathlib import Path
 from typing import Literal
 
+from clew.blobs.folder import Folder
 from clew.clock import Clock
 from clew.ids import Ids
 from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.store.database import Database, P, StoreFunction, T
+from clew.store.pgvector import Pgvector
 from clew.store.postgres import PostgresDatabase
 from clew.store.sqlite import SqliteDatabase
-from tests.support.database import Place, copy_database
+from tests.durability.remains import age, remains
+from tests.support.blobs import blobs_of
+from tests.support.database import Place, copy_database, query
 from tests.support.server import Server
 
 Moment = Literal["before", "after"]
@@ -29,6 +33,10 @@ class MortalDatabase:
         self.inner, self._at, self._moment = inner, at, moment
         self.count = 0
         self.died = threading.Event()
+
+    @property
+    def pgvector(self) -> Pgvector | None:
+        return self.inner.pgvector
 
     async def open(self) -> None:
         await self.inner.open()
@@ -90,18 +98,34 @@ class Life:
         place: the database. A SQLite file is copied at a death, as the files then are, and the copy
             is what the next server finds.
         at: the transaction at which the first server dies; None for never.
+        embeddings: the model that makes vectors.
     """
 
     def __init__(
-        self, place: Place, model_url: str, *, clock: Clock, ids: Ids, at: int | None, moment: Moment
+        self,
+        place: Place,
+        model_url: str,
+        *,
+        clock: Clock,
+        ids: Ids,
+        at: int | None,
+        moment: Moment,
+        embeddings: str = "scripted-embedding",
     ) -> None:
         self._place, self._model_url, self._clock, self._ids = place, model_url, clock, ids
+        self._embeddings = embeddings
+        self._blobs = blobs_of(place)
         self.deaths = 0
         self._begin(at, moment)
 
     @property
     def url(self) -> str:
         return self._server.url
+
+    @property
+    def place(self) -> Place:
+        """The database, as it is after the deaths until now."""
+        return self._place
 
     @property
     def transactions(self) -> int:
@@ -124,8 +148,23 @@ class Life:
             ids=self._ids,
             outbound=GuardedHttp(Guard("127.0.0.1"), timeout=5),
             wrap=wrap,
+            embeddings=self._embeddings,
+            blobs=self._blobs,
         )
         self._server.__enter__()
+
+    def left_to_do(self) -> bool:
+        """Return whether files are still to be read, or what was read of them to be deleted."""
+        return bool(query(self._place, "SELECT id FROM due_work WHERE kind IN ('ingestion', 'purge')"))
+
+    def remains(self) -> list[str]:
+        """Return what is left over, or missing, after the end, once blobs were swept."""
+
+        def blobs(_: Database, later: Clock) -> Folder:
+            age(self._blobs.path, later)
+            return self._blobs
+
+        return remains(self._place, blobs)
 
     def go_on(self) -> None:
         """Bury the dead server and start another one on what it has left."""

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from tests.durability.told import ended
-from tests.support.api import Json
+from tests.support.api import Json, form
 from tests.support.sse import Frame, parse
 
 _PAUSE = 0.01
@@ -58,11 +58,22 @@ class Requests:
     def post(self, path: str, json: Any, *, refusable: bool = False, line: bool = False) -> Any:
         """Return the answer; None if the request may be refused, and was. ``line``: waits if it must."""
         headers = self._key() | ({"Clew-When-Busy": "queue"} if line else {})
-        response = self._send("POST", path, json, headers, refusals=(400,) * refusable)
-        if response.status_code == 400:
+        response = self._send("POST", path, json, headers, refusals=(400, 404) * refusable)
+        if response.status_code != 200:
             return None
         self._acknowledged()
         return response.json()
+
+    def upload(self, data: bytes, name: str, sent: Callable[[], None]) -> Json:
+        """Return the file as it was acknowledged; ``sent`` is called each time its bytes may have arrived.
+
+        A key changes nothing here: each time that they arrived is a file of its own.
+        """
+        content, headers = form(data, name, "assistants")
+        response = self._send("POST", "/files", headers=headers, content=content, sent=sent)
+        self._acknowledged()
+        uploaded: Json = response.json()
+        return uploaded
 
     def delete(self, path: str) -> None:
         """Delete something; it may have been done by a request whose answer was lost."""
@@ -76,13 +87,20 @@ class Requests:
         json: Any = None,
         headers: dict[str, str] | None = None,
         refusals: tuple[int, ...] = (),
+        content: bytes | None = None,
+        sent: Callable[[], None] = lambda: None,
     ) -> httpx2.Response:
         while True:
             try:
-                response = self._http.request(method, f"{self._url()}/v1{path}", json=json, headers=headers)
-            except httpx2.HTTPError:
+                response = self._http.request(
+                    method, f"{self._url()}/v1{path}", json=json, content=content, headers=headers
+                )
+            except httpx2.HTTPError as error:
+                if not isinstance(error, httpx2.ConnectError):
+                    sent()
                 self._never.wait(_PAUSE)
                 continue
+            sent()
             if response.status_code >= 500:  # the database is away
                 self._never.wait(_PAUSE)
                 continue

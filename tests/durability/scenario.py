@@ -213,10 +213,13 @@ class Story:
                 answer: Json = response.json()
                 return answer
 
-    def _try(self, method: str, path: str, body: Any, headers: dict[str, str]) -> httpx2.Response | None:
+    def _try(
+        self, method: str, path: str, body: Any, headers: dict[str, str], content: bytes | None = None
+    ) -> httpx2.Response | None:
         """Send a request once; if the server has died, see to the next one."""
+        url = f"{self._life.url}/v1{path}"
         try:
-            response = self._http.request(method, f"{self._life.url}/v1{path}", json=body, headers=headers)
+            response = self._http.request(method, url, json=body, content=content, headers=headers)
         except httpx2.HTTPError:
             response = None
         if self._life.is_dead:

@@ -7,16 +7,24 @@ from contextlib import contextmanager
 
 import httpx2
 
+from clew.blobs.blobs import Blobs
+from clew.blobs.folder import Folder
+from clew.clock import Clock
+from clew.engine.blob_rows import BlobRows
 from clew.settings import SERVER_TOOLS
+from clew.store.database import Database
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
 from tests.durability.history import Final
+from tests.durability.remains import age
 from tests.support.api import Api, Json
 from tests.support.cluster import KEY, Cluster, Process, cluster
 from tests.support.database import Place, dump
 from tests.support.nats import NatsServer
 from tests.support.postgres import PostgresServer
 from tests.support.wait import until
+
+_EMBEDDED_BY = {"embeddings_model": "scripted-embedding"}
 
 
 class Site(ABC):
@@ -37,6 +45,14 @@ class Site(ABC):
     @abstractmethod
     def faults(self) -> dict[str, Callable[[], None]]:
         """What can be done to it, by name. Each returns when the site can be asked again."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Kill everything but the database, whose rows can still be looked at."""
+
+    @abstractmethod
+    def blobs(self, db: Database, later: Clock) -> Blobs:
+        """Return where its files lie, by a clock by which all of them are old."""
 
     @abstractmethod
     def takeovers(self) -> int:
@@ -93,6 +109,14 @@ class OneProcess(Site):
         self._server.kill()
         self._server.start()
 
+    def end(self) -> None:
+        self._server.kill()
+
+    def blobs(self, db: Database, later: Clock) -> Blobs:
+        folder = self._server.data_dir / "files"
+        age(folder, later)
+        return Folder(folder)
+
     def takeovers(self) -> int:
         return len(dump(self.place)["takeovers"])
 
@@ -100,7 +124,8 @@ class OneProcess(Site):
 @contextmanager
 def one_process(model: ScriptedModel) -> Iterator[OneProcess]:
     """Run a server on SQLite."""
-    with RunningServer(model, settings={"server_tools": ",".join(SERVER_TOOLS)}) as server:
+    settings = {"server_tools": ",".join(SERVER_TOOLS), **_EMBEDDED_BY, "embeddings_url": model.url}
+    with RunningServer(model, settings=settings) as server:
         yield OneProcess(server)
 
 
@@ -182,6 +207,12 @@ class ManyProcesses(Site):
         self._nats.kill()
         self._nats.start()
 
+    def end(self) -> None:
+        self._together.kill_all()
+
+    def blobs(self, db: Database, later: Clock) -> Blobs:
+        return BlobRows(db, later)
+
     def takeovers(self) -> int:
         query = "SELECT count(*) FROM takeovers"
         return int(self._postgres.query(query, database=self._together.database)[0][0])
@@ -196,6 +227,8 @@ def many_processes(
     postgres.drop_database(name)
     url = postgres.new_database(name)
     settings = {"CLEW_BUS_PREFIX": name, "CLEW_TAKEOVER_AFTER": "1", "CLEW_DRAIN_TIMEOUT": "1"}
+    settings |= {f"CLEW_{key.upper()}": value for key, value in _EMBEDDED_BY.items()}
+    settings |= {"CLEW_EMBEDDINGS_URL": model.url, "CLEW_FILES_URL": "db:"}
     with cluster(url, nats.url, model.url, **settings) as together:
         yield ManyProcesses(together, postgres, nats, seed)
     postgres.drop_database(name)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from clew.testing.scripted_model import Reply, Request, ScriptedModel
+from tests.durability.file_scenario import FileStory
 from tests.durability.load import answer
 from tests.durability.mortal import Life, Moment
 from tests.durability.scenario import Story
@@ -57,15 +58,20 @@ class Stage:
         self._receiver = receiver
         self._played = 0
 
-    def play(self, at: int | None, moment: Moment = "before") -> tuple[Json, int, bool]:
+    def play(self, story: type[Story], at: int | None, moment: Moment = "before") -> tuple[Json, int, bool]:
         """Return the history, the first server's transactions, and whether it died."""
         place, clock = self._new_place(), ManualClock()
         self._receiver.heard.clear()
         self._model.default = Away()
         life = Life(place, self._model.url, clock=clock, ids=CountingIds(), at=at, moment=moment)
-        history = Story(life, clock, self._receiver).tell()
+        told = story(life, clock, self._receiver)
+        history = told.tell()
         transactions = life.transactions
+        if isinstance(told, FileStory):
+            told.be_done()
         life.end()
+        if isinstance(told, FileStory):
+            history["remains"] = life.remains()
         if self._postgres is not None and isinstance(place, str):
             self._postgres.drop_database(place.rpartition("/")[2])
         return history, transactions, life.deaths > 0
@@ -87,17 +93,20 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         yield Stage(request.param, tmp_path, postgres, model, receiver)
 
 
-def test_dying_at_any_commit_ends_in_the_same_history(stage: Stage, tell: Callable[[str], None]) -> None:
-    undisturbed, transactions, _ = stage.play(None)
-    assert transactions > 30
+@pytest.mark.parametrize("story", [Story, FileStory])
+def test_dying_at_any_commit_ends_in_the_same_history(
+    stage: Stage, story: type[Story], tell: Callable[[str], None]
+) -> None:
+    undisturbed, transactions, _ = stage.play(story, None)
+    assert transactions > 20
     points: list[tuple[int, Moment]] = [
         (number, moment) for number in range(1, transactions + 1) for moment in ("before", "after")
     ]
     deaths = 0
     for at, moment in points:
-        history, _, died = stage.play(at, moment)
+        history, _, died = stage.play(story, at, moment)
         assert history == undisturbed, f"dying {moment} commit {at} of {transactions}"
         deaths += died
     points_told = f"{len(points)} crash points, {deaths} deaths, no difference"
-    tell(f"{stage.kind}: {transactions} transactions, {points_told}")
+    tell(f"{stage.kind}, {story.__name__}: {transactions} transactions, {points_told}")
     assert deaths >= len(points) - 4, "a few transactions come at the end, when nobody looks any more"

@@ -14,13 +14,16 @@ from msgspec.structs import replace
 
 from clew.core.decide import decide
 from clew.core.decisions import Decision, RunState
-from clew.core.errors import NotCancellable, OutputsNotAccepted
+from clew.core.errors import NotCancellable, NotFound, OutputsNotAccepted
 from clew.core.events import CancelRequested, ModelReplied, Started, Submitted
 from clew.core.records import Run, Wait
 from clew.core.states import RunStatus, WaitsFor
+from clew.service.commands import NewStoreFile
+from clew.service.files import delete_everywhere
 from clew.service.following import RunKeys
 from clew.service.runs import change
-from clew.store import messages, runs, steps, threads
+from clew.service.vector_stores import held, put
+from clew.store import files, messages, runs, steps, store_files, threads, vector_stores
 from clew.store.database import Database
 from clew.store.postgres import PostgresDatabase
 from clew.store.statement import Transaction
@@ -258,3 +261,32 @@ async def test_of_two_runs_on_one_thread_the_second_is_refused(db: Database) -> 
 
     came = await _race(db, lambda tx: create(tx, 1), lambda tx: create(tx, 2))
     assert came == (True, False)
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+async def _put(tx: Transaction) -> int:
+    return await put(tx, await held(tx, PROJECT, "vs_1"), [NewStoreFile(file_id="file_1")], NOW)
+
+
+async def _delete_file(tx: Transaction) -> Any:
+    return await delete_everywhere(tx, PROJECT, "file_1", NOW)
+
+
+@pytest.mark.parametrize("order", ["put first", "deleted first"])
+async def test_a_file_that_is_deleted_while_it_is_put_into_a_store_is_in_none(
+    db: Database, order: str
+) -> None:
+    await db.write(files.add, store.file(), None)
+    await db.write(vector_stores.add, store.vector_store())
+    if order == "put first":
+        added, _ = await _race(db, _put, _delete_file)
+        assert added == 1
+    else:
+        _, refused = await _race(db, _delete_file, _put)
+        assert isinstance(refused, NotFound)
+    assert await db.fetch(store_files.of_file, "file_1") == []
+    left = await db.fetch(vector_stores.get, PROJECT, "vs_1")
+    assert left is not None
+    assert left.counts.total == 0

@@ -98,6 +98,8 @@ def _check_pieces(told: list[Frame]) -> Iterator[str]:
 
 
 def _head_and_arguments(call: Json) -> str:
+    if call["type"] == "file_search":  # of it, only that it has begun is told in pieces
+        return str(call["id"])
     called = call[call["type"]]
     return f"{call['id']}{called['name']}{called['arguments']}"
 
@@ -129,6 +131,9 @@ def _text_of_piece(data: Json) -> str:
 def _call_of_piece(data: Json) -> str:
     pieces = ""
     for call in data["delta"]["step_details"]["tool_calls"]:
+        if call["type"] == "file_search":
+            pieces += call["id"]
+            continue
         called = call[call["type"]]
         head = f"{call['id']}{called['name']}" if "id" in call else ""
         pieces += f"{head}{called.get('arguments', '')}"

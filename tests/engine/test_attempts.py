@@ -21,6 +21,7 @@ from clew.model.remote import RemoteModel
 from clew.process import Process
 from clew.store import agents, messages, runs, threads
 from clew.store.database import Database, P, StoreFunction, StoreUnavailable, T, is_passing
+from clew.store.pgvector import Pgvector
 from clew.store.statement import Transaction
 from clew.testing.replies import Raw
 from clew.testing.scripted_model import ScriptedModel, call
@@ -43,6 +44,10 @@ class Troubled:
     def __init__(self, inner: Database) -> None:
         self.inner = inner
         self.trouble: Callable[[str], Exception | None] = lambda _: None
+
+    @property
+    def pgvector(self) -> Pgvector | None:
+        return self.inner.pgvector
 
     async def write(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         decision = next((each for each in args if isinstance(each, Decision)), None)

@@ -4,6 +4,8 @@ Source: OpenAI's published API schema (``RunStepDetailsToolCallsCode...``), azur
 """
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,9 +62,7 @@ def test_code_runs_and_its_output_is_shown_and_told(api: Api, model: ScriptedMod
     assert json.loads(sent["arguments"]) == {"code": "x = 6\nprint('six', x)\nx * 7"}
 
 
-def test_variables_live_on_from_run_to_run_of_a_thread_and_no_further(
-    api: Api, model: ScriptedModel
-) -> None:
+def test_variables_live_on_from_run_to_run_of_a_thread_and_no_further(api: Api, model: ScriptedModel) -> None:
     agent, thread = _agent(api), api.thread("Hello")
     _code(model, "x = 5")
     api.run(thread, agent).wait("completed")
@@ -82,11 +82,13 @@ def test_files_are_there_by_id_and_by_name(api: Api, model: ScriptedModel) -> No
     thread = api.thread()
     attachment = {"file_id": attached, "tools": [TOOL]}
     api.post(f"/threads/{thread}/messages", {"role": "user", "content": "Sum", "attachments": [attachment]})
-    _code(model, "import os\nprint(sorted(os.listdir('/mnt/data')))\nprint(open('/mnt/data/points.csv').read())")
+    _code(
+        model, "import os\nprint(sorted(os.listdir('/mnt/data')))\nprint(open('/mnt/data/points.csv').read())"
+    )
     run = api.run(thread, _agent(api, of_agent))
     run.wait("completed")
     listed, *table = _logs(run)[0].split("\n")
-    assert eval(listed) == sorted([of_agent, attached, "points.csv", "a note.txt"])  # noqa: S307
+    assert eval(listed) == sorted([of_agent, attached, "points.csv", "a note.txt"])
     assert "\n".join(table) == TABLE.decode().strip()
     system = model.requests[0].messages[0]["content"]
     assert f"- points.csv ({of_agent}), 24 bytes" in system
@@ -149,7 +151,9 @@ def test_code_streams_as_it_is_written(api: Api, model: ScriptedModel) -> None:
 
 
 def test_cells_of_one_turn_run_in_their_order(api: Api, model: ScriptedModel) -> None:
-    model.calls(*(call("code_interpreter", {"code": f"x = {cell}"}) for cell in ("[1]", "x + [2]", "x + [3]")))
+    model.calls(
+        *(call("code_interpreter", {"code": f"x = {cell}"}) for cell in ("[1]", "x + [2]", "x + [3]"))
+    )
     _code(model, "x")
     run = api.run(api.thread("Go"), _agent(api))
     run.wait("completed")
@@ -192,3 +196,34 @@ def test_no_code_is_told_to_the_model(api: Api, model: ScriptedModel, arguments:
     model.reply("Sorry.")
     api.run(api.thread("Go"), _agent(api)).wait("completed")
     assert "Give the Python code" in _told(model)
+
+
+PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\nprint('drawn')"
+
+
+def test_plots_are_shown_in_the_step_and_before_the_answer(servers: Servers, model: ScriptedModel) -> None:
+    with servers.start(sandbox_python=Path(sys.executable)) as api:
+        _code(model, PLOT, then="Here it is.")
+        run = api.run(api.thread("Plot"), _agent(api))
+        run.wait("completed")
+        (made,) = _calls(run)
+        assert [each["type"] for each in made["outputs"]] == ["logs", "image"]
+        file_id = made["outputs"][1]["image"]["file_id"]
+        (message,) = run.messages()
+        assert message["content"] == [
+            {"type": "image_file", "image_file": {"file_id": file_id, "detail": "auto"}},
+            {"type": "text", "text": {"value": "Here it is.", "annotations": []}},
+        ]
+        assert api.send("GET", f"/files/{file_id}/content").content.startswith(b"\x89PNG")
+        with api.stream("GET", f"{run.path}/events") as frames:
+            deltas = [
+                each.data["delta"]["content"] for each in frames if each.event == "thread.message.delta"
+            ]
+        assert [each[0]["type"] for each in deltas] == ["image_file", "text"]
+        assert deltas[0][0] == {"index": 0, "type": "image_file", "image_file": {"file_id": file_id}}
+        assert deltas[1][0]["index"] == 1
+        model.reply("Yes.")
+        again = api.run(run.thread, _agent(api))
+        again.wait("completed")
+        assert model.requests[-1].messages[-1] == {"role": "assistant", "content": "Here it is."}
+        assert again.messages()[0]["content"][0]["type"] == "text"

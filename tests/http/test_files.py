@@ -62,6 +62,15 @@ def test_a_range_of_it(api: Api, asked: str, begin: int, end: int) -> None:
     assert answer.headers["content-range"] == f"bytes {begin}-{end - 1}/{len(BYTES)}"
 
 
+def test_a_range_of_other_bytes_than_one_has_begun_with_is_all(api: Api) -> None:
+    path = f"/files/{api.upload(b'thread')}/content"
+    known = api.send("GET", path).headers["etag"]
+    for condition, status in ((known, 206), ('"other"', 200), (f"W/{known}", 200), ("Sat, 28 Nov 2026", 200)):
+        asked = {"Range": "bytes=1-2", "If-Range": condition}
+        answer = api.send("GET", path, headers=asked)
+        assert (answer.status_code, answer.content) == (status, b"hr" if status == 206 else b"thread")
+
+
 @pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "lines=0-1", "bytes=5-2", "bytes=-", "bytes=x-y", "x"])
 def test_a_range_that_is_none_is_ignored(api: Api, asked: str) -> None:
     answer = api.send("GET", f"/files/{api.upload(b'thread')}/content", headers={"Range": asked})
@@ -82,6 +91,28 @@ def test_a_name_is_kept_as_it_is_and_is_no_header(api: Api) -> None:
     assert said == (
         "attachment; filename=\"Stra_e _x_ _.txt\"; filename*=UTF-8''Stra%C3%9Fe%20%22x%22%20%E7%B3%B8.txt"
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Screenshot 2026-11-28 at 9.41.00\u202fAM.png",  # macOS
+        "資料\u30002026.txt",
+        "\u0645\u06cc\u200c\u062e\u0648.txt",
+        "\U0001f469\u200d\U0001f467.txt",
+        "no\u00a0break.txt",
+    ],
+)
+def test_a_name_has_whatever_names_have(api: Api, name: str) -> None:
+    assert api.send_file(b"x", name).json()["filename"] == name
+
+
+@pytest.mark.parametrize("code", [0, 7, 0x7F, 0x85, 0x2028, 0x202E, 0x2067, 0xFFFF])
+def test_a_name_that_would_not_show_what_it_is_is_refused(api: Api, code: int) -> None:
+    body, headers = form(b"x", "plain.txt", "assistants")
+    body = body.replace(b"plain", f"a{chr(code)}txt.".encode())
+    error = error_of(api.send("POST", "/files", content=body, headers=headers), 400)
+    assert (error["param"], error["code"]) == ("file", "invalid_value")
 
 
 def test_a_name_may_look_like_a_path(api: Api) -> None:

@@ -7,6 +7,7 @@ import pytest
 from clew.testing.scripted_model import ScriptedModel
 from tests.support.api import Api, text
 from tests.support.database import change
+from tests.support.pictures import data_url, picture
 from tests.support.refusals import Refuses
 from tests.support.server import Server
 
@@ -40,12 +41,17 @@ def test_parts_stay_separate_and_in_order(api: Api) -> None:
 def test_an_image_reaches_the_model_as_a_part_of_its_message(api: Api, model: ScriptedModel) -> None:
     parts = [
         {"type": "text", "text": "What is it?"},
-        {"type": "image_url", "image_url": {"url": "https://example.org/maze.png", "detail": "high"}},
+        {"type": "image_url", "image_url": {"url": data_url(picture()), "detail": "high"}},
+        {"type": "text", "text": "And this?"},
     ]
     thread = api.thread()
     api.post(f"/threads/{thread}/messages", {"role": "user", "content": parts})
     api.run(thread, api.agent()).wait("completed")
-    assert model.requests[0].messages == [{"role": "user", "content": parts}]
+    (said,) = model.requests[0].messages
+    assert said["content"][::2] == parts[::2]
+    shown = said["content"][1]["image_url"]
+    assert shown["detail"] == "high"
+    assert shown["url"].startswith("data:image/jpeg;base64,")
 
 
 def test_both_roles_are_accepted_and_shown_to_the_model(api: Api, model: ScriptedModel) -> None:

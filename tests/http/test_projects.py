@@ -1,5 +1,6 @@
 """Projects as rows: what each may take, and how long its threads are kept, set beside a running server."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -9,12 +10,17 @@ import pytest
 from click.testing import CliRunner
 
 from clew.cli.main import cli
+from clew.core.due import Work
+from clew.store import due_work
+from clew.store.statement import Transaction
+from clew.store.store_files import INGESTION, PURGE
 from clew.testing.scripted_model import ScriptedModel, Usage
 from tests.support.api import Api, RunHandle
 from tests.support.clock import ManualClock
 from tests.support.database import Place, dump
 from tests.support.ids import CountingIds
 from tests.support.server import KEYS, Server
+from tests.support.store import opened
 from tests.support.wait import until
 
 Projects = Callable[..., str]
@@ -424,6 +430,25 @@ def test_projects_are_listed_changed_and_deleted_with_all_that_is_theirs(
     until(lambda: not dump(place)["chunks"] and not dump(place)["vectors"])
     beta.get(f"/threads/{kept}")
     assert "no project" in projects("delete", "alpha", code=3)
+
+
+def test_what_deletes_texts_of_files_outlives_its_project(place: Place, projects: Projects) -> None:
+    async def begin(tx: Transaction) -> None:
+        for kind in (PURGE, INGESTION):
+            work = Work(kind=kind, id="1", project="alpha", lane="alpha", created_at=1, due=1, payload=[7])
+            await due_work.add(tx, work)
+
+    async def write() -> None:
+        async with opened(place) as db:
+            await db.open()
+            await db.write(begin)
+
+    asyncio.run(write())
+    projects("add", "alpha")
+    projects("delete", "alpha", "--with-everything")
+    left = str(dump(place)["due_work"])
+    assert f"'{PURGE}'" in left
+    assert f"'{INGESTION}'" not in left
 
 
 def test_runs_of_a_project_that_is_deleted_are_broken_off(

@@ -83,7 +83,7 @@ def journey(api: Api, model: ScriptedModel) -> dict[str, Json]:
     api.wait_for_store(call.world.store_id)
     for name in ("get_vector_store", "get_store_file", "update_store_file", "list_store_files"):
         call(name)
-    for name in ("search_vector_store", "get_store_file_content"):
+    for name in ("search_vector_store", "get_store_file_content", "reindex_vector_store"):
         call(name)
     call("create_file_batch", learn="batch_id")
     api.wait_for_store(call.world.store_id)

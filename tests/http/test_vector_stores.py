@@ -50,6 +50,8 @@ def test_a_store_is_made_and_its_file_read(api: Api, clock: ManualClock) -> None
         "last_active_at": clock.seconds,
         "metadata": {"a": "b"},
         "embedding_model": "scripted-embedding",
+        "needs_reindex": False,
+        "reindexing": None,
     }
     assert done["usage_bytes"] >= len(MAZE)
     in_store = api.get(f"/vector_stores/{made['id']}/files/{file}")

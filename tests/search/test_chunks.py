@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clew.search import chunks as module
-from clew.search.chunks import Split, TooLong, split
+from clew.search.chunks import Split, TooLong, split, windows_of
 from clew.search.tokens import Tokens
 
 TOKENS = Tokens()
@@ -105,6 +105,31 @@ def test_lines_are_those_of_the_text(text: str, limits: Limits) -> None:
         assert chunk.text in own
         # And of no more lines than that.
         assert own.count("\n") == chunk.text.count("\n") + (not chunk.text.endswith("\n"))
+
+
+@given(TEXTS, LIMITS, st.integers(128, 512))
+def test_chunks_are_cut_into_windows_anew(text: str, limits: Limits, window: int) -> None:
+    chunks = [chunk.text for chunk in _split(Page(text), limits=limits).chunks]
+    windows, ranges = windows_of(chunks, window, TOKENS)
+    assert len(ranges) == len(chunks)
+    for chunk, (first, last) in zip(chunks, ranges, strict=True):
+        assert chunk == "".join(windows[first : last + 1])
+    assert all(before[0] <= after[0] and before[1] <= after[1] for before, after in pairwise(ranges))
+    assert all(TOKENS.count(each) <= window * 0.75 + 2 for each in windows)
+
+
+def test_what_chunks_share_has_the_same_windows() -> None:
+    cut = _split(Page(_prose(400)))
+    windows, ranges = windows_of([chunk.text for chunk in cut.chunks], 256, TOKENS)
+    assert len(ranges) > 10
+    assert "".join(windows) == _prose(400)
+
+
+def test_chunks_that_repeat_themselves_are_cut_in_little_time() -> None:
+    begun = time.monotonic()
+    windows, ranges = windows_of(["a" * 300_000 + "b"] * 20, 128, TOKENS)
+    assert (len(ranges), ranges[-1][1]) == (20, len(windows) - 1)
+    assert time.monotonic() - begun < 20
 
 
 def test_chunks_are_nearly_as_long_and_overlap_nearly_as_much_as_asked_for() -> None:

@@ -9,7 +9,7 @@ _RANKINGS = st.lists(st.lists(st.integers(0, 9)), max_size=4)
 
 
 def test_scores_are_reciprocal_ranks_scaled_to_one() -> None:
-    assert fuse(["a", "b"], ["a", "c"]) == [("a", 1.0), ("b", 61 / 62 / 2), ("c", 61 / 62 / 2)]
+    assert fuse(["a", "b"], ["a", "c"]) == [("a", 1.0), ("b", 11 / 12 / 2), ("c", 11 / 12 / 2)]
     assert fuse(["a"], [], k=0) == [("a", 0.5)]
     assert fuse("ab", "b", k=0) == [("b", 0.75), ("a", 0.5)]
 

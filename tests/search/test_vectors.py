@@ -1,5 +1,7 @@
 """The index finds what comparing everything with everything finds."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +79,9 @@ def test_it_finds_what_comparing_everything_finds(
     assert all(scores[hit.file, hit.chunk] == pytest.approx(hit.score, abs=1e-5) for hit in hits)
     assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.file, hit.chunk))
     assert len({(hit.file, hit.chunk) for hit in hits}) == len(hits)
+    asked = [(hit.file, hit.chunk) for hit in hits]
+    assert index.scores(packed(query), asked) == [hit.score for hit in hits]
+    assert index.scores(packed(query), [(6, 0), (0, -1), (0, 99)]) == [0, 0, 0]
 
 
 def clustered(
@@ -242,3 +247,30 @@ def test_scores_are_between_0_and_1(query: bytes) -> None:
     else:
         with pytest.raises(ValueError):
             index.search(query, 3)
+
+
+def test_threads_that_search_see_files_whole_while_others_come_and_go() -> None:
+    """Adding moves the matrix, and removing moves rows within it."""
+    index = VectorIndex(DIMENSIONS)
+    ranges = [(n, n) for n in range(50)]
+    index.add(0, packed([(1, 0, 0)] * 50), ranges)
+    troubles: list[str] = []
+    over = threading.Event()
+
+    def search() -> None:
+        while not over.is_set():
+            found = index.search(packed([(1, 0, 0)]), 60)
+            wrong = [hit for hit in found if hit.score != (hit.file == 0)]
+            if len(found) != 60 or wrong:
+                troubles.append(f"{len(found)} found, {wrong[:3]}")
+
+    index.add(1, packed([(0, 1, 0)] * 50), ranges)
+    with ThreadPoolExecutor(3) as threads:
+        searches = [threads.submit(search) for _ in range(3)]
+        for n in range(200):
+            index.add(2 + n, packed([(0, 1, 0)] * 50), ranges)
+            index.remove(2 + n)
+        over.set()
+    for each in searches:
+        each.result()
+    assert troubles == []

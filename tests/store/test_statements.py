@@ -35,9 +35,10 @@ SMALL = (
     "SCAN CONSTANT ROW",
     "SCAN chunk_words VIRTUAL TABLE INDEX",
     "INDEX runs_after_files",
+    "SCAN json_each",
 )
 """What may be walked through whole: webhooks, workers, projects and keys, of which there are few; live and
-waiting runs; and the lanes of due work. Full text has an index of its own kind."""
+waiting runs; the lanes of due work; and what a parameter lists. Full text has an index of its own kind."""
 
 ONCE = (
     "projects.DELETE_OWNED",

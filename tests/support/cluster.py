@@ -44,7 +44,10 @@ class Process:
 
     def wait_ready(self) -> None:
         """Return when it serves, or works."""
-        until(self._is_ready, timeout=30)
+        try:
+            until(self._is_ready, timeout=60)
+        except AssertionError:
+            raise AssertionError(f"not ready; its log ends with\n{self.log[-3000:]}") from None
 
     def _is_ready(self) -> bool:
         assert self.is_running, self.log

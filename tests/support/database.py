@@ -92,6 +92,14 @@ async def _query_postgres(url: str, query: str) -> list[Any]:
         await connection.close()
 
 
+def query(place: Place, statement: str) -> list[Any]:
+    """Return rows as a reader beside the server sees them."""
+    if not isinstance(place, Path):
+        return aside(lambda: _query_postgres(place, statement))
+    with closing(sqlite3.connect(place)) as connection:
+        return list(connection.execute(statement))
+
+
 def change(place: Place, statement: str) -> None:
     """Change rows behind the server's back."""
     if isinstance(place, Path):

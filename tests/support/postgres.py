@@ -57,8 +57,8 @@ def _find() -> Path | None:
 class PostgresServer:
     """A server on loopback, in a directory of its own. It may be restarted, also without warning."""
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
-        self._bin, self._folder, self._durable = binaries(), folder, durable
+    def __init__(self, folder: Path, *, durable: bool = False, programs: Path | None = None) -> None:
+        self._bin, self._folder, self._durable = programs or binaries(), folder, durable
         self.port = free_port()
         # The server refuses to run as root.
         self._user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
@@ -169,10 +169,13 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
-    """Run a server, with a template of Clew's schema; ``durable`` flushes commits to the disk."""
+def running_postgres(*, durable: bool = False, programs: Path | None = None) -> Iterator[PostgresServer]:
+    """Run a server, with a template of Clew's schema; ``durable`` flushes commits to the disk.
+
+    ``programs`` are others than the system's, whose user it needs all the same.
+    """
     with tempfile.TemporaryDirectory(prefix="clew-postgres-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder), durable=durable)
+        server = PostgresServer(Path(folder), durable=durable, programs=programs)
         server.start()
         try:
             server.make_template()

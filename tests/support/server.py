@@ -4,11 +4,13 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import uvicorn
 
+from clew.blobs.folder import Folder
 from clew.bus.bus import LocalBus
 from clew.clock import Clock, SystemClock
 from clew.engine.assemble import Assembly, this_process
@@ -17,6 +19,8 @@ from clew.engine.due_work import Kind
 from clew.engine.engine import Engine
 from clew.engine.images import Images
 from clew.engine.ingestion import Ingestion, Purge
+from clew.engine.picture_urls import PictureUrls, Policy
+from clew.engine.reindexing import Reindex
 from clew.engine.retention import Retention
 from clew.engine.shares import Shares
 from clew.engine.tally import Tally
@@ -78,11 +82,15 @@ class Server:
         model_timeout: seconds that the model may stay silent.
         run_expiry: milliseconds after which an unfinished run expires.
         works: whether runs are worked on; if not, they stay queued.
-        outbound: tells webhooks of runs; without it, what they are to be told stays in the outbox.
+        outbound: tells webhooks of runs; without it, what they are to be told stays in the outbox. Its guard
+            is that of images by URL too.
+        image_urls: what becomes of images that messages give by URL.
         daily_token_budget: tokens that a project's runs may use on one day.
         listeners: watch it, besides its own.
         wrap: puts something between the server and its database.
         proxies: addresses whose word on others is believed.
+        embeddings: the model that makes vectors; None: nobody does.
+        blobs: where files are kept; by default in a folder that goes with the place.
     """
 
     def __init__(
@@ -100,6 +108,7 @@ class Server:
         max_waiting_runs: int = 1000,
         works: bool = True,
         outbound: GuardedHttp | None = None,
+        image_urls: Policy = "fetch",
         daily_token_budget: int | None = None,
         toolbox: Toolbox = ALL_TOOLS,
         listeners: Sequence[Hook] = (),
@@ -107,12 +116,17 @@ class Server:
         caps: Caps = Caps(2_000, 2_000),  # noqa: B008 - it can't be changed
         proxies: str = "",
         sandbox: str = "auto",
+        sandbox_python: Path | None = None,
         sandbox_sessions: int = 8,
+        embeddings: str | None = "scripted-embedding",
+        blobs: Folder | None = None,
     ) -> None:
-        self._sandbox, self._sandbox_sessions = sandbox, sandbox_sessions
+        self._sandbox, self._sandbox_python = sandbox, sandbox_python
+        self._sandbox_sessions = sandbox_sessions
+        self._embeddings = embeddings
         self._caps, self._proxies = caps, TrustedProxies(proxies)
         self.place = place
-        self.blobs = blobs_of(place)
+        self.blobs = blobs or blobs_of(place)
         self._wrap = wrap
         self._loop: asyncio.AbstractEventLoop | None = None
         self._model_url, self._model_timeout = model_url, model_timeout
@@ -122,6 +136,7 @@ class Server:
         self._run_expiry, self._works = run_expiry, works
         self._max_active_runs, self._max_waiting_runs = max_active_runs, max_waiting_runs
         self._toolbox, self._listeners = toolbox, listeners
+        self._image_urls: Policy = image_urls
         self._outbound, self._daily_token_budget = outbound, daily_token_budget
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -224,16 +239,19 @@ class Server:
         process = Process(self._clock, self._ids, Hooks([*self._listeners, tally]))
         row = this_process(process, works=self._works)
         bus = LocalBus(row.id, self._max_active_runs if self._works else 0, self._max_waiting_runs)
-        embedder = RemoteEmbedder(
-            self._model_url, "scripted-embedding", key=MODEL_KEY, clock=self._clock, network=Network()
-        )
+        embedder = None
+        if self._embeddings is not None:
+            embedder = RemoteEmbedder(
+                self._model_url, self._embeddings, key=MODEL_KEY, clock=self._clock, network=Network()
+            )
         searcher = Searcher(db, embedder, process.clock)
-        self._ingestion = Ingestion(db, self.blobs, embedder)
+        self._ingestion = Ingestion(db, self.blobs, embedder, process.clock)
+        self._reindex = Reindex(db, embedder)
         tools = self._toolbox.with_(FileSearch(db, searcher))
         sessions = Sessions(
             db,
             self.blobs,
-            Chosen(self._sandbox, None, weights_cache(), self._clock),
+            Chosen(self._sandbox, self._sandbox_python, weights_cache(), self._clock),
             process=process,
             place=row.id,
             most=self._sandbox_sessions,
@@ -246,6 +264,7 @@ class Server:
             room=lambda project: engine.shares.of(project).file_bytes,
         )
         tools = tools.with_(code)
+        guard = self._outbound.guard if self._outbound is not None else Guard()
         engine = Engine(
             db,
             row=row,
@@ -255,11 +274,10 @@ class Server:
             toolbox=tools,
             kinds=self._kinds(db, process),
             tokens_a_day=self._daily_token_budget,
-            images=Images(db, self.blobs),
+            images=Images(db, self.blobs, self._clock, PictureUrls(guard, self._image_urls, timeout=1)),
         )
         self._ingestion.woken = engine.go_on
         self._shares = engine.shares
-        outbound = self._outbound.guard if self._outbound is not None else Guard()
         services = Services(
             db=db,
             dispatch=engine.dispatch,
@@ -270,7 +288,7 @@ class Server:
             searcher=searcher,
             toolbox=tools,
             run_expiry=self._run_expiry,
-            outbound=outbound,
+            outbound=guard,
             shares=engine.shares,
             vault=VAULT,
             wake_webhooks=engine.wake_webhooks,
@@ -285,7 +303,7 @@ class Server:
             models,
             tools,
             process,
-            outbound,
+            guard,
             row,
             bus,
             tally,
@@ -309,7 +327,7 @@ class Server:
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:
         kinds: list[Kind] = [Retention(db, process), BlobSweep(db, self.blobs, process)]
-        kinds += [self._ingestion, Purge(db)]
+        kinds += [self._ingestion, Purge(db), self._reindex]
         if self._outbound is not None:
             deliveries = WebhookDeliveries(
                 db,

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from clew.clock import SystemClock
 from clew.core.content import TextContent, text_content
+from clew.core.files import File
 from clew.core.records import (
     Agent,
     Call,
@@ -22,6 +23,7 @@ from clew.core.records import (
     Turn,
 )
 from clew.core.states import CallState
+from clew.core.stores import VectorStore
 from clew.store import calls, steps
 from clew.store.database import Database
 from clew.store.statement import Transaction
@@ -47,6 +49,34 @@ def agent(id: str = "asst_1", **fields: Any) -> Agent:
 
 def thread(id: str = "thread_1", **fields: Any) -> Thread:
     return replace(Thread(id=id, project=PROJECT, created_at=NOW), **fields)
+
+
+def file(id: str = "file_1", **fields: Any) -> File:
+    made = File(
+        id=id,
+        project=PROJECT,
+        created_at=NOW,
+        filename=f"{id}.txt",
+        purpose="assistants",
+        bytes=6,
+        sha256="",
+        blob=id.replace("_", ""),
+    )
+    return replace(made, **fields)
+
+
+def vector_store(id: str = "vs_1", **fields: Any) -> VectorStore:
+    made = VectorStore(
+        id=id,
+        project=PROJECT,
+        created_at=NOW,
+        name=None,
+        metadata={},
+        expires_days=None,
+        last_active_at=NOW,
+        embedder=None,
+    )
+    return replace(made, **fields)
 
 
 def message(id: str = "msg_1", thread_id: str = "thread_1", **fields: Any) -> Message:

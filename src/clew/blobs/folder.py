@@ -28,11 +28,11 @@ class Folder:
     """Blobs in a folder of this machine, or one that several machines share."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     @asynccontextmanager
     async def draft(self, key: str) -> AsyncIterator["FolderDraft"]:
-        draft = await asyncio.to_thread(_begin, self._path / _DRAFTS / key, self._place(key))
+        draft = await asyncio.to_thread(_begin, self.path / _DRAFTS / key, self._place(key))
         try:
             yield draft
         finally:
@@ -58,15 +58,15 @@ class Folder:
         yield place
 
     async def remove(self, key: str) -> None:
-        await asyncio.to_thread(_remove, self._path, self._place(key), self._path / _DRAFTS / key)
+        await asyncio.to_thread(_remove, self.path, self._place(key), self.path / _DRAFTS / key)
 
     async def found(self) -> AsyncIterator[Found]:
-        for found in await asyncio.to_thread(list, _found(self._path)):
+        for found in await asyncio.to_thread(list, _found(self.path)):
             yield found
 
     def _place(self, key: str) -> Path:
         assert key.isalnum(), "keys are made here, of letters and digits"
-        return self._path / key[:2] / key
+        return self.path / key[:2] / key
 
 
 class FolderDraft:

@@ -141,6 +141,7 @@ def _outdated(where: str, version: str | None) -> Finding:
 
 
 async def _postgres(settings: Settings, clock: Clock) -> list[Finding]:
+    from clew.store.pgvector import found_on
     from clew.store.postgres_pool import connect
     from clew.store.postgres_schema import postgres_version
 
@@ -152,6 +153,7 @@ async def _postgres(settings: Settings, clock: Clock) -> list[Finding]:
         return [Finding("store", "fail", str(error), "correct CLEW_DATABASE_URL, or start the server")]
     try:
         name = await connection.fetchval("SHOW server_version")
+        pgvector = await found_on(connection, url)
         used = await connection.fetchval("SELECT count(*) FROM pg_stat_activity")
         most = int(await connection.fetchval("SHOW max_connections"))
         skew = clock.now() / 1000 - float(
@@ -161,7 +163,9 @@ async def _postgres(settings: Settings, clock: Clock) -> list[Finding]:
         await connection.close()
     if version != HEAD:
         return [_outdated(without_password(url), version)]
-    findings = [Finding("store", "ok", f"{without_password(url)}, PostgreSQL {name}, schema {version}")]
+    text = f"{without_password(url)}, PostgreSQL {name}, schema {version}"
+    text = f"{text}; {vectors_text(None if pgvector is None else pgvector.said)}"
+    findings = [Finding("store", "ok", text)]
     advice = "raise max_connections, or lower CLEW_DATABASE_CONNECTIONS"
     full = used > most * _FEW_CONNECTIONS
     text = (
@@ -169,6 +173,11 @@ async def _postgres(settings: Settings, clock: Clock) -> list[Finding]:
     )
     findings.append(Finding("store", "warn" if full else "ok", text, advice if full else None))
     return [*findings, _skewed(skew)]
+
+
+def vectors_text(pgvector: str | None) -> str:
+    """Say who searches large vector stores on PostgreSQL."""
+    return "vectors in memory, without pgvector" if pgvector is None else f"pgvector {pgvector}"
 
 
 def _skewed(skew: float) -> Finding:

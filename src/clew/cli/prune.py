@@ -13,7 +13,8 @@ from clew.cli.moments import moment
 from clew.cli.output import print_table, when
 from clew.cli.problems import USAGE, Problem
 from clew.cli.remote import Remote, on_server
-from clew.cli.transfer import rendered
+from clew.cli.taken_along import TakenAlong
+from clew.cli.transfer import along_to, files_option, rendered
 from clew.clock import SystemClock
 from clew.toolkit.conversation.files import write_whole
 from clew.toolkit.errors import NotFound, ServiceError
@@ -53,22 +54,36 @@ interrupted and started again at any time.
     metavar="FOLDER",
     help="write each thread there first, with its runs and steps, below the month of its creation",
 )
+@files_option
 @click.option("--no-archive", is_flag=True, help="keep nothing of them")
 @click.option("--dry-run", is_flag=True, help="only list what would go")
 @on_server
-def prune(remote: Remote, older_than: str, archive: Path | None, no_archive: bool, dry_run: bool) -> None:
-    """Delete threads in which nothing has happened for long, with all that is in them."""
+def prune(
+    remote: Remote,
+    older_than: str,
+    archive: Path | None,
+    files: Path | None,
+    no_archive: bool,
+    dry_run: bool,
+) -> None:
+    """Delete threads in which nothing has happened for long, with all that is in them.
+
+    Files and vector stores stay; a store that was made for a thread expires seven days after its last use.
+    """
     if (archive is None) == (not no_archive):
         raise Problem("say where they are to be kept, --archive FOLDER, or --no-archive", USAGE)
     before = moment(older_than, "--older-than", SystemClock().now() // 1000)
     if dry_run:
         _list(_idle_threads(remote.service, before))
         return
+    if files is not None and archive is None:
+        raise Problem("--files goes with --archive FOLDER", USAGE)
     gone = 0
-    for idle in _idle_threads(remote.service, before):
-        gone += _prune(remote, idle.thread, before, archive)
-        if gone and gone % _PAGE == 0:
-            output.say(f"{gone} threads, the last of {when(idle.thread.created_at)}")
+    with along_to(remote, files) as along:
+        for idle in _idle_threads(remote.service, before):
+            gone += _prune(remote, idle.thread, before, archive, along)
+            if gone and gone % _PAGE == 0:
+                output.say(f"{gone} threads, the last of {when(idle.thread.created_at)}")
     output.say(f"{gone} threads are deleted" + (f", and kept in {archive}." if archive else "."))
 
 
@@ -104,14 +119,16 @@ def _last_used(service: Service, thread: Thread) -> int:
     return max(moments)
 
 
-def _prune(remote: Remote, thread: Thread, before: int, archive: Path | None) -> bool:
+def _prune(
+    remote: Remote, thread: Thread, before: int, archive: Path | None, along: TakenAlong | None
+) -> bool:
     """Archive and delete a thread, unless it has changed; say whether it is gone."""
     kept = None
     if archive is not None:
         month = datetime.fromtimestamp(thread.created_at, UTC).strftime("%Y-%m")
         kept = archive / month / f"{Path(thread.id).name}.jsonl"
         kept.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(kept, rendered(remote, thread.id, "jsonl", with_runs=True))
+        write_whole(kept, rendered(remote, thread.id, "jsonl", True, along))
     try:
         remote.service.request("DELETE", "threads", thread.id, query={"unchanged_since": before - 1})
     except ServiceError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 import clew
-from clew.cli.checks import Finding, Level, file_finding
+from clew.cli.checks import Finding, Level, file_finding, vectors_text
 from clew.cli.connection import Target
 from clew.wire.status import ModelCallsObject, ModelObject, StatusObject
 
@@ -88,6 +88,8 @@ async def _store(status: StatusObject) -> list[Finding]:
     if store.trouble is not None:
         return [Finding("store", "fail", f"{store.kind} at {store.where}: {store.trouble}")]
     text = f"{store.kind} at {store.where}, schema {store.schema}, counted in {store.ms:g} ms"
+    if store.kind == "PostgreSQL":
+        text = f"{text}; {vectors_text(store.pgvector)}"
     found = [Finding("store", "ok", text)]
     if store.kind == "SQLite" and status.process.host == socket.gethostname():
         found.append(await asyncio.to_thread(file_finding, Path(store.where), store.schema))
@@ -139,6 +141,12 @@ def _runs(status: StatusObject) -> list[Finding]:
     if due is not None and status.now - due > _LATE_DELIVERY:
         text = f"{status.webhooks.waiting} deliveries wait, the oldest {status.now - due} s late"
         found.append(Finding("webhooks", "warn", text, "see each webhook's last_error"))
+    if status.embeddings.stores_of_other_models:
+        model, others = status.embeddings.model or "none", status.embeddings.stores_of_other_models
+        text = (
+            f"{others:,} vector stores have vectors of another model than {model}: words alone find in them"
+        )
+        found.append(Finding("embeddings", "warn", text, "in their projects: `clew stores reindex --all`"))
     return found
 
 

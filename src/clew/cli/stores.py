@@ -11,6 +11,8 @@ from clew.cli.filling import counts_text, failures, put, trouble, uploaded, wait
 from clew.cli.lists import Column, json_option, listing, print_list
 from clew.cli.options import SECONDS
 from clew.cli.output import print_fields, print_json, print_table, when
+from clew.cli.problems import USAGE, Problem
+from clew.cli.reindexing import begin, model_text, needing, state_text, wait_until_reindexed
 from clew.cli.remote import Remote, on_server
 from clew.toolkit.records import Json
 from clew.toolkit.tools.text import clean
@@ -21,6 +23,7 @@ _STORES = (
     Column("status", lambda store: store["status"]),
     Column("bytes", lambda store: f"{store['usage_bytes']:,}"),
     Column("files", lambda store: counts_text(store["file_counts"])),
+    Column("model", model_text),
     Column("name", lambda store: store["name"] or ""),
 )
 _FILES = (
@@ -40,10 +43,11 @@ Examples:
   clew stores add "$store" file-...                   what was uploaded before
   clew stores files "$store" --filter failed          what could not be read, and why
   clew stores search "$store" "when is the canteen open?"
+  clew stores reindex --all                           after the embedding model was changed
 """
 )
 def stores() -> None:
-    """Create, list, fill, search and delete vector stores."""
+    """Create, list, fill, search, reindex and delete vector stores."""
 
 
 @stores.command()
@@ -86,7 +90,10 @@ def show(remote: Remote, store_id: str, as_json: bool) -> None:
     if as_json:
         print_json(known)
         return
-    print_fields({**known, "file_counts": counts_text(known["file_counts"])})
+    told = {"file_counts": counts_text(known["file_counts"]), "reindexing": state_text(known["reindexing"])}
+    print_fields({**known, **told})
+    if known["needs_reindex"]:
+        output.say(f"This server embeds with another model: run `clew stores reindex {store_id}`.")
     if known["file_counts"]["failed"]:
         for line in failures(remote.service, ["vector_stores", store_id]):
             click.echo(clean(f"failed: {line}"))
@@ -138,6 +145,29 @@ def wait(remote: Remote, store_id: str, timeout: float) -> None:
 
 
 @stores.command()
+@click.argument("store_ids", metavar="[STORE]...", nargs=-1)
+@click.option("--all", "all_", is_flag=True, help="all of the project's that need it")
+@click.option("--wait/--no-wait", "waits", default=True, help="until they have the new vectors")
+@click.option(
+    "--timeout", type=SECONDS, default=3600.0, show_default=True, metavar="SECONDS", help="for the waiting"
+)
+@on_server
+def reindex(remote: Remote, store_ids: Sequence[str], all_: bool, waits: bool, timeout: float) -> None:
+    """Give vector stores vectors of the model that the server embeds with now.
+
+    For when that was changed. The vectors that are there serve until all new ones are made, which goes on in
+    the server whatever becomes of this command; a store that needs none is left as it is. Exits with 1 if it
+    was given up, and says why; with 4 if it still goes on.
+    """
+    if bool(store_ids) == all_:
+        raise Problem("name stores, or say --all", USAGE)
+    wanted = needing(remote.service) if all_ else list(dict.fromkeys(store_ids))
+    begun = begin(remote.service, wanted)
+    if waits:
+        wait_until_reindexed(remote.service, begun, timeout)
+
+
+@stores.command()
 @click.argument("store_id", metavar="STORE")
 @click.option(
     "--filter",
@@ -164,6 +194,8 @@ def search(remote: Remote, store_id: str, query: str, limit: int, as_json: bool)
     """Search a vector store: the best passages first, each with its score and where it stands."""
     wanted = {"query": query, "max_num_results": limit}
     page = remote.service.request("POST", "vector_stores", store_id, "search", body=wanted)
+    if page["warning"]:
+        output.say(page["warning"])
     if as_json:
         print_json(page)
         return

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from clew.cli import output
 from clew.cli.problems import FAILED, USAGE, Problem
 from clew.cli.remote import Remote, code_of, in_words, on_server
+from clew.cli.taken_along import TakenAlong
 from clew.toolkit.conversation.files import write_whole
 from clew.toolkit.conversation.manager import ConversationManager
 from clew.toolkit.conversation.transcript import Format, render
@@ -22,6 +23,13 @@ _ENDINGS: dict[str, Format] = {".json": "json", ".jsonl": "jsonl", ".md": "markd
 _NOBODY = "nobody"
 """Exporting and importing start no run, so no agent is asked for."""
 
+files_option = click.option(
+    "--files",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="copy the files that messages show, cite or have attached there too, and write down their stores",
+)
+
 
 @click.command(
     epilog="""\b
@@ -30,6 +38,8 @@ Examples:
   clew export thread_... chat.jsonl         everything, with checksums, to import elsewhere
   clew export thread_... --format json      to stdout
   clew export --all backup/                 every thread, a file each
+  clew export --all backup/ --files backup/files
+                                            with what is shown, cited and attached, and their stores
 """
 )
 @click.argument("thread_id", metavar="[THREAD]", required=False)
@@ -42,6 +52,7 @@ Examples:
 )
 @click.option("--with-runs", is_flag=True, help="with runs and steps (jsonl only)")
 @click.option("--all", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="every thread")
+@files_option
 @on_server
 def export(
     remote: Remote,
@@ -50,17 +61,20 @@ def export(
     form: Format | None,
     with_runs: bool,
     folder: Path | None,
+    files: Path | None,
 ) -> None:
     """Write a thread to a file, or to stdout."""
     if (thread_id is None) == (folder is None):
         raise Problem("say which thread, or --all FOLDER", USAGE)
     if folder is not None:
-        _export_all(remote, folder, form or "jsonl", with_runs)
+        with along_to(remote, files) as along:
+            _export_all(remote, folder, form or "jsonl", with_runs, along)
         return
     chosen = form or _form_of(path)
     if with_runs and chosen != "jsonl":
         raise Problem("--with-runs: only jsonl has room for them", USAGE)
-    text = rendered(remote, str(thread_id), chosen, with_runs)
+    with along_to(remote, files) as along:
+        text = rendered(remote, str(thread_id), chosen, with_runs, along)
     if path is None:
         click.echo(_shown(text, chosen) if sys.stdout.isatty() else text, nl=False)
     else:
@@ -80,19 +94,33 @@ def _form_of(path: Path | None) -> Format:
     return _ENDINGS[path.suffix.lower()]
 
 
-def rendered(remote: Remote, thread_id: str, form: Format, with_runs: bool) -> str:
+def rendered(
+    remote: Remote, thread_id: str, form: Format, with_runs: bool, along: TakenAlong | None = None
+) -> str:
+    """Return a thread as a text, once its files are copied, if they are to be."""
     conversation = ConversationManager(remote.service, _NOBODY, thread_id=thread_id)
-    return render(conversation.transcript(with_runs=with_runs), form)
+    transcript = conversation.transcript(with_runs=with_runs)
+    if along is not None:
+        along.of(transcript)
+    return render(transcript, form)
 
 
-def _export_all(remote: Remote, folder: Path, form: Format, with_runs: bool) -> None:
+def along_to(remote: Remote, folder: Path | None) -> AbstractContextManager[TakenAlong | None]:
+    """Give what copies files to a folder, if one is named."""
+    return nullcontext() if folder is None else TakenAlong(remote, folder)
+
+
+def _export_all(
+    remote: Remote, folder: Path, form: Format, with_runs: bool, along: TakenAlong | None
+) -> None:
     ending = next(each for each, of in _ENDINGS.items() if of == form)
     folder.mkdir(parents=True, exist_ok=True)
     threads = remote.service.all_threads()
     with progress_bar("exported", len(threads)) as step:
         for thread in threads:
             write_whole(
-                folder / f"{Path(thread.id).name}{ending}", rendered(remote, thread.id, form, with_runs)
+                folder / f"{Path(thread.id).name}{ending}",
+                rendered(remote, thread.id, form, with_runs, along),
             )
             step()
     output.say(f"{len(threads)} threads in {folder}")

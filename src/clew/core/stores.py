@@ -61,6 +61,20 @@ StoreStatus: TypeAlias = Literal["in_progress", "completed", "expired"]
 BatchStatus: TypeAlias = Literal["in_progress", "completed", "cancelled", "failed"]
 
 
+class Reindexing(Struct, frozen=True):
+    """What a store is that gets the vectors of another embedder; its old ones serve until all are there.
+
+    Attributes:
+        embedder: whose vectors it gets; None: it loses them, and is searched by words alone.
+        done: of its files have them, about: a file that is taken out meanwhile is not counted back.
+        error: why it was given up; None while it goes on.
+    """
+
+    embedder: str | None
+    done: int = 0
+    error: str | None = None
+
+
 class VectorStore(Struct, frozen=True, kw_only=True):
     """A vector store.
 
@@ -69,6 +83,7 @@ class VectorStore(Struct, frozen=True, kw_only=True):
         embedder: the name of whoever made its vectors; None where it is searched by words alone.
         version: goes up whenever what a search may find changes.
         usage_bytes: of the text and the vectors of its files, about.
+        reindexing: what is known of the vectors of another embedder that it gets; None if it gets none.
     """
 
     id: str
@@ -81,6 +96,7 @@ class VectorStore(Struct, frozen=True, kw_only=True):
     embedder: str | None = None
     version: int = 0
     usage_bytes: int = 0
+    reindexing: Reindexing | None = None
     in_progress: int = 0
     completed: int = 0
     failed: int = 0

@@ -101,10 +101,20 @@ class Asking:
         given = list((resources and resources.file_ids) or ())
         return await self._db.read(code.inside, run.project, run.thread_id, given)
 
-    async def sent(self, asked: Prompt, project: str) -> ChatRequest:
-        """Return a request as it is sent: with its images."""
+    async def sent(self, asked: Prompt, project: str, choice: Choice) -> ChatRequest:
+        """Return a request as it is sent: with its images.
+
+        Raises:
+            ModelError: the model can't see any.
+        """
         if self._images is None or not asked.images:
             return asked.request
+        sight = choice.entry.back_end.images
+        if sight == "noted":
+            return asked.request
+        if sight == "refused":
+            message = f"The model {choice.model!r} can't see images, and the thread shows some."
+            raise ModelError("invalid_prompt", message, asked=False)
         return await self._images.shown(asked.request, project)
 
     async def sleep(self, ms: int) -> None:
@@ -169,7 +179,7 @@ class _Turn:
         for left in range(_MOST_CUTS, -1, -1):
             asked = await self._asking.prompt(self._run, self._call, choice)
             recorder.asked(asked, choice.entry.prices)
-            request = await self._asking.sent(asked, self._run.project)
+            request = await self._asking.sent(asked, self._run.project, choice)
             stream = choice.entry.back_end.stream(request)
             try:
                 async for chunks in stream:

@@ -13,7 +13,10 @@ from clew.engine.blob_rows import BlobRows
 from clew.engine.blob_sweep import BlobSweep
 from clew.engine.engine import Engine
 from clew.engine.images import Images
+from clew.engine.indexing import Indexing
 from clew.engine.ingestion import Ingestion, Purge
+from clew.engine.picture_urls import PictureUrls
+from clew.engine.reindexing import Reindex
 from clew.engine.retention import Retention
 from clew.engine.tally import Tally
 from clew.engine.webhook_deliveries import Encode, WebhookDeliveries
@@ -138,7 +141,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     models, tools = make_models(settings, process.clock), make_toolbox(settings)
     embedder = make_embedder(settings, process.clock)
     searcher = Searcher(db, embedder, process.clock)
-    ingestion = Ingestion(db, blobs, embedder)
+    ingestion = Ingestion(db, blobs, embedder, process.clock)
     tools = tools.with_(FileSearch(db, searcher))
     sessions = make_sessions(settings, db, blobs, process, row.id)
     if sessions is not None:
@@ -163,13 +166,15 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
         takeover_after=int(settings.takeover_after * 1000),
         passed=passed,
         tokens_a_day=settings.daily_token_budget,
-        images=Images(db, blobs),
+        images=Images(db, blobs, process.clock, PictureUrls(outbound, settings.image_urls)),
         kinds=[
             WebhookDeliveries(db, http=GuardedHttp(outbound), encode=encode, process=process, vault=vault),
             Retention(db, process),
             BlobSweep(db, blobs, process),
             ingestion,
             Purge(db),
+            Reindex(db, embedder),
+            Indexing(db),
         ],
     )
     ingestion.woken = engine.go_on

@@ -25,7 +25,7 @@ from clew.engine.lifecycle import LoopingService
 from clew.engine.presence import Presence
 from clew.process import Process
 from clew.store import due_work
-from clew.store.database import CommitUnknown, Database, is_full, is_passing
+from clew.store.database import CommitUnknown, Database, P, StoreFunction, T, is_full, is_passing
 from clew.store.due_work import Owned, Result, Superseded
 from clew.store.statement import Transaction
 
@@ -79,17 +79,34 @@ class Context:
         self._db, self._noted = db, noted
         self.work = work
 
-    async def progress(self, progress: Any) -> None:
+    async def progress(self, progress: Any, result: Result | None = None) -> None:
         """Store how far the work got (JSON), so that the next attempt can go on from there.
 
         Attempts before this are forgotten: only those that get no further are counted.
 
+        Args:
+            result: writes what else came of it, in the same transaction.
+
         Raises:
             Superseded: it is not ours any more; stop.
         """
-        if not await self._db.write(due_work.save_progress, self.work, progress, self._noted):
+        if not await self._db.write(due_work.save_progress, self.work, progress, self._noted, result):
             raise Superseded
         self.work = replace(self.work, progress=progress, attempts=0)
+
+    async def write(self, function: StoreFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Write something on the way, in a transaction of its own, while the work is still ours.
+
+        Raises:
+            Superseded: it is not ours any more, and nothing was written; stop.
+        """
+
+        async def if_ours(tx: Transaction) -> T:
+            if not await due_work.hold(tx, self.work):
+                raise Superseded
+            return await function(tx, *args, **kwargs)
+
+        return await self._db.write(if_ours)
 
 
 class Kind(ABC):

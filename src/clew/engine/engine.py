@@ -20,7 +20,7 @@ from clew.engine.worker import Worker
 from clew.model.catalogue import Models
 from clew.process import Process
 from clew.store.database import Database
-from clew.store.store_files import INGESTION, PURGE
+from clew.store.store_files import INGESTION, PURGE, REINDEX
 from clew.store.workers import WorkerRow
 from clew.tools.toolbox import Toolbox
 
@@ -96,10 +96,11 @@ class Engine:
         self._due_work.wake(DELIVERY)
 
     def wake_ingestion(self) -> None:
-        """Look soon at files that were put into vector stores, or taken out."""
-        for kind in (INGESTION, PURGE):
+        """Look soon at files that were put into vector stores or taken out, and at stores to be reindexed."""
+        for kind in (INGESTION, PURGE, REINDEX):
             self._due_work.wake(kind)
-        self._due_work.look_at_owners(INGESTION)
+        for kind in (INGESTION, REINDEX):
+            self._due_work.look_at_owners(kind)
 
     def go_on(self, run_id: str, project: str) -> None:
         """Have a run go on that waited for something."""

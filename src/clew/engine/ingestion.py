@@ -6,10 +6,11 @@ begins anew.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from clew.blobs.blobs import BlobMissing, Blobs
+from clew.clock import Clock
 from clew.core.due import Limits, Work
 from clew.core.stores import FileError, FileStatus, StoreFile, VectorStore
 from clew.engine.due_work import Context, Done, Failed, Kind, Outcome
@@ -17,7 +18,7 @@ from clew.reading.reader import CannotRead, Reader
 from clew.search.chunks import MOST_TOKENS, Split, TooLong
 from clew.search.embedder import Embedder, Unembeddable
 from clew.search.splitting import Splitter
-from clew.store import files, store_files, vector_stores
+from clew.store import files, near, reindexing, store_files, vector_stores
 from clew.store.database import Database
 from clew.store.due_work import Result
 from clew.store.statement import Transaction
@@ -50,8 +51,8 @@ class Ingestion(Kind):
     """A project with long files leaves places to others; an embedder takes their windows in turn."""
     notes_attempts = True
 
-    def __init__(self, db: Database, blobs: Blobs, embedder: Embedder | None) -> None:
-        self._db, self._blobs, self._embedder = db, blobs, embedder
+    def __init__(self, db: Database, blobs: Blobs, embedder: Embedder | None, clock: Clock) -> None:
+        self._db, self._blobs, self._embedder, self._clock = db, blobs, embedder, clock
         self.woken: Callable[[str, str], None] = lambda run_id, project: None
         """Called with runs, and their project, that waited for the last file of a store and may go on."""
         self._reader = Reader(_READ_AT_ONCE)
@@ -66,34 +67,35 @@ class Ingestion(Kind):
         try:
             embedder = self._embedder_of(store)
             split = await self._split(file, embedder)
-            vectors = await _embedded(split, embedder)
+            ranges = [chunk.windows for chunk in split.chunks]
+            vectors = None if embedder is None else await vectors_of(split.windows, ranges, embedder)
         except (CannotRead, TooLong, BlobMissing, Unembeddable) as error:
             if isinstance(error, Unembeddable) and error.again and work.attempts < len(_RETRIES):
                 return Failed(error.message)
             return self._failed(file, _told(error))
-        while await self._db.write(store_files.drop_chunks, file.seq, _AT_ONCE):
+        while await context.write(store_files.drop_chunks, file.seq, _AT_ONCE):
             pass  # of an attempt that was broken off
-        await self._store(file, split)
-        usage = sum(len(chunk.text.encode()) for chunk in split.chunks)
+        usage = await self._store(file, split, context)
         usage += 0 if vectors is None else len(vectors.data)
         name = None if embedder is None else embedder.name
-        result = partial(_complete, file=file, embedder=name, vectors=vectors, usage=usage)
+        now = self._clock.now()
+        result = partial(_complete, file=file, embedder=name, vectors=vectors, usage=usage, now=now)
         return self._settled(file, result)
 
     def _embedder_of(self, store: VectorStore) -> Embedder | None:
-        """Return who makes a store's vectors.
+        """Return who makes a store's vectors, or is to: what comes meanwhile needs the old ones no more.
 
         Raises:
             Unembeddable: it is not there any more.
         """
+        name = None if self._embedder is None else self._embedder.name
+        if name == store.embedder or (store.reindexing is not None and name == store.reindexing.embedder):
+            return self._embedder
         if store.embedder is None:
             return None
-        if self._embedder is not None and self._embedder.name == store.embedder:
-            return self._embedder
-        has = "none" if self._embedder is None else self._embedder.name
         raise Unembeddable(
-            f"The vectors of {store.id} were made with {store.embedder}, and this server embeds with {has}: "
-            f"its operator can run `clew stores reindex {store.id}`.",
+            f"The vectors of {store.id} were made with {store.embedder}, and this server embeds with "
+            f"{name or 'none'}: run `clew stores reindex {store.id}`, then add the file again.",
             again=False,
         )
 
@@ -106,8 +108,9 @@ class Ingestion(Kind):
         window = _WINDOW if embedder is None else embedder.window_tokens
         return await self._splitter.split(sections, file.chunking.tokens, file.chunking.overlap, window)
 
-    async def _store(self, file: StoreFile, split: Split) -> None:
-        key = store_key(file.store_id)
+    async def _store(self, file: StoreFile, split: Split, context: Context) -> int:
+        """Store a file's chunks; return the bytes of their texts."""
+        key, usage = store_key(file.store_id), 0
         for start in range(0, len(split.chunks), _AT_ONCE):
             some = [
                 StoredChunk(
@@ -115,7 +118,9 @@ class Ingestion(Kind):
                 )
                 for number, each in enumerate(split.chunks[start : start + _AT_ONCE], start)
             ]
-            await self._db.write(store_files.add_chunks, some)
+            await context.write(store_files.add_chunks, some)
+            usage += sum(len(each.text.encode()) for each in some)
+        return usage
 
     def _failed(self, file: StoreFile, error: FileError) -> Outcome:
         async def result(tx: Transaction) -> None:
@@ -163,6 +168,7 @@ class Ingestion(Kind):
 
     async def close(self) -> None:
         await self._reader.close()
+        self._splitter.close()
         if self._embedder is not None:
             await self._embedder.close()
 
@@ -181,6 +187,8 @@ class Purge(Kind):
         for store_file in work.payload or ():
             while await self._db.write(store_files.drop_chunks, store_file, _AT_ONCE):
                 await context.progress(None)
+            if self._db.pgvector is not None:
+                await self._db.write(near.forget, store_file)
         return Done()
 
     def delay(self, work: Work) -> int:
@@ -190,22 +198,36 @@ class Purge(Kind):
         """Nothing is held."""
 
 
-async def _embedded(split: Split, embedder: Embedder | None) -> FileVectors | None:
-    if embedder is None:
-        return None
+async def vectors_of(
+    windows: Sequence[str], ranges: list[tuple[int, int]], embedder: Embedder
+) -> FileVectors:
+    """Return the vectors of a file's windows; ``ranges`` are the first and the last of each chunk.
+
+    Raises:
+        Unembeddable: it can't be done, or not now.
+    """
     found: list[bytes] = []
-    for start in range(0, len(split.windows), _AT_ONCE):
-        found += await embedder.embed(split.windows[start : start + _AT_ONCE])
-    ranges = [chunk.windows for chunk in split.chunks]
+    for start in range(0, len(windows), _AT_ONCE):
+        found += await embedder.embed(windows[start : start + _AT_ONCE])
     return FileVectors(len(found[0]) // 2 if found else 0, ranges, b"".join(found))
 
 
 async def _complete(
-    tx: Transaction, file: StoreFile, embedder: str | None, vectors: FileVectors | None, usage: int
+    tx: Transaction,
+    file: StoreFile,
+    embedder: str | None,
+    vectors: FileVectors | None,
+    usage: int,
+    now: int,
 ) -> None:
-    was_read = await store_files.settle(tx, file, FileStatus.COMPLETED, usage_bytes=usage)
-    if was_read and vectors is not None and embedder is not None:
+    """Have searches find a file; if its store got other vectors while it was read, have it get them too."""
+    if not await store_files.settle(tx, file, FileStatus.COMPLETED, usage_bytes=usage):
+        return
+    if vectors is not None and embedder is not None:
         await store_files.add_vectors(tx, file.seq, embedder, vectors)
+    store = await vector_stores.get(tx, file.project, file.store_id)  # ours since it was counted
+    if store is not None and store.reindexing is None and store.embedder not in (None, embedder):
+        await reindexing.begin(tx, store, store.embedder, now)
 
 
 def _told(error: Exception) -> FileError:

@@ -16,8 +16,7 @@ from clew.core.decisions import CallModel
 from clew.core.options import OPTIONS, Json, option_values
 from clew.core.records import Call, Message, Run, Step, TurnFacts
 from clew.core.tools import CODE_INTERPRETER, FILE_SEARCH, FunctionDefinition, NamedTool
-from clew.engine.images import tokens_of_images
-from clew.model.chat import ChatRequest
+from clew.model.chat import ChatRequest, tokens_of_images
 
 _BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
@@ -50,7 +49,7 @@ class Told(NamedTuple):
     run_id: str | None
     message_id: str
     images: bool = False
-    """Whether parts of it stand for images among the files."""
+    """Whether it shows images."""
 
 
 class DoesNotFit(Exception):
@@ -66,7 +65,7 @@ class Prompt(NamedTuple):
     citable: Mapping[str, str] | None = None
     """The files of the results that an answer may cite, by their places; None where nothing is searched."""
     images: bool = False
-    """Whether messages of the request stand for images, which are put in when it is sent."""
+    """Whether messages of the request show images, which are put in when it is sent."""
     linkable: Mapping[str, str] | None = None
     """The files that an answer may link to, by their names in the session; None where no code is run."""
     plots: tuple[str, ...] = ()
@@ -267,13 +266,17 @@ def _from_both_ends(count: int) -> Iterator[tuple[_Side, int]]:
 
 
 def _chat_message(message: Message) -> Json:
-    parts = [part for part in map(_chat_part, message.content) if part is not None]
+    content: Sequence[Content] = message.content
+    if message.role == "assistant":  # endpoints take pictures from users only
+        content = [part for part in content if not isinstance(part, ImageFileContent)]
+    parts = [_chat_part(part) for part in content]
     if all(part["type"] == "text" for part in parts):
         return {"role": message.role, "content": "\n".join(part["text"] for part in parts)}
-    return {"role": message.role, "content": parts}
+    found = [_placed(part, message, index) for index, part in enumerate(parts)]
+    return {"role": message.role, "content": found}
 
 
-def _chat_part(part: Content) -> Json | None:
+def _chat_part(part: Content) -> Json:
     match part:
         case TextContent(text):
             return {"type": "text", "text": text.value}
@@ -283,7 +286,14 @@ def _chat_part(part: Content) -> Json | None:
             return {"type": "image_url", "image_url": {"url": image.url, "detail": image.detail}}
         case ImageFileContent(image_file=image):
             return {"type": "image_file", "image_file": {"file_id": image.file_id, "detail": image.detail}}
-    return None
+
+
+def _placed(part: Json, message: Message, index: int) -> Json:
+    """Return a part; of an image that the message carries in itself, where it is."""
+    if part["type"] != "image_url" or not part["image_url"]["url"].startswith("data:"):
+        return part
+    place = {"thread_id": message.thread_id, "message_id": message.id, "index": index}
+    return {"type": "image_data", "image_data": place | {"detail": part["image_url"]["detail"]}}
 
 
 def _own_turns(steps: Sequence[Step], messages: Sequence[Message], to: Addressee) -> list[Json]:

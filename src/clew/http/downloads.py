@@ -15,6 +15,11 @@ _PLAIN = re.compile(r"[^ !#-\[\]-~]")
 """What may not stand in a quoted name as it is."""
 
 
+def etag(file: File) -> str:
+    """Return what the bytes of a file are known by."""
+    return f'"{file.sha256}"'
+
+
 class Span(NamedTuple):
     """Which bytes are sent: from ``begin`` to before ``end``."""
 
@@ -38,7 +43,7 @@ class Download:
             (b"content-length", b"%d" % (end - begin)),
             (b"content-disposition", _attachment(self._file.filename)),
             (b"accept-ranges", b"bytes"),
-            (b"etag", f'"{self._file.sha256}"'.encode()),
+            (b"etag", etag(self._file).encode()),
         ]
         if span is not None:
             headers.append((b"content-range", b"bytes %d-%d/%d" % (begin, end - 1, self._file.bytes)))

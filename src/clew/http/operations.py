@@ -185,6 +185,7 @@ OPERATIONS: tuple[Operation, ...] = (
         vector_stores.search,
         stores.SearchVectorStore,
     ),
+    Operation("reindex_vector_store", "POST", _STORE + "/reindex", vector_stores.reindex),
     Operation(
         "create_store_file",
         "POST",

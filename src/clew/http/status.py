@@ -24,6 +24,7 @@ from clew.store.workers import WorkerRow
 from clew.wire.status import (
     BusObject,
     ConnectionsObject,
+    EmbeddingsObject,
     ModelCallsObject,
     ModelObject,
     ProcessObject,
@@ -75,6 +76,7 @@ class Status:
                 kind=its.store,
                 where=its.store_at,
                 schema=HEAD,
+                pgvector=None if services.db.pgvector is None else services.db.pgvector.said,
                 ms=store.ms,
                 trouble=store.trouble,
             ),
@@ -84,6 +86,9 @@ class Status:
             tools=sorted(services.toolbox.kinds),
             runs=self._runs(store),
             webhooks=_webhooks(store),
+            embeddings=EmbeddingsObject(
+                model=services.searcher.embedder, stores_of_other_models=store.of_other_embedders
+            ),
             workers=[_worker(row) for row in store.workers],
             connections=ConnectionsObject(
                 open=its.watch.open,

@@ -4,7 +4,7 @@ One request is one call of the chat-completions protocol (OpenAI API reference, 
 completion"). Every back end, remote or embedded, answers it as a stream of lists of chunks.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from itertools import groupby
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -18,6 +18,17 @@ from clew.core.records import ErrorCode, Usage
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 """Why a model stopped. Back ends find one of these for whatever word they meet, or fail (``endings``)."""
+
+
+IMAGE_PARTS = frozenset(("image_url", "image_file", "image_data"))
+"""Types of the parts that show images. Only the first is sent; the others stand for an image among the files,
+and for one that a message carries in itself."""
+
+TOKENS, TOKENS_LOW = 765, 85
+"""What an image is taken to cost: 85, and 170 for each of four tiles of a large one (OpenAI's rule)."""
+
+Sight: TypeAlias = Literal["shown", "noted", "refused"]
+"""What a back end does with images: it shows them to its model, tells it that there was one, or can't."""
 
 
 class ChatRequest(Sampling, frozen=True, kw_only=True):
@@ -150,6 +161,11 @@ class ChatModel(Protocol):
         """
         ...
 
+    @property
+    def images(self) -> Sight:
+        """Return what it does with images."""
+        ...
+
     def stream(self, request: ChatRequest) -> AsyncGenerator[list[Chunk], None]:
         """Answer as chunks, those in one list that came together; closing the generator stops the model.
 
@@ -180,6 +196,25 @@ def estimate(request: ChatRequest, characters: int) -> Usage:
 
 
 def estimated_prompt(request: ChatRequest) -> int:
-    """Guess the tokens of a prompt: about four bytes each."""
-    size = sum(len(msgspec.json.encode(each)) for each in (*request.messages, *request.tools))
-    return size // 4 + 1
+    """Guess the tokens of a prompt: about four bytes each, and images by what they show."""
+    said = msgspec.json.encode(request.messages)
+    size = len(said) + len(msgspec.json.encode(request.tools))
+    if b'"type":"image' not in said:  # which no text holds: its quotes are escaped
+        return size // 4 + 1
+    contents = [each["content"] for each in request.messages if isinstance(each.get("content"), list)]
+    images = [part for content in contents for part in content if is_image(part)]
+    size -= sum(len(msgspec.json.encode(part)) for part in images)
+    return size // 4 + tokens_of_images(images) + 1
+
+
+def is_image(part: Json) -> bool:
+    """Whether a part of a message is an image, or stands for one."""
+    return part.get("type") in IMAGE_PARTS
+
+
+def tokens_of_images(content: str | Sequence[Json]) -> int:
+    """Return what the images of a message are taken to cost: 0 where it has none."""
+    if isinstance(content, str):
+        return 0
+    details = [part[part["type"]].get("detail") for part in content if is_image(part)]
+    return sum(TOKENS_LOW if detail == "low" else TOKENS for detail in details)

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, closing
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -30,6 +31,7 @@ from clew.model.chat import (
     ContextExceeded,
     Finished,
     ModelError,
+    Sight,
     estimate,
     estimated_prompt,
 )
@@ -57,6 +59,9 @@ _LONGEST_MESSAGE = 600
 """Characters of what a run's error says."""
 
 _LONGEST_DELAY = 3_600_000
+
+_AT_ONCE = 1024 * 1024
+"""Bytes of a request that are handed over in one piece; longer ones, with images, in many."""
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -90,6 +95,10 @@ class RemoteModel:
         self._session: aiohttp.ClientSession | None = None
         self._standing: tuple[str | None, dict[str, str]] | None = None
         self._listing, self._listed, self._listed_until = asyncio.Lock(), list[str](), 0
+
+    @property
+    def images(self) -> Sight:
+        return "refused" if self.endpoint.vision is False else "shown"
 
     def context_tokens(self, model: str) -> int | None:
         """Return the most tokens that prompt and answer may have together, as far as that is known."""
@@ -141,7 +150,7 @@ class RemoteModel:
         try:
             async with self._open().post(
                 self._url,
-                data=body,
+                data=body if len(body) <= _AT_ONCE else BytesIO(body),
                 headers=self._headers(request, key),
                 allow_redirects=False,
                 proxy=self._network.proxy,

@@ -1,17 +1,27 @@
-"""Outgoing HTTP to URLs that clients give: guarded, bounded in time and size, and without redirects."""
+"""Outgoing HTTP to URLs that clients give: guarded, and bounded in time and size."""
 
+import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from ssl import SSLContext
+from typing import TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec import Struct
+from yarl import URL
 
 from clew.net.guard import Guard
 
+T = TypeVar("T")
+
 BODY_LIMIT = 64 * 1024
-"""Bytes of an answer that are read."""
+"""Bytes of an answer to a POST that are read."""
+
+_PIECE = 64 * 1024
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_MOST_REDIRECTS = 3
 
 
 class Reply(Struct, frozen=True):
@@ -55,9 +65,53 @@ class GuardedHttp:
             ) as response:
                 return await _read(response)
         except TimeoutError:
-            raise Unreachable(f"it did not answer within {self._timeout:g} s") from None
+            raise self._too_slow() from None
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable(_reason(error)) from None
+
+    async def download(self, url: str, most: int, headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes that a URL leads to, in pieces, none of them empty. To be closed.
+
+        Up to three redirects are followed, each of them through the guard, all in the time of one request.
+
+        Raises:
+            UrlBlocked: the guard does not let the URL through, or one that it redirects to.
+            Unreachable: nobody answered in time and with 200, or with more than ``most`` bytes.
+        """
+        ends = asyncio.get_running_loop().time() + self._timeout
+        try:
+            response = await self._get(url, headers, ends)
+            try:
+                size = response.content_length or 0
+                while size <= most and (piece := await _within(ends, response.content.read(_PIECE))):
+                    size = response.content.total_bytes
+                    if size <= most:
+                        yield piece
+                if size > most:
+                    raise Unreachable(f"it has more than {most // 1_000_000} MB")
+            finally:
+                response.close()
+        except TimeoutError:
+            raise self._too_slow() from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unreachable(_reason(error)) from None
+
+    async def _get(self, url: str, headers: Mapping[str, str], ends: float) -> aiohttp.ClientResponse:
+        """Return the answer that a URL leads to in the end, its body unread."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            target = self.guard.check(url)
+            request = self._open().get(target, headers=headers, allow_redirects=False)
+            response = await _within(ends, request)
+            if response.status == 200:
+                return response
+            response.close()
+            if response.status not in _REDIRECTS:
+                raise Unreachable(f"it answered {response.status}")
+            url = _redirect(target, response.headers.get("Location"))
+        raise Unreachable(f"it redirects more than {_MOST_REDIRECTS} times")
+
+    def _too_slow(self) -> Unreachable:
+        return Unreachable(f"it did not answer within {self._timeout:g} s")
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -122,6 +176,19 @@ async def _read(response: aiohttp.ClientResponse) -> Reply:
         response.close()
         return Reply(response.status, bytes(body), False)
     return Reply(response.status, bytes(body), True)
+
+
+async def _within(ends: float, what: Awaitable[T]) -> T:
+    """Wait for something until a moment of the loop's time."""
+    async with asyncio.timeout_at(ends):
+        return await what
+
+
+def _redirect(source: URL, location: str | None) -> str:
+    try:
+        return str(source.join(URL(location or "")))
+    except ValueError:
+        raise Unreachable("it redirects to what is no URL") from None
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 SIZE = 260
 """Megabytes that the packages take on the disk, about; downloaded they are a third of it."""
 

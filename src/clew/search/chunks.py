@@ -31,6 +31,9 @@ WORDPIECE = 0.75
 _MOST_CHARACTERS = 8
 """Characters of a token where tokens are long."""
 
+_HEAD, _TRIED = 64, 64
+"""Characters by which the beginning of a chunk is looked for in the one before, and places that are tried."""
+
 _CLOSING = "\"'”’»)]}"  # noqa: RUF001
 _STOPS = frozenset(".!?…")
 _CJK_STOPS = frozenset("。！？．")  # noqa: RUF001
@@ -129,6 +132,59 @@ def split(
         _cut_text(text, page, cutter, sizes, result)
         total += cutter.counted
     return Split(result.chunks, result.windows, total)
+
+
+def windows_of(
+    texts: Sequence[str], window_tokens: int, tokens: Tokens
+) -> tuple[list[str], list[tuple[int, int]]]:
+    """Cut a document's chunks into windows anew, for an embedder that sees more or less than the one before.
+
+    What a chunk shares with the one before is found by comparing, and is embedded once, as in :func:`split`.
+
+    Args:
+        texts: of the chunks, in order; none is empty.
+        window_tokens: as in :func:`split`.
+
+    Returns:
+        The windows, and the first and the last of each chunk.
+    """
+    windows: list[str] = []
+    ranges: list[tuple[int, int]] = []
+    size = int(window_tokens * WORDPIECE)
+    first, begun = 0, 0  # the first window of the chunk, and how much of it has windows already
+    for number, text in enumerate(texts):
+        after = texts[number + 1] if number + 1 < len(texts) else ""
+        border = _border(text, begun, after)
+        _cut_windows(text[begun:border], size, tokens, windows)
+        shared = len(windows)
+        _cut_windows(text[border:], size, tokens, windows)
+        ranges.append((first, len(windows) - 1))
+        first, begun = shared if border < len(text) else len(windows), len(text) - border
+    return windows, ranges
+
+
+def _border(text: str, start: int, after: str) -> int:
+    """Return from where on a text, from ``start`` on, is what the next one begins with; its end if nowhere.
+
+    Any such place will do: the windows behind it are part of both. Few are tried, so that a text that repeats
+    itself costs no more than others.
+    """
+    head = after[:_HEAD]
+    place = start - 1
+    for _ in range(_TRIED):
+        place = text.find(head, place + 1) if head else -1
+        if place < 0:
+            break
+        if after.startswith(text[place:]):
+            return place
+    return len(text)
+
+
+def _cut_windows(text: str, size: int, tokens: Tokens, windows: list[str]) -> None:
+    cutter, start = _Cutter(text, tokens, MOST_TOKENS), 0
+    while (cut := cutter.cut(size)) is not None:
+        windows.append(text[start : cut[0]])
+        start = cut[0]
 
 
 @dataclass(frozen=True, slots=True)

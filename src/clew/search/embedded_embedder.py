@@ -6,7 +6,7 @@ The process is started when texts come, and ended when none have come for five m
 import asyncio
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,7 +96,7 @@ class EmbeddedEmbedder:
         if not seen:
             return vectors
         wordpiece = (await self._open()).wordpiece
-        for group in _groups(wordpiece, seen):
+        async for group in _groups(wordpiece, seen):
             async with self._turn:
                 try:
                     made = await self._group(list(group.values()))
@@ -211,12 +211,13 @@ class EmbeddedEmbedder:
             self._running = None
 
 
-def _groups(wordpiece: WordPiece, texts: dict[int, str]) -> Iterator[dict[int, _Tokens]]:
-    """Yield texts as tokens, a few at a time."""
+async def _groups(wordpiece: WordPiece, texts: dict[int, str]) -> AsyncIterator[dict[int, _Tokens]]:
+    """Yield texts as tokens, a few at a time. A text takes some milliseconds, and others come in between."""
     group: dict[int, _Tokens] = {}
     size = 0
     for number, text in texts.items():
         tokens = wordpiece.tokens(text, minilm.WINDOW_TOKENS)
+        await asyncio.sleep(0)
         if group and (size + len(tokens) > _GROUP_TOKENS or len(group) == _GROUP_TEXTS):
             yield group
             group, size = {}, 0

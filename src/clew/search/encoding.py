@@ -29,3 +29,17 @@ def packed(values: "ArrayLike") -> bytes:
 def zero(dimensions: int) -> bytes:
     """Return the zero vector."""
     return bytes(_BYTES * dimensions)
+
+
+def as_text(vectors: bytes, dimensions: int) -> list[str | None]:
+    """Return vectors as text, ``[0.5,-0.25]``, each of its numbers exact in four bytes; None for one
+    of zeros."""
+    import numpy as np
+
+    rows = np.frombuffer(vectors, "<u2").reshape(-1, dimensions)
+    # Each number was rounded to one of 65,536, so the texts of those that occur are made once.
+    kinds, places = np.unique(rows, return_inverse=True)
+    texts = np.array([f"{value:.9g}" for value in kinds.view("<f2").tolist()], object)
+    named = texts[places.reshape(rows.shape)].tolist()
+    alive = np.any(rows & 0x7FFF, axis=1)
+    return [f"[{','.join(row)}]" if alive[place] else None for place, row in enumerate(named)]

@@ -1,5 +1,6 @@
 """Vectors from an endpoint that speaks ``POST /embeddings`` (OpenAI API reference, "Create embeddings")."""
 
+import asyncio
 import math
 import re
 import ssl
@@ -115,7 +116,7 @@ class RemoteEmbedder:
         until, pause = self._clock.now() + RETRY_FOR, _FIRST_PAUSE
         while True:
             try:
-                return self._read(await self._post(body, len(texts)), len(texts))
+                return await self._read(await self._post(body, len(texts)), len(texts))
             except _Busy as busy:
                 wait = max(pause, busy.delay)
                 if self._clock.now() + wait > until:
@@ -164,9 +165,10 @@ class RemoteEmbedder:
             )
         return self._session
 
-    def _read(self, said: bytes, count: int) -> list[bytes]:
+    async def _read(self, said: bytes, count: int) -> list[bytes]:
         try:
-            vectors = vectors_of(said, count)
+            # Megabytes of numbers: 17 ms where 64 texts have 3072 dimensions, in many small steps but one.
+            vectors = await asyncio.to_thread(vectors_of, said, count)
         except WrongAnswer as error:
             raise Unembeddable(f"The embeddings endpoint answered {error}.", again=False) from None
         dimensions = len(vectors[0]) // 2

@@ -4,10 +4,13 @@ It is done here, not by llama.cpp, because llama.cpp refuses a text that is too 
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _LONGEST_WORD = 100
 """Characters; a longer word is unknown (tokenization.py, max_input_chars_per_word)."""
+
+_SLICE = 1024
+"""Characters that are looked at before it is asked whether there is room for more."""
 
 _MOST_CACHED = 20_000
 _CJK = (
@@ -25,8 +28,9 @@ class _Plain(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         plain = "".join(map(_plain, unicodedata.normalize("NFD", chr(code).lower())))
-        if len(self) < _MOST_CACHED:
-            self[code] = plain
+        if len(self) >= _MOST_CACHED:
+            self.clear()  # else one odd text would slow down all that come later
+        self[code] = plain
         return plain
 
 
@@ -56,6 +60,7 @@ class WordPiece:
     def __init__(self, vocabulary: Sequence[str]) -> None:
         self._ids = {token: number for number, token in enumerate(vocabulary)}
         self._longest = max(map(len, vocabulary), default=0)
+        self._known = set("".join(vocabulary))
         self._characters = _Plain()
         try:
             self._start, self._end, self._unknown = (self._ids[t] for t in ("[CLS]", "[SEP]", "[UNK]"))
@@ -69,15 +74,26 @@ class WordPiece:
         """
         room = most - 2
         pieces: list[int] = []
-        for word in text.translate(self._characters).split():
+        for word in self._words(text):
+            pieces += self._pieces(word)
             if len(pieces) >= room:
                 break
-            pieces += self._pieces(word)
         return [self._start, *pieces[:room], self._end]
+
+    def _words(self, text: str) -> Iterator[str]:
+        """Yield words; of one that is too long, the beginning that shows it."""
+        begun = ""
+        for start in range(0, len(text), _SLICE):
+            plain = begun + text[start : start + _SLICE].translate(self._characters)
+            words = plain.split()
+            begun = words.pop()[: _LONGEST_WORD + 1] if words and not plain[-1].isspace() else ""
+            yield from words
+        if begun:
+            yield begun
 
     def _pieces(self, word: str) -> list[int]:
         """Return a word's pieces, each the longest that fits; one that can't be put together is unknown."""
-        if len(word) > _LONGEST_WORD:
+        if len(word) > _LONGEST_WORD or not self._known.issuperset(word):
             return [self._unknown]
         found: list[int] = []
         start = 0

@@ -108,7 +108,7 @@ async def delete(services: Services, project: str, file_id: str) -> None:
         NotFound: there is none.
     """
     now = services.process.clock.now()
-    file, woken = await services.db.write(_delete, project, file_id, now)
+    file, woken = await services.db.write(delete_everywhere, project, file_id, now)
     hand_on(services, project, woken)
     await _remove(services, file.blob)
 
@@ -121,12 +121,20 @@ async def _remove(services: Services, blob: str) -> None:
         await services.db.write(files.ask_for_sweep, services.process.clock.now())
 
 
-async def _delete(tx: Transaction, project: str, file_id: str, now: int) -> tuple[File, list[str]]:
+async def delete_everywhere(tx: Transaction, project: str, file_id: str, now: int) -> tuple[File, list[str]]:
+    """Delete a file's row and take it out of its stores; return it, and the runs that go on.
+
+    Raises:
+        NotFound: there is none.
+    """
+    # Stores first, in one order: whoever puts a file into a store holds the store, and then the file.
+    for store_id in sorted(in_store.store_id for in_store in await store_files.of_file(tx, file_id)):
+        await vector_stores.hold(tx, project, store_id)
     file = await files.remove(tx, project, file_id)
     if file is None:
         raise NotFound("file", file_id)
     woken = []
-    for in_store in await store_files.of_file(tx, file_id):
+    for in_store in await store_files.of_file(tx, file_id):  # once more: it may have come into another
         await vector_stores.hold(tx, project, in_store.store_id)
         await store_files.remove(tx, in_store, now)
         woken += await vector_stores.wake(tx, project, in_store.store_id)

@@ -23,11 +23,15 @@ _TRIAL_TIMEOUT = 30.0
 
 
 class StoreStatus(Struct, frozen=True):
-    """What the store says, and how long it took. ``trouble`` says why it says nothing, or takes nothing."""
+    """What the store says, and how long it took. ``trouble`` says why it says nothing, or takes nothing.
+
+    ``of_other_embedders`` are vector stores whose vectors this server can't use.
+    """
 
     ms: float
     census: Census | None
     workers: list[WorkerRow]
+    of_other_embedders: int
     trouble: str | None
 
 
@@ -46,15 +50,16 @@ async def of_store(services: Services) -> StoreStatus:
     begun = time.perf_counter()
     try:
         async with asyncio.timeout(_STORE_TIMEOUT):
-            counted, there = await services.db.fetch(_counted)
+            counted, there, others = await services.db.fetch(_counted, services.searcher.embedder)
     except Exception as error:
         said = services.db.refusing() or f"the store does not answer: {error or type(error).__name__}"
-        return StoreStatus(_ms(begun), None, [], said)
-    return StoreStatus(_ms(begun), counted, there, services.db.refusing())
+        return StoreStatus(_ms(begun), None, [], 0, said)
+    return StoreStatus(_ms(begun), counted, there, others, services.db.refusing())
 
 
-async def _counted(tx: Transaction) -> tuple[Census, list[WorkerRow]]:
-    return await census.take(tx), await workers.all_(tx)
+async def _counted(tx: Transaction, embedder: str | None) -> tuple[Census, list[WorkerRow], int]:
+    others = await census.of_other_embedders(tx, embedder)
+    return await census.take(tx), await workers.all_(tx), others
 
 
 async def of_models(services: Services, *, ask: bool) -> list[EndpointStatus]:

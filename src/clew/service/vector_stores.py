@@ -20,7 +20,7 @@ from clew.search.embedder import Unembeddable
 from clew.service.commands import NewStore, NewStoreFile
 from clew.service.context import Services
 from clew.service.once import Key, once
-from clew.store import files, store_files, vector_stores
+from clew.store import files, reindexing, store_files, vector_stores
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Transaction
 from clew.store.store_files import StoredChunk
@@ -91,27 +91,30 @@ async def put(
         StoreFull: they are too many.
     """
     unique = list({each.file_id: each for each in wanted}.values())
-    before = [await store_files.get(tx, store.id, new.file_id) for new in unique if store.counts.total]
-    again = [file for file in before if file is not None]
+    ids = [new.file_id for new in unique]
+    again = await store_files.some(tx, store.id, ids) if store.counts.total else []
     if store.counts.total - len(again) + len(unique) > MOST_FILES:
         raise StoreFull(MOST_FILES)
+    names = await files.names(tx, store.project, ids)
+    missing = next((id for id in ids if id not in names), None)
+    if missing is not None:
+        raise NotFound("file", missing)
     for file_before in again:
         await store_files.remove(tx, file_before, now)
-    for new in unique:
-        file = await files.get(tx, store.project, new.file_id)
-        if file is None:
-            raise NotFound("file", new.file_id)
-        added = StoreFile(
-            id=file.id,
+    added = [
+        StoreFile(
+            id=new.file_id,
             project=store.project,
             created_at=now,
             store_id=store.id,
-            filename=file.filename,
+            filename=names[new.file_id],
             attributes=new.attributes,
             chunking=new.chunking,
             batch_id=batch_id,
         )
-        await store_files.add(tx, added)
+        for new in unique
+    ]
+    await store_files.add(tx, added)
     if unique:
         await vector_stores.count(tx, store.id, batch_id, None, FileStatus.IN_PROGRESS, files=len(unique))
     return len(unique)
@@ -173,6 +176,27 @@ def hand_on(services: Services, project: str, woken: Sequence[str]) -> None:
         services.dispatch.advance(run_id, project=project)
 
 
+async def reindex(services: Services, project: str, store_id: str) -> VectorStore:
+    """Have a store get the vectors of this server's embedder; return it as it is now.
+
+    That goes on in the background, and its old vectors serve until then. Nothing is done if it has them, or
+    if that goes on already.
+
+    Raises:
+        NotFound: there is no such store.
+        StoreExpired: it has expired.
+    """
+    now = services.process.clock.now()
+
+    async def begin(tx: Transaction) -> VectorStore:
+        store = await _open(tx, project, store_id, now)
+        return await reindexing.begin(tx, store, services.searcher.embedder, now)
+
+    begun = await services.db.write(begin)
+    services.wake_ingestion()
+    return begun
+
+
 async def held(tx: Transaction, project: str, store_id: str) -> VectorStore:
     """Return a store that nobody else changes until the transaction ends.
 
@@ -185,8 +209,15 @@ async def held(tx: Transaction, project: str, store_id: str) -> VectorStore:
     return store
 
 
-async def search(services: Services, project: str, store_id: str, wanted: Wanted) -> list[Found]:
-    """Return what a store's files say to a query, best first.
+class Answers(NamedTuple):
+    """What was found, best first, and why less may have been found than there is; None if not."""
+
+    found: list[Found]
+    warning: str | None
+
+
+async def search(services: Services, project: str, store_id: str, wanted: Wanted) -> Answers:
+    """Return what a store's files say to a query.
 
     Raises:
         NotFound: there is no such store.
@@ -197,9 +228,10 @@ async def search(services: Services, project: str, store_id: str, wanted: Wanted
     if store.status(services.process.clock.now()) == "expired":
         raise StoreExpired(store_id)
     try:
-        return await services.searcher.search([store], wanted)
+        found = await services.searcher.search([store], wanted)
     except Unembeddable as error:
         raise NotSearchable(error.message) from None
+    return Answers(found, services.searcher.hindered(store))
 
 
 # --- files ------------------------------------------------------------------------------------------

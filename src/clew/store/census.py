@@ -2,17 +2,23 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from clew.core.states import LIVE, RunStatus
 from clew.core.webhooks import DELIVERY
-from clew.store.statement import Statement, Transaction, constant
-from clew.store.tables import IS_HELD, IS_LIVE, due_work, runs
+from clew.store.statement import Statement, Transaction, constant, param
+from clew.store.tables import IS_HELD, IS_LIVE, due_work, runs, vector_stores
 
 COUNT_LIVE = Statement(select(runs.c.status, func.count()).where(IS_LIVE).group_by(runs.c.status))
 COUNT_HELD = Statement(select(func.count()).select_from(runs).where(IS_HELD))
 COUNT_DELIVERIES = Statement(
     select(func.count(), func.min(due_work.c.due)).where(due_work.c.kind == constant(DELIVERY))
+)
+
+COUNT_OF_OTHER_EMBEDDERS = Statement(  # two ranges of an index, where "is another" would be none
+    select(func.count())
+    .select_from(vector_stores)
+    .where(or_(vector_stores.c.embedder < param("embedder"), vector_stores.c.embedder > param("embedder")))
 )
 
 
@@ -40,3 +46,9 @@ async def take(tx: Transaction) -> Census:
         outbox[0] if outbox else 0,
         outbox[1] if outbox else None,
     )
+
+
+async def of_other_embedders(tx: Transaction, embedder: str | None) -> int:
+    """Count vector stores whose vectors another embedder made; None made none."""
+    row = await tx.one(COUNT_OF_OTHER_EMBEDDERS, {"embedder": embedder or ""})
+    return int(row[0]) if row else 0

@@ -8,9 +8,12 @@ import errno
 import logging
 import sqlite3
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from clew.store.statement import Transaction
+
+if TYPE_CHECKING:
+    from clew.store.pgvector import Pgvector
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +25,11 @@ StoreFunction: TypeAlias = Callable[Concatenate[Transaction, P], Coroutine[Any, 
 
 class Database(Protocol):
     """A store whose schema is ready."""
+
+    @property
+    def pgvector(self) -> "Pgvector | None":
+        """PostgreSQL's extension for vectors; None where there is none, and before it is open."""
+        ...
 
     async def open(self) -> None:
         """Make sure that this process may use it.

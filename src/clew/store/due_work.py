@@ -83,6 +83,7 @@ CLAIM_WORK = Statement(
 SAVE_PROGRESS = Statement(
     update(due_work).where(*_THIS).values(progress=param("progress"), attempts=param("attempts"))
 )
+HOLD_WORK = Statement(select(due_work.c.seq).where(*_THIS).with_for_update())
 RELEASE_WORK = Statement(
     update(due_work)
     .where(*_THIS, due_work.c.owner == param("seen_owner"))
@@ -167,10 +168,21 @@ async def claim(tx: Transaction, work: Work, owner: str, attempts: int) -> bool:
     return await tx.run(CLAIM_WORK, {**_this(work), "owner": owner, "attempts": attempts}) > 0
 
 
-async def save_progress(tx: Transaction, work: Work, progress: Any, attempts: int) -> bool:
-    """Store how far work got; say whether it is still the caller's."""
+async def save_progress(
+    tx: Transaction, work: Work, progress: Any, attempts: int, result: Result | None = None
+) -> bool:
+    """Store how far work got and what else came of it, if it is still the caller's; say whether it is."""
     values = {"progress": _encoded(progress), "attempts": attempts}
-    return await tx.run(SAVE_PROGRESS, {**_this(work), **values}) > 0
+    if not await tx.run(SAVE_PROGRESS, {**_this(work), **values}):
+        return False
+    if result is not None:
+        await result(tx)
+    return True
+
+
+async def hold(tx: Transaction, work: Work) -> bool:
+    """Have work neither claimed nor called off until the transaction ends; say whether it is the caller's."""
+    return await tx.hold(HOLD_WORK, _this(work)) is not None
 
 
 async def release(tx: Transaction, works: Sequence[Work], owner: str) -> None:

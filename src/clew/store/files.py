@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy import delete, func, insert, select
 
 from clew.core.due import Work
 from clew.core.files import File
 from clew.store import due_work, pages
 from clew.store.pages import Page, PageRequest
-from clew.store.statement import Mapper, Statement, Transaction, Write, constant, param
+from clew.store.statement import Both, Mapper, Statement, Transaction, Write, constant, param
 from clew.store.tables import files, projects
 
 BLOB_SWEEP = "blob_sweep"
@@ -22,6 +23,15 @@ _ONE = (files.c.id == param("id"), files.c.project == param("project"))
 INSERT_FILE = Statement(insert(files), columns=FILE.names)
 SELECT_FILE = Statement(select(*FILE.columns).where(*_ONE))
 DELETE_FILE = Statement(delete(files).where(*_ONE))
+# Whoever names files in rows of his own has them stay until he commits; several may at one time.
+SELECT_NAMES = Both(
+    "files",
+    "SELECT id, filename FROM files WHERE project = :project AND id IN (SELECT value FROM json_each(:ids))",
+    "SELECT id, filename FROM files WHERE project = $1 "
+    "AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb))) ORDER BY id FOR KEY SHARE",
+    ("project", "ids"),
+    selects=True,
+)
 SUM_BYTES = Statement(
     select(func.coalesce(func.sum(files.c.bytes), constant(0))).where(files.c.project == param("project"))
 )
@@ -55,6 +65,15 @@ async def get(tx: Transaction, project: str, file_id: str) -> File | None:
     """Return a file of the project, or None."""
     row = await tx.one(SELECT_FILE, {"id": file_id, "project": project})
     return None if row is None else FILE.read(row)
+
+
+async def names(tx: Transaction, project: str, ids: Sequence[str]) -> dict[str, str]:
+    """Return the filenames of those files that the project has, by id.
+
+    Nobody deletes them until the transaction ends.
+    """
+    keys = {"project": project, "ids": msgspec.json.encode(ids).decode()}
+    return {row[0]: row[1] for row in await tx.all(SELECT_NAMES, keys)}
 
 
 async def remove(tx: Transaction, project: str, file_id: str) -> File | None:

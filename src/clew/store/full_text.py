@@ -6,7 +6,7 @@ here in both languages. A store's key is one more word of its chunks: a search l
 
 from typing import NamedTuple
 
-from clew.store.statement import Statement, Transaction
+from clew.store.statement import Both, Transaction
 
 SQLITE_DDL = (
     "CREATE VIRTUAL TABLE chunk_words USING fts5("
@@ -19,33 +19,26 @@ POSTGRES_DDL = (
 """What makes them, after the tables."""
 
 
-class Both(Statement):
-    """A statement written out for each database; parameters stand in both in the same order."""
-
-    def __init__(self, sqlite: str, postgres: str, names: tuple[str, ...], *, selects: bool = False) -> None:
-        self.__dict__.update(sqlite=sqlite, postgres=(postgres, names), selects=selects, table="chunk_words")
-
-    def __repr__(self) -> str:
-        return f"Both({self.sqlite!r})"
-
-
 _SOME = "FROM chunks WHERE store_file = {0} AND number >= {1} AND number < {2}"
 _NAMED = _SOME.format(":store_file", ":from_number", ":to_number")
 _PLACED = _SOME.format("$1", "$2", "$3")
 _PARAMS = ("store_file", "from_number", "to_number")
 
 INSERT_WORDS = Both(
+    "chunk_words",
     f"INSERT INTO chunk_words (rowid, text, store) SELECT seq, text, store {_NAMED}",
     "INSERT INTO chunk_words (seq, words) "
     f"SELECT seq, to_tsvector('english', text) || array_to_tsvector(ARRAY[lower(store)]) {_PLACED}",
     _PARAMS,
 )
 DELETE_WORDS = Both(
+    "chunk_words",
     f"INSERT INTO chunk_words (chunk_words, rowid, text, store) SELECT 'delete', seq, text, store {_NAMED}",
     f"DELETE FROM chunk_words WHERE seq IN (SELECT seq {_PLACED})",  # noqa: S608 - words of our own
     _PARAMS,
 )
 SEARCH_WORDS = Both(
+    "chunk_words",
     "SELECT chunks.store_file, chunks.number FROM chunk_words "
     "JOIN chunks ON chunks.seq = chunk_words.rowid "
     "JOIN store_files ON store_files.seq = chunks.store_file AND store_files.status = 'completed' "

@@ -33,6 +33,7 @@ from clew.store.database import (
     T,
     Unstorable,
 )
+from clew.store.pgvector import Pgvector, found_on
 from clew.store.postgres_pool import (
     AWAY,
     Pool,
@@ -188,6 +189,7 @@ class PostgresDatabase:
         alone: bool = True,
     ) -> None:
         self.url, self._alone = url, alone
+        self.pgvector: Pgvector | None = None
         self._pool = Pool(url, connections, application_name(name))
         self._lock_holder: Connection | None = None
         self._standing = Standing("The database")
@@ -205,6 +207,7 @@ class PostgresDatabase:
         try:
             self._lock_holder = await connect(self.url)
             locked = await self._take_lock(self._lock_holder)
+            self.pgvector = await found_on(self._lock_holder, self.url)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise StoreError(unusable(error)) from error
         if not locked:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Dialect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from clew.store import pgvector
 from clew.store.database import StoreError
 from clew.store.full_text import POSTGRES_DDL
 from clew.store.postgres import PROCESSES_LOCK
@@ -67,9 +68,10 @@ async def _prepare(url: str) -> str:
             version = await _version(connection)
             if version is None:
                 await _create(connection)
-                return HEAD
-            check_version("The PostgreSQL database", version)
-            return version
+            else:
+                check_version("The PostgreSQL database", version)
+            await pgvector.prepare(connection)
+            return version or HEAD
     finally:
         await connection.close()
 

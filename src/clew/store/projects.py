@@ -11,6 +11,7 @@ from clew.core.records import Run
 from clew.core.states import RunStatus, WaitsFor
 from clew.store import due_work
 from clew.store.statement import Mapper, Statement, Transaction, constant, param, unindexed
+from clew.store.store_files import PURGE
 from clew.store.tables import (
     IS_LIVE,
     IS_SHOWN,
@@ -157,8 +158,14 @@ SELECT_THREADS, SELECT_HIDDEN_THREADS = (
     )
     for condition in (IS_SHOWN, threads.c.hidden)
 )
-_OWNED = (webhooks, agents, files, answers, usage_by_day, due_rows)
-DELETE_OWNED = tuple(Statement(delete(table).where(table.c.project == param("project"))) for table in _OWNED)
+_OWNED = (webhooks, agents, files, answers, usage_by_day)
+DELETE_OWNED = (
+    *(Statement(delete(table).where(table.c.project == param("project"))) for table in _OWNED),
+    # What deletes texts that no row names any more is nobody else's: it ends by itself.
+    Statement(
+        delete(due_rows).where(due_rows.c.project == param("project"), due_rows.c.kind != constant(PURGE))
+    ),
+)
 DELETE_KEYS = Statement(delete(keys).where(keys.c.project == param("project")))
 
 

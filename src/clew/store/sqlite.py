@@ -131,6 +131,8 @@ class SqliteDatabase:
         StoreError: another process owns the file, or it cannot be opened.
     """
 
+    pgvector = None
+
     def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
         self._path = path
         self._synchronous = synchronous

@@ -71,6 +71,18 @@ class Statement:
         return f"Statement({self.sqlite!r})"
 
 
+class Both(Statement):
+    """A statement written out for each database; parameters stand in the order of ``names``."""
+
+    def __init__(
+        self, table: str, sqlite: str, postgres: str, names: tuple[str, ...], *, selects: bool = False
+    ) -> None:
+        self.__dict__.update(sqlite=sqlite, postgres=(postgres, names), selects=selects, table=table)
+
+    def __repr__(self) -> str:
+        return f"Both({self.sqlite!r})"
+
+
 class Write(NamedTuple):
     """A statement that writes, with its parameters."""
 

@@ -445,7 +445,9 @@ vector_stores = Table(
     Column("version", BigInteger, nullable=False),
     Column("usage_bytes", BigInteger, nullable=False),
     *(Column(name, Integer, nullable=False) for name in COUNTED),
+    Column("reindexing", Object),
     Index("vector_stores_by_project", "project", "seq"),
+    Index("vector_stores_by_embedder", "embedder"),
 )
 
 # Files in vector stores. Their seq is never given to another, so that what is left of one that was removed

@@ -1,9 +1,13 @@
 """A database whose transactions are watched. Where nobody watches them, none is put before it."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from clew.hooks import Hooks, StoreWrote
 from clew.store.database import Database, P, StoreFunction, T
+
+if TYPE_CHECKING:
+    from clew.store.pgvector import Pgvector
 
 
 class WatchedDatabase:
@@ -11,6 +15,10 @@ class WatchedDatabase:
 
     def __init__(self, inner: Database, hooks: Hooks) -> None:
         self._inner, self._hooks = inner, hooks
+
+    @property
+    def pgvector(self) -> "Pgvector | None":
+        return self._inner.pgvector
 
     async def open(self) -> None:
         await self._inner.open()

@@ -19,12 +19,14 @@ class ProcessObject(Struct, frozen=True, kw_only=True):
 class StoreObject(Struct, frozen=True, kw_only=True):
     """The store: ``ms`` is how long it took to be counted, ``trouble`` what is wrong with it.
 
-    ``where`` is SQLite's path, or PostgreSQL's URL without its secrets.
+    ``where`` is SQLite's path, or PostgreSQL's URL without its secrets. ``pgvector`` is the version of the
+    extension that searches large vector stores; None: they are searched in memory.
     """
 
     kind: Literal["SQLite", "PostgreSQL"]
     where: str
     schema: str
+    pgvector: str | None = None
     ms: float
     trouble: str | None
 
@@ -75,6 +77,13 @@ class WebhooksObject(Struct, frozen=True, kw_only=True):
     oldest_due_at: int | None
 
 
+class EmbeddingsObject(Struct, frozen=True, kw_only=True):
+    """What makes vectors; None: nothing does. Stores of other models are searched by words alone."""
+
+    model: str | None
+    stores_of_other_models: int
+
+
 class WorkerObject(Struct, frozen=True, kw_only=True):
     """A process on the same database."""
 
@@ -113,6 +122,7 @@ class StatusObject(Struct, frozen=True, kw_only=True):
     tools: list[str]
     runs: RunsObject
     webhooks: WebhooksObject
+    embeddings: EmbeddingsObject
     workers: list[WorkerObject]
     connections: ConnectionsObject
     limits_met: dict[str, int]

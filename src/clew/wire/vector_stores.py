@@ -40,8 +40,24 @@ class ExpiresAfterObject(Struct, frozen=True):
     days: int
 
 
+class ReindexingObject(Struct, frozen=True, kw_only=True):
+    """How far a store is that gets the vectors of another model. ``error`` says why it was given up.
+
+    ``embedding_model`` is null where it is to be searched by words alone.
+    """
+
+    embedding_model: str | None
+    files_done: int
+    files: int
+    error: str | None
+
+
 class VectorStoreObject(Struct, frozen=True, kw_only=True):
-    """A vector store. ``embedding_model`` is Clew's own: who made its vectors."""
+    """A vector store.
+
+    Clew's own: ``embedding_model`` made its vectors, ``needs_reindex`` says whether this server embeds with
+    another, and ``reindexing`` how far it is with the vectors of another.
+    """
 
     id: str
     object: Literal["vector_store"] = "vector_store"
@@ -55,6 +71,8 @@ class VectorStoreObject(Struct, frozen=True, kw_only=True):
     last_active_at: int
     metadata: dict[str, str]
     embedding_model: str | None
+    needs_reindex: bool
+    reindexing: ReindexingObject | None
 
 
 class StaticSizes(Struct, frozen=True):
@@ -118,13 +136,14 @@ class SearchResult(Struct, frozen=True, kw_only=True):
 
 
 class SearchPage(Struct, frozen=True, kw_only=True):
-    """What was found, best first."""
+    """What was found, best first. ``warning`` is Clew's own: why less may have been found than there is."""
 
     object: Literal["vector_store.search_results.page"] = "vector_store.search_results.page"
     search_query: list[str]
     data: list[SearchResult]
     has_more: bool = False
     next_page: str | None = None
+    warning: str | None
 
 
 class ContentPage(Struct, frozen=True, kw_only=True):
@@ -140,8 +159,8 @@ def _counts(counts: Counts) -> FileCounts:
     return FileCounts(counts.in_progress, counts.completed, counts.failed, counts.cancelled, counts.total)
 
 
-def store_object(record: VectorStore, now: int) -> VectorStoreObject:
-    """Return a store as clients see it at a moment."""
+def store_object(record: VectorStore, now: int, embedder: str | None) -> VectorStoreObject:
+    """Return a store as clients of a server with an embedder see it at a moment."""
     days, expires_at = record.expires_days, record.expires_at
     return VectorStoreObject(
         id=record.id,
@@ -155,6 +174,19 @@ def store_object(record: VectorStore, now: int) -> VectorStoreObject:
         last_active_at=record.last_active_at // 1000,
         metadata=record.metadata,
         embedding_model=record.embedder,
+        needs_reindex=record.embedder != embedder,
+        reindexing=_reindexing(record),
+    )
+
+
+def _reindexing(record: VectorStore) -> ReindexingObject | None:
+    if (state := record.reindexing) is None:
+        return None
+    return ReindexingObject(
+        embedding_model=state.embedder,
+        files_done=min(state.done, record.completed),
+        files=record.completed,
+        error=state.error,
     )
 
 
@@ -195,7 +227,7 @@ def text_of(chunk: StoredChunk) -> FoundText:
     )
 
 
-def results(query: str, found: Sequence[Found]) -> SearchPage:
+def results(query: str, found: Sequence[Found], warning: str | None) -> SearchPage:
     """Return what was found, as clients see it."""
     data = [
         SearchResult(
@@ -207,4 +239,4 @@ def results(query: str, found: Sequence[Found]) -> SearchPage:
         )
         for each in found
     ]
-    return SearchPage(search_query=[query], data=data)
+    return SearchPage(search_query=[query], data=data, warning=warning)

@@ -1,11 +1,12 @@
 """Files: /files."""
 
+import re
 from typing import TYPE_CHECKING
 
 from clew.core.files import LONGEST_NAME, UPLOADED_FOR
 from clew.http.answers import Json
 from clew.http.call import Call, page_request
-from clew.http.downloads import Download
+from clew.http.downloads import Download, etag
 from clew.http.uploads import Upload
 from clew.service import files
 from clew.wire.errors import invalid
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 MOST_LISTED = 10_000
 """Files of one page, unless fewer are asked for: Azure's clients know no pages of files."""
+
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""What no name may have: control characters, ends of lines, and what has "exe.txt" read as "txt.exe".
+Joiners of letters and emoji, and all kinds of spaces, belong to names: macOS puts U+202F into some."""
 
 
 async def create(call: Call[Upload]) -> Json[FileObject]:
@@ -43,9 +48,11 @@ def _checked(form: "Form") -> tuple[str, str]:
     filename = form.filename or "file"
     if len(filename) > LONGEST_NAME:
         raise too_long("filename", LONGEST_NAME, len(filename))
-    if not filename.isprintable():
+    if _UNSHOWN.search(filename):
         raise invalid(
-            "Invalid 'filename': it has characters that can't be shown.", param="file", code="invalid_value"
+            "Invalid 'filename': it has control characters, or some that turn the direction of writing.",
+            param="file",
+            code="invalid_value",
         )
     return filename, purpose
 
@@ -58,9 +65,9 @@ async def get(call: Call[None]) -> Json[FileObject]:
 async def content(call: Call[None]) -> Download:
     """Download a file's bytes, or the range of them that the header `Range` asks for."""
     file = await files.read(call.services, call.project, call.path["file_id"])
-    return Download(
-        file, lambda begin, end: files.content(call.services, file, begin, end), call.header(b"range")
-    )
+    known = call.header(b"if-range")
+    asked = call.header(b"range") if known in (None, etag(file)) else None  # RFC 9110, 13.1.5
+    return Download(file, lambda begin, end: files.content(call.services, file, begin, end), asked)
 
 
 async def delete(call: Call[None]) -> Json[Deleted]:

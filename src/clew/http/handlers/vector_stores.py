@@ -1,11 +1,12 @@
 """Vector stores, their files and batches: /vector_stores."""
 
-from clew.core.stores import FileStatus
+from clew.core.stores import FileStatus, VectorStore
 from clew.http.answers import Headers, Json
 from clew.http.call import Call, page_request, whole_number
 from clew.http.handlers.runs import POLL_AFTER_MS
 from clew.http.idempotency import key_of
 from clew.service import vector_stores
+from clew.service.context import Services
 from clew.wire import store_requests
 from clew.wire import vector_stores as wire
 from clew.wire.dialects import AZURE
@@ -40,20 +41,20 @@ async def create(call: Call[CreateVectorStore]) -> Json[VectorStoreObject]:
     made = await vector_stores.create(
         call.services, call.project, store_requests.new_store(call.body), key_of(call)
     )
-    return Json(wire.store_object(made, call.services.process.clock.now()))
+    return Json(_shown(call.services, made))
 
 
 async def get(call: Call[None]) -> Json[VectorStoreObject]:
     """Read a vector store, with counts of its files."""
     store = await vector_stores.read(call.services, call.project, call.path["store_id"])
-    return Json(wire.store_object(store, call.services.process.clock.now()), _POLL_AFTER)
+    return Json(_shown(call.services, store), _POLL_AFTER)
 
 
 async def update(call: Call[UpdateVectorStore]) -> Json[VectorStoreObject]:
     """Change a vector store's name, metadata or expiry."""
     store_id, fields = call.path["store_id"], store_requests.store_fields(call.body)
     store = await vector_stores.update(call.services, call.project, store_id, fields)
-    return Json(wire.store_object(store, call.services.process.clock.now()))
+    return Json(_shown(call.services, store))
 
 
 async def delete(call: Call[None]) -> Json[Deleted]:
@@ -66,8 +67,21 @@ async def delete(call: Call[None]) -> Json[Deleted]:
 async def list_(call: Call[None]) -> Json[ListObject[VectorStoreObject]]:
     """List the project's vector stores."""
     page = await vector_stores.page(call.services, call.project, page_request(call))
-    now = call.services.process.clock.now()
-    return Json(listed([wire.store_object(each, now) for each in page.items], page.has_more))
+    return Json(listed([_shown(call.services, each) for each in page.items], page.has_more))
+
+
+async def reindex(call: Call[None]) -> Json[VectorStoreObject]:
+    """Give a vector store the vectors of the model that this server embeds with now: Clew's own.
+
+    That goes on in the background; searches use the vectors that are there until all are made. `reindexing`
+    says how far it is. One that has them is left as it is.
+    """
+    store = await vector_stores.reindex(call.services, call.project, call.path["store_id"])
+    return Json(_shown(call.services, store))
+
+
+def _shown(services: Services, store: VectorStore) -> VectorStoreObject:
+    return wire.store_object(store, services.process.clock.now(), services.searcher.embedder)
 
 
 async def search(call: Call[SearchVectorStore]) -> Json[SearchPage]:
@@ -77,8 +91,8 @@ async def search(call: Call[SearchVectorStore]) -> Json[SearchPage]:
     `rewrite_query` are taken and change nothing.
     """
     wanted = store_requests.wanted(call.body)
-    found = await vector_stores.search(call.services, call.project, call.path["store_id"], wanted)
-    return Json(wire.results(wanted.query, found))
+    answers = await vector_stores.search(call.services, call.project, call.path["store_id"], wanted)
+    return Json(wire.results(wanted.query, answers.found, answers.warning))
 
 
 # --- files ------------------------------------------------------------------------------------------

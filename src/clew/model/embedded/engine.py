@@ -10,7 +10,7 @@ from clew.core.options import Json
 from clew.core.tools import FILE_SEARCH
 from clew.daemons import in_daemon_thread
 from clew.ids import CALL, Ids, RandomIds, new_api_key
-from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, TextDelta
+from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, Sight, TextDelta
 from clew.model.embedded import conversation, native, prompts, searching
 from clew.model.embedded.calling import MOST_CALLS, Call, Chooser
 from clew.model.embedded.catalog import DEFAULT
@@ -57,6 +57,10 @@ class EmbeddedModel:
         self._opening = threading.Lock()
         self._opened: tuple[LlamaProcess, Profile | None] | None = None
         self._closed = False
+
+    @property
+    def images(self) -> Sight:
+        return "noted"
 
     def context_tokens(self, model: str) -> int:
         """Return the tokens that one request may take, whatever it calls the model."""
