@@ -78,6 +78,19 @@ def bare_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
 
 
+def foreign_secrets() -> list[str]:
+    """Return the variables of this process that hold, or may hold, secrets that no code worker may have."""
+    ours = [f"CLEW_{name.upper()}" for name in NOT_FOR_CODE_WORKERS]
+    files = [f"{name}_FILE" for name in ours]
+    return [name for name in (*ours, *files, *_SECRETS_OF_OTHERS) if os.environ.get(name)]
+
+
+def named_secret_files() -> list[str]:
+    """Return the variables that name files with secrets which a code worker may have."""
+    names = ("CLEW_BUS_CREDENTIALS", "CLEW_BUS_URL_FILE", "CLEW_CODE_KEY_FILE")
+    return [name for name in names if os.environ.get(name)]
+
+
 class Secret:
     """Text that shows itself only when asked to."""
 
@@ -106,9 +119,18 @@ SERVER_TOOLS = tuple(sorted(str(kind.__struct_config__.tag) for kind in get_args
 """The kinds that ``server_tools`` may name."""
 
 
-FROM_FILES = ("api_key", "secret_key", "model_api_key", "embeddings_key", "database_url", "bus_url")
+FROM_FILES = (
+    "api_key", "secret_key", "code_key", "model_api_key", "embeddings_key", "database_url", "bus_url"
+)  # fmt: skip
 """Settings that are secrets, or may hold one: each can stand in a file that ``CLEW_<NAME>_FILE`` names."""
 
+
+NOT_FOR_CODE_WORKERS = (
+    "api_key", "secret_key", "model_api_key", "embeddings_key", "database_url", "models"
+)  # fmt: skip
+"""Settings that a code worker must not have: code that a model wrote runs beside it."""
+
+_SECRETS_OF_OTHERS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD", "PGPASSFILE")
 
 Sandbox: TypeAlias = Literal["auto", "bwrap", "landlock", "wasm", "outer", "remote", "off"]
 """Where code of code_interpreter may run."""
@@ -244,6 +266,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _about(
             "the installation's secret, 32 characters or more, the same for all processes on one database; "
             "by default, where one is needed, it is made in the data directory"
+        ),
+    ] = None
+    code_key: Annotated[
+        Secret | None,
+        _about(
+            "what a code worker has instead of the installation's secret: `clew secrets code-key` prints it"
         ),
     ] = None
     project: Annotated[
@@ -546,13 +574,16 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "bus_ca": _absolute,
     "bus_credentials": _absolute,
     "secret_key": _secret_key,
+    "code_key": _secret_key,
     "server_tools": _server_tools,
 }
 
 
 def _misfits(settings: Settings) -> list[str]:
     """Return what is wrong with settings that are right by themselves."""
-    if settings.bus_url is not None and not settings.on_postgres:
+    if settings.sandbox == "remote" and settings.bus_url is None:
+        return ["CLEW_SANDBOX: remote needs CLEW_BUS_URL, over which code workers are reached"]
+    if settings.bus_url is not None and not settings.on_postgres and settings.code_key is None:
         return [
             "CLEW_BUS_URL: is for several processes on PostgreSQL, and a SQLite file belongs to one: "
             "set CLEW_DATABASE_URL to postgresql://..., or leave the bus out"

@@ -13,6 +13,7 @@ _SEALED = "sealed1:"
 _NONCE = 12
 _PERSON = b"clew vault"
 _FINGERPRINT = b"clew fingerprint"
+_CODE = b"clew code"
 
 
 class Unreadable(Exception):
@@ -28,6 +29,11 @@ def derived(secret: bytes, person: bytes) -> bytes:
 def fingerprint(secret: bytes) -> str:
     """Return what tells one secret from another, and nothing about either."""
     return derived(secret, _FINGERPRINT).hex()
+
+
+def code_key(secret: bytes) -> str:
+    """Return the key of code workers: what servers and they know each other by, and nothing else."""
+    return derived(secret, _CODE).hex()
 
 
 class Vault:

@@ -36,6 +36,10 @@ _NOBODY_LISTENS = "503"
 _log = logging.getLogger(__name__)
 
 
+class NobodyListens(Exception):
+    """A request on a subject on which nobody listens."""
+
+
 class NatsLink:
     """A connection to NATS, made by :meth:`open`; it comes back by itself when it is lost.
 
@@ -179,23 +183,33 @@ class NatsLink:
 
     async def ask(self, subject: str, payload: bytes, seconds: float) -> bytes | None:
         """Return the first answer of ours to a request; None if there was none in time."""
-        inbox = self.new_inbox()
         try:
-            answers = await self._client.subscribe(inbox)
-            try:
-                await self._client.publish(subject, self._seal.close(subject, payload, inbox), inbox)
-                async with asyncio.timeout(seconds):
-                    return await self._first_answer(answers)
-            finally:
-                await self.ignore(answers)
-        except (NatsError, TimeoutError, OSError):
+            return await self.answer_to(subject, payload, seconds)
+        except (NatsError, TimeoutError, OSError, NobodyListens):
             return None
 
-    async def _first_answer(self, answers: Subscription) -> bytes | None:
+    async def answer_to(self, subject: str, payload: bytes, seconds: float) -> bytes:
+        """Return the first answer of ours to a request.
+
+        Raises:
+            NobodyListens: there is nobody who could answer.
+            TimeoutError: nobody has answered in time.
+            NatsError, OSError: it could not be sent.
+        """
+        inbox = self.new_inbox()
+        answers = await self._client.subscribe(inbox)
+        try:
+            await self._client.publish(subject, self._seal.close(subject, payload, inbox), inbox)
+            async with asyncio.timeout(seconds):
+                return await self._first_answer(answers)
+        finally:
+            await self.ignore(answers)
+
+    async def _first_answer(self, answers: Subscription) -> bytes:
         while True:
             answer = await answers.next_msg(timeout=None)
             if (answer.headers or {}).get("Status") == _NOBODY_LISTENS:
-                return None
+                raise NobodyListens
             if (payload := self.opened(answer)) is not None:
                 return payload
 

@@ -40,6 +40,7 @@ _COMMANDS = {
     "demo": ("clew.demo", "Show the lesson, end to end, on a server of its own."),
     "serve": ("clew.cli.serve", "Serve threads and runs."),
     "worker": ("clew.cli.worker", "Work on the runs of servers that share a database."),
+    "code-worker": ("clew.cli.code_worker", "Run code of code_interpreter, for servers on a bus."),
     "keys": ("clew.cli.key_rows", "Give, list, exchange and revoke API keys."),
     "projects": ("clew.cli.projects", "Add, list, limit and delete projects."),
     "env": ("clew.cli.env", "Print what clients need to find the server."),
@@ -55,7 +56,8 @@ _COMMANDS = {
 }
 
 _WITHOUT_SERVER = (
-    "demo", "serve", "worker", "projects", "keys", "env", "migrate", "backup", "restore", "secrets", "models",
+    "demo", "serve", "worker", "code-worker", "projects", "keys", "env", "migrate", "backup", "restore",
+    "secrets", "models",
 )  # fmt: skip
 """Commands that talk to no server that has a profile."""
 
@@ -83,7 +85,7 @@ class Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _ = _COMMANDS[cmd_name]
-        name = f"{cmd_name}_" if cmd_name in ("import", "help") else cmd_name
+        name = f"{cmd_name}_" if cmd_name in ("import", "help") else cmd_name.replace("-", "_")
         command: click.Command = getattr(import_module(module), name)
         return command
 

@@ -16,7 +16,7 @@ from clew.settings import Settings
 from clew.store import installation, webhooks
 from clew.store.database import Database, StoreError, StoreInUse
 from clew.store.statement import Transaction
-from clew.vault import Vault, fingerprint
+from clew.vault import Vault, code_key, fingerprint
 
 
 @click.group()
@@ -60,6 +60,26 @@ def rotate(former: Path | None, is_lost: bool, database_url: str | None, data_di
         click.echo(f"The secrets of these webhooks can't be read, make them anew: {', '.join(lost)}")
     if settings.on_postgres:
         click.echo("Give it to every process on this database before you start it.")
+
+
+@secrets.command(
+    name="code-key",
+    epilog="""\b
+On a machine that has the installation's secret:
+  clew secrets code-key > code-key
+On the machine of code workers:
+  CLEW_CODE_KEY_FILE=code-key CLEW_BUS_URL=tls://bus:4222 clew code-worker
+
+\b
+It follows from the secret, which can't be found from it: it opens nothing that is sealed, and no other
+message on the bus is believed for it. A new secret makes a new one.
+""",
+)
+@setting("data_dir", "--data-dir")
+def print_code_key(data_dir: Path | None) -> None:
+    """Print what code workers have instead of the secret."""
+    settings = load_settings(data_dir=data_dir)
+    click.echo(code_key(keys.installation_secret(settings)))
 
 
 def _rotate(settings: Settings, former: Path | None, *, is_lost: bool) -> tuple[str, list[str]]:

@@ -134,7 +134,7 @@ def check_key(settings: Settings, key: str) -> None:
 
 
 def check_addresses(settings: Settings) -> None:
-    """Say now what is wrong with CLEW_OUTBOUND_ALLOW or CLEW_TRUSTED_PROXIES.
+    """Say now what is wrong with CLEW_OUTBOUND_ALLOW, CLEW_TRUSTED_PROXIES or CLEW_CODE_KEY.
 
     Raises:
         Problem: with the words for it.
@@ -142,6 +142,10 @@ def check_addresses(settings: Settings) -> None:
     from clew.http.proxies import TrustedProxies
     from clew.net.guard import Guard
 
+    if settings.code_key is not None:
+        raise Problem(
+            "CLEW_CODE_KEY is for `clew code-worker` alone: servers make it from their secret", USAGE
+        )
     read = {"outbound_allow": Guard, "trusted_proxies": TrustedProxies}
     for name, kind in read.items():
         try:

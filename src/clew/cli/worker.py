@@ -67,7 +67,7 @@ def _run(settings: Settings, secret: bytes) -> None:
 
     async def work() -> None:
         stop = asyncio.Event()
-        _on_signals(stop)
+        on_signals(stop)
         await assembly.start()
         where = without_password(settings.database_url or "")
         if settings.log_format == "json":  # whoever reads it may read stdout too
@@ -78,11 +78,11 @@ def _run(settings: Settings, secret: bytes) -> None:
         _log.info("ending: what is under way gets a moment, the rest is handed over")
         await assembly.stop(settings.drain_timeout)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(work())
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     with contextlib.suppress(ImportError):
         import uvloop
 
@@ -90,7 +90,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return None
 
 
-def _on_signals(stop: asyncio.Event) -> None:
+def on_signals(stop: asyncio.Event) -> None:
     """Have the first SIGINT or SIGTERM end the work in good order, and a second one end it at once."""
     loop = asyncio.get_running_loop()
 

@@ -27,6 +27,7 @@ from clew.net.client import GuardedHttp
 from clew.net.guard import Guard
 from clew.process import Process
 from clew.sandbox.chosen import Chosen
+from clew.sandbox.sandbox import Driver
 from clew.search.embedders import make_embedder
 from clew.settings import Settings
 from clew.store import installation
@@ -41,7 +42,7 @@ from clew.tools.file_search import FileSearch
 from clew.tools.searcher import Searcher
 from clew.tools.sessions import Sessions
 from clew.tools.toolbox import KINDS, Toolbox
-from clew.vault import Vault, fingerprint
+from clew.vault import Vault, code_key, fingerprint
 
 if TYPE_CHECKING:
     from clew.bus.nats_access import BusAddress
@@ -143,7 +144,7 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     searcher = Searcher(db, embedder, process.clock)
     ingestion = Ingestion(db, blobs, embedder, process.clock)
     tools = tools.with_(FileSearch(db, searcher))
-    sessions = make_sessions(settings, db, blobs, process, row.id)
+    sessions = make_sessions(settings, db, blobs, process, row.id, secret)
     if sessions is not None:
         tools = tools.with_(
             CodeInterpreter(
@@ -278,12 +279,22 @@ def make_toolbox(settings: Settings) -> Toolbox:
 
 
 def make_sessions(
-    settings: Settings, db: Database, blobs: Blobs, process: Process, place: str
+    settings: Settings, db: Database, blobs: Blobs, process: Process, place: str, secret: bytes | None
 ) -> Sessions | None:
     """Return the sessions of code that the settings allow; None if none are wanted."""
     if settings.sandbox == "off":
         return None
-    chosen = Chosen(settings.sandbox, settings.sandbox_python, settings.data_dir, process.clock)
+
+    def remote() -> Driver:
+        from clew.bus.nats_link import NatsLink
+        from clew.sandbox.remote import PREFIX, Remote
+
+        assert secret is not None, "processes on a bus need the installation's secret"
+        prefix = f"{settings.bus_prefix}.{PREFIX}"
+        return Remote(NatsLink(bus_address(settings), prefix, code_key(secret).encode()), process.ids)
+
+    on_bus = None if settings.bus_url is None else remote
+    chosen = Chosen(settings.sandbox, settings.sandbox_python, settings.data_dir, process.clock, on_bus)
     return Sessions(db, blobs, chosen, process=process, place=place, most=settings.sandbox_sessions)
 
 

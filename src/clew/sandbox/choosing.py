@@ -32,29 +32,40 @@ def _wasm(_: str | None, data_dir: Path) -> Driver:
 DRIVERS: Mapping[str, Maker] = {"bwrap": _bwrap, "landlock": _landlock, "wasm": _wasm}
 """By the names that CLEW_SANDBOX knows them by."""
 
+_ELSEWHERE = {
+    "outer": "is for `clew code-worker` alone, in a container that is a sandbox itself",
+    "remote": "is for servers and workers that have a bus (CLEW_BUS_URL)",
+}
+"""Drivers that not every process may have."""
+
 BY_STRENGTH = ("bwrap", "wasm")
 """What ``auto`` tries, in this order. The others are used only where they are named."""
 
 
-async def chosen(setting: str, python: str | None, data_dir: Path) -> Driver:
+async def chosen(
+    setting: str, python: str | None, data_dir: Path, others: Mapping[str, Maker] | None = None
+) -> Driver:
     """Return the driver that a setting means, tried.
 
     Args:
         setting: ``auto`` or the name of a driver.
         python: the program that sessions run; None for our own, without its packages.
         data_dir: where Clew keeps its data; what ``wasm`` runs on lies there.
+        others: drivers that this process may have besides, by name.
 
     Raises:
         SandboxTrouble: it does not work here; the message names what is missing, and what brings it.
     """
-    if setting != "auto" and setting not in DRIVERS:
-        raise SandboxTrouble(f"CLEW_SANDBOX={setting}: there is no such sandbox.")
+    makers = {**DRIVERS, **(others or {})}
+    if setting != "auto" and setting not in makers:
+        why = _ELSEWHERE.get(setting, "there is no such sandbox")
+        raise SandboxTrouble(f"CLEW_SANDBOX={setting}: {why}.")
     if _foreign(setting):
         raise SandboxTrouble(f"CLEW_SANDBOX={setting} needs Linux, this is {sys.platform}.")
     names = [name for name in BY_STRENGTH if not _foreign(name)] if setting == "auto" else [setting]
     missing = []
     for name in names:
-        driver = DRIVERS[name](python, data_dir)
+        driver = makers[name](python, data_dir)
         lacks = await driver.missing()
         if lacks is None:
             return driver
@@ -65,4 +76,4 @@ async def chosen(setting: str, python: str | None, data_dir: Path) -> Driver:
 
 
 def _foreign(name: str) -> bool:
-    return name in {"bwrap", "landlock"} and sys.platform != "linux"
+    return name in {"bwrap", "landlock", "outer"} and sys.platform != "linux"

@@ -1,6 +1,7 @@
 """The driver that a process uses, found out when code is first to run."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from clew.clock import Clock
@@ -17,10 +18,19 @@ class Chosen:
         name: what CLEW_SANDBOX says.
         python: the Python that code is to run on; None for the server's own, without its packages.
         data_dir: where Clew keeps its data.
+        remote: makes the driver of that name, where there is a bus.
     """
 
-    def __init__(self, name: str, python: Path | None, data_dir: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        python: Path | None,
+        data_dir: Path,
+        clock: Clock,
+        remote: Callable[[], Driver] | None = None,
+    ) -> None:
         self._name, self._python, self._data_dir, self._clock = name, python, data_dir, clock
+        self._remote = remote
         self._lock = asyncio.Lock()
         self._driver: Driver | None = None
         self._refused: tuple[int, str] | None = None
@@ -46,9 +56,11 @@ class Chosen:
     async def _choose(self, now: int) -> None:
         from clew.sandbox.choosing import chosen
 
+        remote = self._remote
+        others = {} if remote is None else {"remote": lambda *_: remote()}
         try:
             python = None if self._python is None else str(self._python)
-            self._driver = await chosen(self._name, python, self._data_dir)
+            self._driver = await chosen(self._name, python, self._data_dir, others)
         except SandboxTrouble as trouble:
             self._refused = now, trouble.message
 

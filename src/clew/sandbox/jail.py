@@ -135,8 +135,8 @@ def bubblewrap(parent: int, named: dict[str, str], limits: str, tools: str, *res
     os.execve(programs[0], ["bwrap", *(named.get(each, each) for each in command)], environment)
 
 
-def landlock(parent: int, named: dict[str, str], limits: str, *rest: str) -> None:
-    """Become the kernel of cells, with Landlock and a filter for walls.
+def landlock(parent: int, named: dict[str, str], walled: bool, limits: str, *rest: str) -> None:
+    """Become the kernel of cells, with a filter and, if it is to be ``walled``, Landlock for walls.
 
     What follows are pairs: ``folder A:BYTES`` makes one in memory, ``show A:B`` lays a file where it is to be
     seen, ``hide A`` covers a folder (these three as root only), ``read A`` and ``write A`` allow, ``set A=B``
@@ -146,7 +146,7 @@ def landlock(parent: int, named: dict[str, str], limits: str, *rest: str) -> Non
     end = rest.index("run")
     pairs = list(zip(rest[:end:2], rest[1:end:2], strict=True))
     said = {kind: [value for each, value in pairs if each == kind] for kind in dict(pairs)}
-    if is_root():
+    if is_root() and walled:
         lay_out(said["folder"], said["show"], said.get("hide", []))
     (place,) = said["kernel"]
     with open(place, "wb") as made, open(int(named["kernel"]), "rb") as source:
@@ -157,7 +157,9 @@ def landlock(parent: int, named: dict[str, str], limits: str, *rest: str) -> Non
         drop(parent)
     os.nice(5)
     limit(numbers(limits))
-    wall_off(said["read"] + said["kernel"], said["write"])
+    _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if walled:
+        wall_off(said["read"] + said["kernel"], said["write"])
     with open(int(named["seccomp"]), "rb") as source:
         refuse(source.read())
     command = list(rest[end + 1 :])
@@ -194,7 +196,6 @@ def wall_off(read: list[str], write: list[str]) -> None:
             if _libc.syscall(_ADD, ruleset, 1, struct.pack("=Qi", right, file), 0):
                 raise Refused(f"Landlock does not take {place}")
             os.close(file)
-    _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     if _libc.syscall(_RESTRICT, ruleset, 0):
         raise Refused("Landlock does not take effect")
     os.close(ruleset)
@@ -225,7 +226,7 @@ def main(parent: str, files: str, group: str, kind: str, *rest: str) -> None:
         os.close(file)
     if kind == "bwrap":
         bubblewrap(int(parent), named, *rest)
-    landlock(int(parent), named, *rest)
+    landlock(int(parent), named, kind == "landlock", *rest)
 
 
 if __name__ == "__main__":

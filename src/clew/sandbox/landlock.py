@@ -27,7 +27,9 @@ from clew.sandbox.jailed import (
 from clew.sandbox.sandbox import DATA, MOST_DISK, SandboxTrouble
 
 _TEMPORARY_SIZE = 64 * 1024 * 1024
-_LINK = "/proc/self/cwd"
+LINK = "/proc/self/cwd"
+"""What /mnt/data is where nothing can be mounted: for each session its own folder."""
+
 _READ = ("/dev/urandom", "/dev/random", "/dev/zero")
 _WRITE = ("/dev/null",)
 
@@ -44,14 +46,15 @@ class Landlock(Jailed):
         files = {"seccomp": seccomp.program(alone=True), "kernel": python.kernel}
         if os.geteuid() == 0:
             return Plan("landlock", _as_root(python.known), files)
-        if not _linked():
-            raise SandboxTrouble(f"{DATA} must lead to a session's folder; run: sudo ln -s {_LINK} {DATA}")
+        if not linked():
+            raise SandboxTrouble(f"{DATA} must lead to a session's folder; run: sudo ln -s {LINK} {DATA}")
         folder = Path(tempfile.mkdtemp(prefix="clew-session-"))
-        return Plan("landlock", _as_user(python.known, folder), files, folder)
+        return Plan("landlock", [listed(LIMITS), *folder_plan(python.known, folder)], files, folder)
 
 
-def _linked() -> bool:
-    return os.path.islink(DATA) and os.readlink(DATA) == _LINK
+def linked() -> bool:
+    """Whether it is."""
+    return os.path.islink(DATA) and os.readlink(DATA) == LINK
 
 
 def _as_root(known: Interpreter) -> list[str]:
@@ -65,8 +68,9 @@ def _as_root(known: Interpreter) -> list[str]:
     return [listed(LIMITS), *_flat(pairs + _system()), "run", *kernel_command(known)]
 
 
-def _as_user(known: Interpreter, folder: Path) -> list[str]:
-    """All lies where it is; the folder has one for files, one for what is passing, and the kernel."""
+def folder_plan(known: Interpreter, folder: Path) -> list[str]:
+    """Return the plan where nothing can be mounted: all lies where it is, and the folder gets one for files,
+    one for what is passing, and the kernel."""
     data, passing, kernel = folder / "data", folder / "tmp", folder / "kernel.pyc"
     data.mkdir()
     passing.mkdir()
@@ -80,7 +84,7 @@ def _as_user(known: Interpreter, folder: Path) -> list[str]:
     # The user's other processes count too, and this one starts none: memory bounds its threads.
     limits = {name: most for name, most in INNER_LIMITS.items() if name != "RLIMIT_NPROC"}
     command = [known.executable, "-I", "-S", "-B", str(kernel), listed(limits), *known.packages]
-    return [listed(LIMITS), *_flat(pairs + _system()), "run", *command]
+    return [*_flat(pairs + _system()), "run", *command]
 
 
 def _system() -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ followed.
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
@@ -132,4 +132,27 @@ class Driver(Protocol):
 
     async def close(self) -> None:
         """End all its sessions."""
+        ...
+
+
+@runtime_checkable
+class SharedSession(Session, Protocol):
+    """A session that is not of the process that has begun it: others may go on with it."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, as rows say it and :meth:`SharedDriver.attach` takes it."""
+        ...
+
+
+@runtime_checkable
+class SharedDriver(Driver, Protocol):
+    """A driver whose sessions live elsewhere: they stay when this process ends, and :meth:`close` leaves
+    them as they are."""
+
+    async def attach(self, session: str, place: str) -> Session | None:
+        """Return a session that lives at a place, whoever has begun it; None if it does not any more.
+
+        It is this process' alone from then on. What runs in it is called off.
+        """
         ...

@@ -20,7 +20,7 @@ from clew.sandbox.sandbox import (
     SandboxTrouble,
 )
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 _PATIENCE = 0.7
 """Seconds that a cell has to stop when it is interrupted."""
 
@@ -176,7 +176,7 @@ class KernelSession:
                 if said.what == "done":
                     raised, left, unseen = left_of(said)
                     break
-                if said.what != "plot" or len(plots) == MOST_IMAGES or not body.startswith(_PNG):
+                if said.what != "plot" or len(plots) == MOST_IMAGES or not body.startswith(PNG):
                     raise Nonsense("no plot")
                 plots.append(Plot(body))
         except (Nonsense, OSError, EOFError):

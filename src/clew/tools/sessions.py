@@ -3,6 +3,9 @@
 A session is memory of one process; a row says which one is a thread's, so that a process whose session has
 been overtaken by another's knows (docs/decisions/0030). After a crash there is nothing to end: a sandbox
 ends with the process that has started it.
+
+Where sessions live at code workers, they are nobody's in particular: the row says where, and whoever has a
+run of the thread attaches to its session. Code workers bound their number, and end them.
 """
 
 import asyncio
@@ -15,7 +18,14 @@ from clew.core.code import DATA, Inside
 from clew.ids import Ids
 from clew.process import Process
 from clew.sandbox.chosen import Chosen
-from clew.sandbox.sandbox import MOST_DISK, SandboxTrouble, Session
+from clew.sandbox.sandbox import (
+    MOST_DISK,
+    Driver,
+    SandboxTrouble,
+    Session,
+    SharedDriver,
+    SharedSession,
+)
 from clew.store import code
 from clew.store.database import Database
 
@@ -100,34 +110,59 @@ class Sessions:
                 self._freed.notify_all()
 
     async def close(self) -> None:
-        """End all sessions."""
+        """End all sessions of this process."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         for seat in list(self._seats.values()):
-            if seat.session is not None:
-                await seat.session.end()
+            await self._let_go(seat)
         await self._chosen.close()
 
     # --- beginning and ending --------------------------------------------------------------------
 
     async def _session(self, seat: Seat, thread_id: str) -> Session:
         current = await self._db.read(code.current, thread_id)
-        if seat.session is not None and not seat.session.over and current == (seat.id, self._place):
-            return seat.session
-        if seat.session is not None:
-            await self._end(seat)
         driver = await self._chosen.driver()
-        await self._make_room()
+        if isinstance(driver, SharedDriver):
+            session = await self._attached(driver, seat, current)
+        else:
+            session = seat.session if current == (seat.id, self._place) else None
+        if session is not None and not session.over:
+            return session
+        await self._end(seat)
+        return await self._begun(driver, seat, thread_id)
+
+    async def _attached(
+        self, driver: SharedDriver, seat: Seat, current: tuple[str, str] | None
+    ) -> Session | None:
+        """Return a thread's session, wherever it lives and whoever has begun it."""
+        if current is None:
+            return None
+        session = await driver.attach(*current)
+        if seat.id != current[0]:
+            await self._end(seat)
+            seat.id = current[0]
+        seat.session = session
+        self._watch()
+        return session
+
+    async def _begun(self, driver: Driver, seat: Seat, thread_id: str) -> Session:
+        """Start a session, and say in rows that it is the thread's."""
+        if not isinstance(driver, SharedDriver):
+            await self._make_room()
         session_id = self._ids.new("session_")
-        seat.session = await driver.start(session_id)
+        seat.session = session = await driver.start(session_id)
         seat.id, seat.has = session_id, {}
-        if await self._db.write(code.begin, thread_id, session_id, self._place):
+        place = session.place if isinstance(session, SharedSession) else self._place
+        if await self._db.write(code.begin, thread_id, session_id, place):
             seat.news.append(
                 "The variables of earlier code are gone: this is a new session, with the same files."
             )
+        self._watch()
+        return session
+
+    def _watch(self) -> None:
         if self._sweeper is None:
             self._sweeper = asyncio.ensure_future(self._sweep())
-        return seat.session
 
     async def _make_room(self) -> None:
         while len(live := [seat for seat in self._seats.values() if seat.session is not None]) >= self._most:
@@ -143,6 +178,12 @@ class Sessions:
         if session is not None:
             await session.end()
 
+    async def _let_go(self, seat: Seat) -> None:
+        """End a session that is this process' own; leave one that lives elsewhere to others."""
+        if isinstance(seat.session, SharedSession):
+            seat.session, seat.has = None, {}
+        await self._end(seat)
+
     async def _sweep(self) -> None:
         """End what has been idle for long."""
         while True:
@@ -152,7 +193,7 @@ class Sessions:
                 if seat.idle and seat.used_at <= before:
                     del self._seats[thread_id]
                     with suppress(Exception):
-                        await self._end(seat)
+                        await self._let_go(seat)
 
     # --- files -------------------------------------------------------------------------------------
 
