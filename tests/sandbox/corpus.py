@@ -1,6 +1,6 @@
 """The attacks, carried out in sessions: python -m tests.sandbox.corpus DRIVER USER
 
-DRIVER is ``bwrap``, ``landlock``, or ``none``: without a wall, to see that attacks come through. USER is
+DRIVER is ``bwrap``, ``landlock``, ``outer``, or ``none``: without a wall, to see that attacks come through. USER is
 ``plain``, somebody without rights, or ``root``, who gives it up for each session. All of it happens in a
 mount namespace of its own, and nothing is attacked before that, and who attacks, has been looked at. Never
 as root without a wall. The outcome is a line of JSON.
@@ -15,7 +15,10 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clew.sandbox.sandbox import Driver
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -139,7 +142,7 @@ async def attack(kind: str, mounts: str) -> dict[str, str]:
         aims = _aims(folder, stack) | {"inside": "namespaces" if kind == "bwrap" else "none"}
         if kind == "none":
             return await _bare(aims, mounts)
-        driver = DRIVERS[kind](None, Path("/"))
+        driver = await _outer() if kind == "outer" else DRIVERS[kind](None, Path("/"))
         session: Any = None
         for name in sorted(ATTACKS, key=lambda each: each in DEADLY):
             if session is None or session.over:
@@ -153,6 +156,19 @@ async def attack(kind: str, mounts: str) -> dict[str, str]:
         if (folder / "written").exists():
             told["daemon"] = "THROUGH daemon"
     return told
+
+
+async def _outer() -> "Driver":
+    """Return the driver for containers, which takes no process that has secrets."""
+    from clew.sandbox.outer import Outer
+
+    driver = Outer()
+    refused = await driver.missing()
+    assert refused is not None
+    assert "CLEW_API_KEY" in refused
+    del os.environ["CLEW_API_KEY"]
+    assert await driver.missing() is None, await driver.missing()
+    return driver
 
 
 async def _bare(aims: dict[str, Any], mounts: str) -> dict[str, str]:

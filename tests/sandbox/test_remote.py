@@ -254,6 +254,8 @@ async def test_a_code_worker_holds_nothing_but_its_own_key(nats: NatsServer, wor
             got.append(message)
 
         await theirs.listen("far.events.run_1", hear)
+        # Asking anything comes behind listening: then the server of the bus knows who listens.
+        assert await theirs.ask("far.nobody", b"", 5) is None
         link.send("far.events.run_1", b"forged")
         await until_async(lambda: theirs.dropped.count == 1)
         assert got == []
