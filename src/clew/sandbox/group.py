@@ -4,6 +4,7 @@ Version 2 if the group that we are in may have such below it, else version 1. Wi
 """
 
 import contextlib
+import itertools
 import os
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ MOST_PROCESSES = 96
 """Processes and threads of a session, with those that begin it."""
 
 _ROOT = Path("/sys/fs/cgroup")
+_NUMBERS = itertools.count(1)
 _TRIES, _PAUSE = 100, 0.02
 _PREFIX = "clew-sandbox-"
 
@@ -28,9 +30,9 @@ class Group:
         self._folder = folder
 
     @classmethod
-    def made(cls, session: str) -> "Group":
+    def made(cls) -> "Group":
         """Make one, if we may. Its memory covers the files too, which lie in memory."""
-        name = f"{_PREFIX}{os.getpid()}-{abs(hash(session)) % 10**12}"
+        name = f"{_PREFIX}{os.getpid()}-{next(_NUMBERS)}"
         for parent, limits in _parents():
             folder = parent / name
             try:
@@ -74,6 +76,16 @@ class Group:
                 time.sleep(_PAUSE)
             else:
                 return
+
+
+def sweep() -> None:
+    """Remove what servers left that were killed: groups in which nothing is."""
+    for parent, _ in _parents():
+        for folder in parent.glob(f"{_PREFIX}*-*"):
+            owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+            if not Path(f"/proc/{owner}").exists():
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
 
 def _parents() -> list[tuple[Path, dict[str, str]]]:

@@ -9,7 +9,7 @@ from asyncio.subprocess import DEVNULL
 from pathlib import Path
 from typing import NamedTuple
 
-from clew.sandbox.group import Group
+from clew.sandbox.group import Group, sweep
 from clew.sandbox.interpreter import INSIDE, Interpreter, compiled, interpreter
 from clew.sandbox.memory import watch
 from clew.sandbox.output import Output
@@ -95,11 +95,11 @@ class Jailed:
         if self._python is None:
             self._python = await self._find()
         plan = await self.plan(self._python)
-        group = Group.made(session)
+        group = Group.made()
         try:
             started = await self._spawn(plan, group)
         except BaseException:
-            group.remove()
+            await asyncio.to_thread(_remove, plan, group)
             raise
         self._sessions.add(started)
         started.watch(watch(started, group, plan.folder))
@@ -115,6 +115,7 @@ class Jailed:
         return await trial(self)
 
     async def _find(self) -> Python:
+        await asyncio.to_thread(sweep)
         known = await interpreter(self._program)
         if self._bare:
             # The packages of the server's own Python are the server's.
@@ -151,11 +152,15 @@ class Jailed:
 
         def gone(session: KernelSession) -> None:
             self._sessions.discard(session)
-            group.remove()
-            if plan.folder is not None:
-                shutil.rmtree(plan.folder, ignore_errors=True)
+            _remove(plan, group)
 
         return KernelSession(process, reader, writer, output, group.full, gone)
+
+
+def _remove(plan: Plan, group: Group) -> None:
+    group.remove()
+    if plan.folder is not None:
+        shutil.rmtree(plan.folder, ignore_errors=True)
 
 
 def kernel_command(known: Interpreter) -> list[str]:

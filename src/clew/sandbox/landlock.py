@@ -5,7 +5,9 @@ root, folders in memory are laid out for it before root is given up. As another 
 ``/mnt/data`` must be there: a link to ``/proc/self/cwd``, which for each session is its own folder.
 """
 
+import asyncio
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +32,7 @@ _TEMPORARY_SIZE = 64 * 1024 * 1024
 LINK = "/proc/self/cwd"
 """What /mnt/data is where nothing can be mounted: for each session its own folder."""
 
+_FOLDER = "clew-session-"
 _READ = ("/dev/urandom", "/dev/random", "/dev/zero")
 _WRITE = ("/dev/null",)
 
@@ -48,8 +51,17 @@ class Landlock(Jailed):
             return Plan("landlock", _as_root(python.known), files)
         if not linked():
             raise SandboxTrouble(f"{DATA} must lead to a session's folder; run: sudo ln -s {LINK} {DATA}")
-        folder = Path(tempfile.mkdtemp(prefix="clew-session-"))
+        folder = await asyncio.to_thread(_new_folder)
         return Plan("landlock", [listed(LIMITS), *folder_plan(python.known, folder)], files, folder)
+
+
+def _new_folder() -> Path:
+    """A folder for a session; those of servers that were killed go."""
+    for each in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        owner = each.name.removeprefix(_FOLDER).partition("-")[0]
+        if not os.path.exists(f"/proc/{owner}") and each.stat().st_uid == os.getuid():
+            shutil.rmtree(each, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
 
 
 def linked() -> bool:

@@ -30,6 +30,7 @@ async def watch(session: KernelSession, group: Group, folder: Path | None) -> No
         await asyncio.sleep(_PAUSE)
         if await asyncio.to_thread(too_much):
             session.kill("memory")
+    await session.end()
 
 
 def disk(folder: Path) -> int:
