@@ -12,6 +12,18 @@ PLANET = '{"planet": "Mars", "mass": 6.4171e23}'
 SEEN = "A boardwalk through green grass."
 CITED = "It shows things that are not there【4:0†product_info_1.md】."
 UNFOUND = "There is nothing to search in."
+CHART = "Here is the chart, [as a file](sandbox:/mnt/data/profit.png)."
+
+_DRAW = """
+import csv
+import matplotlib.pyplot as plt
+rows = list(csv.DictReader(open("/mnt/data/synthetic_500_quarterly_results.csv")))
+chosen = [row for row in rows if row["Sector"] == "TRANSPORTATION"]
+plt.bar([row["Name"] for row in chosen], [float(row["Operating profit"]) for row in chosen])
+plt.savefig("/mnt/data/profit.png")
+plt.show()
+"""
+_READ = "print(open('/mnt/data/product_info_1.md').read()[:60])"
 
 _ROUNDS: dict[str, list[list[str]]] = {
     "send an email": [["fetch_current_datetime", "fetch_weather"], ["send_email"]],
@@ -38,6 +50,8 @@ def answer(request: Request) -> Reply | str:
         return f"I was told: {'; '.join(request.tool_outputs.values())}"
     if "file_search" in request.tools:
         return _of_files(request)
+    if "create bar chart" in question or "attachment say" in question:
+        return _of_code(request)
     if request.body.get("response_format", {}).get("type") == "json_schema":
         return PLANET
     return SEEN if _has_image(request) else JOKE
@@ -49,6 +63,15 @@ def _of_files(request: Request) -> Reply | str:
         return Reply((call("file_search", {"query": request.last_user_text}),))
     passages = "".join(request.tool_outputs.values())
     return CITED if "【4:0†product_info_1.md】" in passages and "Smart Eyewear" in passages else UNFOUND
+
+
+def _of_code(request: Request) -> Reply | str:
+    """Draw what was asked for, or read the attachment; then give what came of it."""
+    draws = "create bar chart" in request.last_user_text
+    if not request.tool_outputs:
+        return Reply((call("code_interpreter", {"code": _DRAW if draws else _READ}),))
+    told = "".join(request.tool_outputs.values())
+    return CHART if draws and "1 plot(s) shown" in told else f"It says: {told.splitlines()[0]}"
 
 
 def _offered(name: str, request: Request) -> str:

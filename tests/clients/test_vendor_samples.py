@@ -6,6 +6,7 @@ between two looks at a run or a vector store, so two of them run at a time.
 
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
 from tests.clients import environment
 from tests.clients.running import run
-from tests.clients.sample_model import CITED, JOKE, SEEN, UNFOUND, answer
+from tests.clients.sample_model import CHART, CITED, JOKE, SEEN, UNFOUND, answer
 
 _ANSWER = f"MessageRole.AGENT: {JOKE}"
 _PIECES = [f"Text delta received: {word}" for word in ("Why", "do", "programmers")]
@@ -158,6 +159,30 @@ SAMPLES_WITH_FILES: dict[str, list[str]] = {
 }
 """The same of the samples with files, vector stores and images."""
 
+_CHART = ["Saved image file to: ", "File Paths:", "Type: file_path", "Text: sandbox:/mnt/data/profit.png"]
+
+SAMPLES_WITH_CODE: dict[str, list[str]] = {
+    "agents_tools/sample_agents_code_interpreter.py": [
+        _UPLOADED,
+        "Run finished with status: RunStatus.COMPLETED",
+        *_CHART,
+        f"Start Index: {CHART.index('sandbox')}",
+        f"End Index: {CHART.index(').')}",
+        f"Last Message: {CHART}",
+    ],
+    "agents_async/sample_agents_code_interpreter_async.py": [_UPLOADED, "RunStatus.COMPLETED"],
+    "agents_files_images_inputs/sample_agents_with_code_interpreter_file_attachment.py": [
+        "Run finished with status: RunStatus.COMPLETED",
+        f"Last Message: {CHART}",
+        *_CHART,
+    ],
+    "agents_async/sample_agents_code_interpreter_attachment_async.py": [
+        _UPLOADED,
+        "MessageRole.AGENT: It says: ",
+    ],
+}
+"""The same of the samples with code_interpreter."""
+
 _QUICK = (
     "agents_streaming/sample_agents_stream_iteration_with_file_search.py",
     "agents_async/sample_agents_with_file_search_attachment_async.py",
@@ -168,6 +193,11 @@ _QUICK = (
 _PICTURE = "image_file.png"
 """What four samples show the model; the vendor's archive has not got it."""
 
+_TABLE = "synthetic_500_quarterly_results.csv"
+"""What three samples have the model draw; the vendor's archive has not got it either."""
+
+_ROWS = "Sector,Name,Operating profit\nTRANSPORTATION,Rails,12.5\nENERGY,Wind,7\nTRANSPORTATION,Ships,9\n"
+
 
 @pytest.fixture(scope="module")
 def azure_server() -> Iterator[RunningServer]:
@@ -177,6 +207,7 @@ def azure_server() -> Iterator[RunningServer]:
             "embeddings_url": model.url,
             "embeddings_model": "scripted-embedding",
             "image_urls": "pass",
+            "sandbox_python": sys.executable,
         }
         with RunningServer(model, tls=True, settings=settings) as server:
             yield server
@@ -190,6 +221,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from PIL import Image
 
     Image.new("RGB", (64, 48), "green").save(folder / "assets" / _PICTURE)
+    (folder / "assets" / _TABLE).write_text(_ROWS, encoding="utf-8")
     return folder
 
 
@@ -200,10 +232,11 @@ def outputs(
     """What the samples print that are to be tested, by path; they start at once."""
     # One sample says that it needs this: it imports its neighbours as samples.utils.
     variables = {**azure_server.environment, "PYTHONPATH": str(samples.parent)}
-    every = [*SAMPLES, *SAMPLES_WITH_FILES]
+    every = [*SAMPLES, *SAMPLES_WITH_FILES, *SAMPLES_WITH_CODE]
     chosen = [path for path in every if any(f"[{path}]" in item.name for item in request.session.items)]
     with ThreadPoolExecutor(2) as pool:
-        yield {path: pool.submit(run, [python, samples / path], variables) for path in chosen}
+        # Some save what they were given into the folder that they run in.
+        yield {path: pool.submit(run, [python, samples / path], variables, folder=samples) for path in chosen}
         pool.shutdown(cancel_futures=True)
 
 
@@ -221,6 +254,17 @@ def test_a_sample_runs_unmodified(sample: str, outputs: dict[str, Future[str]]) 
 )
 def test_a_sample_with_files_runs_unmodified(sample: str, outputs: dict[str, Future[str]]) -> None:
     _check(outputs[sample].result(), SAMPLES_WITH_FILES[sample])
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        pytest.param(each, id=each, marks=() if "agents_tools" in each else pytest.mark.foreign)
+        for each in SAMPLES_WITH_CODE
+    ],
+)
+def test_a_sample_with_code_runs_unmodified(sample: str, outputs: dict[str, Future[str]]) -> None:
+    _check(outputs[sample].result(), SAMPLES_WITH_CODE[sample])
 
 
 def _check(printed: str, texts: list[str]) -> None:

@@ -50,7 +50,7 @@ def _is_at_work(server: int) -> bool:
     """Whether a session has used the processor for half a second: it is in its cell."""
     try:
         process = _in_session(server, "/opt/kernel")
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{process}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
         return False
     return int(fields[11]) + int(fields[12]) > 50

@@ -216,7 +216,7 @@ async def test_what_strangers_say_is_not_believed(nats: NatsServer, worker: Code
         await client.flush()
         await session.run("x += 1")
         await until_async(lambda: bool(heard))
-        for message in list(heard):
+        for message in heard:
             await client.publish(message.subject, message.data, message.reply)
             await client.publish(message.subject, message.data, "stranger.inbox")
             await client.publish("far.code.room", message.data, "stranger.inbox")
