@@ -1,5 +1,7 @@
 """``clew demo``: the lesson "Understanding threads and runs", for real, in a terminal."""
 
+import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -12,6 +14,7 @@ from typing import NamedTuple
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 
 import clew
@@ -20,15 +23,17 @@ from clew.cli.options import load_settings, setting
 from clew.cli.problems import FAILED, Problem
 from clew.clock import SystemClock
 from clew.installing import how_to_add
+from clew.sandbox.chosen import Known
 from clew.settings import Settings
 
 
 class _Step(NamedTuple):
-    """One program of the lesson, and what to look at while it runs."""
+    """One program of the lesson, what it is given, and what to look at while it runs."""
 
     program: str
     title: str
     look: str
+    given: tuple[str, ...] = ()
 
 
 _STEPS = (
@@ -64,6 +69,12 @@ _STEPS = (
     ),
 )
 
+_CODE = _Step(
+    "step6_code.py",
+    "Code",
+    "The model writes a program over a file, and the server runs it in a [b]sandbox[/]: without a network, "
+    "and with no files but the thread's.",
+)
 
 _THEIR_PACKAGES = ("azure.ai.projects", "azure.ai.agents", "azure.identity")
 
@@ -78,7 +89,7 @@ Examples:
 @setting("model_url", "--model-url")
 @setting("data_dir", "--data-dir")
 def demo(model_url: str | None, data_dir: Path | None) -> None:
-    """Show a conversation, a watched run, tools, a history and files, on a server of the demo's own."""
+    """Show a conversation, a watched run, tools, a history, files and code, on a server of the demo's own."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends too
     settings = load_settings(model_url=model_url, data_dir=data_dir)
     _see_that_programs_can_run()
@@ -133,6 +144,8 @@ def _run_lesson(settings: Settings, model_file: Path | None, console: Console) -
     if settings.model_name is not None:
         of_server["model_name"] = settings.model_name
     url = settings.model_url
+    sandbox = _sandbox(settings)
+    of_server |= sandbox.of_server
     with (
         tempfile.TemporaryDirectory(prefix="clew-demo-") as home,
         RunningServer(
@@ -143,18 +156,63 @@ def _run_lesson(settings: Settings, model_file: Path | None, console: Console) -
         ) as server,
     ):
         console.print(f"Server: {server.url} (its data is deleted at the end)")
+        sandbox.lay_out(Path(home))
         with tempfile.TemporaryDirectory(prefix="clew-demo-") as folder:
             environment = {**_environment(), **server.environment}
-            for number, step in enumerate(_STEPS, 1):
+            for number, step in enumerate((*_STEPS, *sandbox.steps), 1):
                 console.rule(f"[b]{number}. {step.title}")
                 console.print(f"{step.look}\n[dim]{_programs() / step.program}[/]\n", highlight=False)
-                command = [sys.executable, str(_programs() / step.program)]
+                command = [sys.executable, str(_programs() / step.program), *step.given]
                 # In a session of its own: Ctrl-C is for the demo, which then ends the program quietly.
                 done = subprocess.run(
                     command, env=environment, cwd=folder, check=False, start_new_session=True
                 )
                 if done.returncode != 0:
                     raise Problem(f"{step.program} failed. The server said:\n{server.log[-2000:]}", FAILED)
+    console.print(sandbox.note, highlight=False)
+
+
+class _Sandbox(NamedTuple):
+    """What the lesson knows of where code runs: the program that shows it, if it can, and what is to be said.
+
+    ``pyodide`` is the folder that the driver wasm runs on, if it is the one.
+    """
+
+    steps: tuple[_Step, ...]
+    note: str
+    of_server: dict[str, str]
+    pyodide: Path | None = None
+
+    def lay_out(self, home: Path) -> None:
+        """Put what the driver runs on into the server's data directory; code is first to run much later."""
+        if self.pyodide is not None:
+            shutil.copytree(self.pyodide, home / self.pyodide.parent.name / self.pyodide.name)
+
+
+def _sandbox(settings: Settings) -> _Sandbox:
+    """Try the sandbox of this machine."""
+    if settings.sandbox in ("off", "remote"):
+        return _Sandbox((), f"Code (step6_code.py) is left out: CLEW_SANDBOX is {settings.sandbox}.", {})
+    from clew.sandbox.chosen import Chosen
+    from clew.sandbox.sandbox import SandboxTrouble
+
+    async def tried() -> Known:
+        chosen = Chosen(settings.sandbox, settings.sandbox_python, settings.data_dir, SystemClock())
+        with contextlib.suppress(SandboxTrouble):
+            await chosen.driver()
+        await chosen.close()
+        return await asyncio.to_thread(chosen.known)
+
+    known = asyncio.run(tried())
+    if known.driver is None:
+        return _Sandbox((), f"Code (step6_code.py) is left out: {escape(known.trouble or '')}", {})
+    note = "" if "matplotlib" in known.packages else "Code can plot too, after: clew code setup"
+    step = _CODE._replace(given=() if note else ("--plot",))
+    if known.driver == "wasm":
+        from clew.sandbox.wasm.pyodide import folder_of
+
+        return _Sandbox((step,), "", {}, folder_of(settings.data_dir))
+    return _Sandbox((step,), note, {} if known.python is None else {"sandbox_python": str(known.python)})
 
 
 def _with_embedder(settings: Settings, home: Path, console: Console) -> Path:
@@ -187,7 +245,11 @@ def _programs() -> Path:
 
 
 def _closing(settings: Settings, seconds: float) -> str:
-    lines = [f"Five programs, {seconds:.0f} seconds. They are yours to copy, from", f"  {_programs()}", ""]
+    lines = [
+        f"All of it took {seconds:.0f} seconds. The programs are yours to copy, from",
+        f"  {_programs()}",
+        "",
+    ]
     if settings.model_url is None:
         lines += [
             "With a real model the answers are better (CLEW_MODEL_API_KEY is its key):",

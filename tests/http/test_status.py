@@ -10,6 +10,7 @@ import pytest
 from clew import __version__
 from clew.testing.scripted_model import ScriptedModel
 from clew.wire.status import StatusObject
+from tests.sandbox.conftest import unavailable
 from tests.support.api import Api, error_of
 from tests.support.server import OPERATOR_KEY, Server
 from tests.support.servers import Servers
@@ -39,7 +40,7 @@ def test_it_says_what_is_there(own: Api) -> None:
     )
     assert status.store.kind in ("SQLite", "PostgreSQL")
     assert "@" not in status.store.where
-    assert status.tools == ["clew_calculator", "clew_clock", "file_search"]
+    assert status.tools == ["clew_calculator", "clew_clock", "code_interpreter", "file_search"]
     if sys.platform == "linux":
         assert 10_000_000 < (status.process.memory_bytes or 0) < 10_000_000_000
     assert status.connections.open >= 1
@@ -84,3 +85,34 @@ def test_it_is_for_operators(server: Server, api: Api) -> None:
     assert refused.status_code == 403
     assert "is for operators" in error_of(refused, 403)["message"]
     assert httpx2.get(f"{server.url}/status").status_code == 401
+
+
+def test_where_code_runs_is_told_once_it_was_to_run(servers: Servers, model: ScriptedModel) -> None:
+    with servers.start(sandbox="landlock" if unavailable("bwrap") else "auto") as api:
+        before = _status(api).code
+        assert before is not None
+        assert (before.driver, before.trouble, before.sessions, before.most_sessions) == (None, None, 0, 8)
+        model.call("code_interpreter", {"code": "1"})
+        model.reply("One.")
+        api.run(api.thread("Go"), api.agent(tools=[{"type": "code_interpreter"}])).wait("completed")
+        after = _status(api).code
+        assert after is not None
+        if after.driver is None:
+            assert after.trouble is not None
+        else:
+            assert (after.driver, after.trouble, after.sessions, after.python) == ("bwrap", None, 1, None)
+            assert after.packages == {}
+
+
+def test_why_no_code_runs_is_told(
+    servers: Servers, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clew.sandbox.bubblewrap.tools", lambda: None)
+    with servers.start(sandbox="bwrap") as api:
+        model.call("code_interpreter", {"code": "1"})
+        model.reply("One.")
+        api.run(api.thread("Go"), api.agent(tools=[{"type": "code_interpreter"}])).wait("completed")
+        code = _status(api).code
+    assert code is not None
+    assert code.driver is None
+    assert "run: pip install 'clew[code]'" in str(code.trouble)

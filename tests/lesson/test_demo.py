@@ -1,6 +1,7 @@
 """`clew demo`, from the first line to the last."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from clew.testing.replies import Request
 from clew.testing.scripted_model import ScriptedModel
+from tests.sandbox.conftest import unavailable
 from tests.support.weights import real_weights
 
 
@@ -36,6 +38,18 @@ def test_the_demo_tells_its_story_with_a_model_of_ones_own(tmp_path: Path) -> No
         assert title in done.stdout
     assert "get_current_time({})" in done.stdout
     assert not list(tmp_path.glob("*.db")), "the demo's data belongs to its own server, and goes with it"
+
+
+def test_where_no_code_is_run_the_demo_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "clew.toml").write_text('sandbox = "wasm"\n', encoding="utf-8")
+    with ScriptedModel() as model:
+        model.when(lambda request: bool(request.tools) and not request.tool_outputs).call(
+            "get_current_time", {}
+        )
+        done = demo(tmp_path, "--model-url", model.url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Code (step6_code.py) is left out: " in done.stdout
+    assert "clew code setup --wasm" in " ".join(done.stdout.split())
 
 
 def test_without_the_vendors_packages_it_says_what_to_install(tmp_path: Path) -> None:
@@ -69,4 +83,6 @@ def test_the_demo_runs_on_the_embedded_model(tmp_path: Path) -> None:
     (tmp_path / "clew.toml").write_text(f'model_file = "{weights}"\n', encoding="utf-8")
     done = demo(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Five programs" in done.stdout
+    assert "That was it" in done.stdout
+    if unavailable("bwrap") is None:
+        assert re.search(r"average strokes: 31\.25\b.*^Agent:.*31\.25", done.stdout, re.DOTALL | re.MULTILINE)

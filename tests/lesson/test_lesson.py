@@ -13,6 +13,7 @@ from clew.testing.replies import Request
 from clew.testing.replies import call as called
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
+from tests.sandbox.conftest import unavailable
 
 PROGRAMS = Path(__file__).parents[2] / "examples" / "lesson"
 
@@ -36,10 +37,10 @@ def model(lesson_model: ScriptedModel) -> ScriptedModel:
     return lesson_model
 
 
-def run(program: str, server: RunningServer, folder: Path) -> str:
+def run(program: str, server: RunningServer, folder: Path, *arguments: str) -> str:
     """Run a program to its end; return what it printed."""
     done = subprocess.run(
-        [sys.executable, str(PROGRAMS / program)],
+        [sys.executable, str(PROGRAMS / program), *arguments],
         env={**os.environ, **server.environment, "COLUMNS": "120"},
         cwd=folder,
         capture_output=True,
@@ -130,3 +131,20 @@ def test_step_5_answers_from_a_file_and_says_where_it_stands(
     assert "37 barrels【4:0†logbook.md】." in printed
     assert "【4:0†logbook.md】 is in logbook.md" in printed
     assert "37 barrels of water" in str(model.requests[-1].messages[-1]["content"])
+
+
+def test_step_6_runs_what_the_model_writes_and_saves_what_it_shows(
+    lesson_server: RunningServer, model: ScriptedModel, tmp_path: Path
+) -> None:
+    if (why := unavailable("bwrap")) is not None:
+        pytest.skip(why)
+    average = "import csv\nrows = list(csv.DictReader(open('/mnt/data/rowers.csv')))\n"
+    model.call("code_interpreter", {"code": average + "sum(int(row['strokes']) for row in rows) / len(rows)"})
+    model.reply("It is 31.25.")
+    model.call("code_interpreter", {"code": "print(len(rows))"})
+    model.reply("There is nothing to plot with.")
+    printed = run("step6_code.py", lesson_server, tmp_path, "--plot")
+    assert "csv.DictReader" in printed
+    assert "\n31.25\n" in printed, "what the code came to"
+    assert "Agent: It is 31.25." in printed
+    assert "\n4\n" in printed, "variables live on from question to question"

@@ -287,6 +287,7 @@ class Server:
             blobs=self.blobs,
             searcher=searcher,
             toolbox=tools,
+            sessions=sessions,
             run_expiry=self._run_expiry,
             outbound=guard,
             shares=engine.shares,

@@ -8,7 +8,7 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -333,8 +333,62 @@ def _embedded(settings: Settings) -> Finding:
     return Finding("model", "ok", f"embedded {weights.name}")
 
 
+async def code(settings: Settings, clock: Clock) -> list[Finding]:
+    """Where code_interpreter runs code: the sandbox is tried."""
+    if settings.sandbox == "off":
+        return [code_finding("off", None, None)]
+    if settings.sandbox == "remote":
+        return [
+            Finding("code", "note", "CLEW_SANDBOX=remote: code workers run it, a server says whether they do")
+        ]
+    from clew.sandbox.chosen import Chosen
+    from clew.sandbox.sandbox import SandboxTrouble
+
+    its = Chosen(settings.sandbox, settings.sandbox_python, settings.data_dir, clock)
+    try:
+        await its.driver()
+    except SandboxTrouble:
+        pass
+    finally:
+        await its.close()
+    known = await asyncio.to_thread(its.known)
+    python = None if known.python is None else str(known.python)
+    return [
+        code_finding(settings.sandbox, known.driver, known.trouble),
+        *packages_finding(known.driver, python, known.packages, outdated=known.outdated),
+    ]
+
+
+def code_finding(setting: str, driver: str | None, trouble: str | None) -> Finding:
+    """Say what a sandbox is, and what brings it where there is none."""
+    if setting == "off":
+        return Finding("code", "ok", "CLEW_SANDBOX=off: none is run")
+    if trouble is None:
+        return Finding("code", "ok", f"the sandbox {driver} holds")
+    text, _, command = trouble.partition("; run: ")
+    # Who has named a sandbox wants it; by default nobody need want one.
+    return Finding("code", "note" if setting == "auto" else "fail", text, command or None)
+
+
+def packages_finding(
+    driver: str | None, python: str | None, packages: Mapping[str, str], *, outdated: bool
+) -> list[Finding]:
+    """Say what code can import."""
+    if driver is None:
+        return []
+    if python is None:
+        if driver == "remote":
+            return []
+        advice = None if driver == "wasm" else "for numpy, pandas and plots: clew code setup"
+        return [Finding("code", "note", "it has the standard library, and no packages", advice)]
+    if outdated:
+        text = f"{python} has the packages of another version of Clew"
+        return [Finding("code", "note", text, "clew code setup --again")]
+    return [Finding("code", "ok", f"{python}, {len(packages)} packages")]
+
+
 HERE: tuple[Check, ...] = (versions, data_dir, key)
 """What is looked at on this machine."""
 
-WITHOUT_SERVER: tuple[Check, ...] = (store, bus, model, runs)
+WITHOUT_SERVER: tuple[Check, ...] = (store, bus, model, code, runs)
 """What is looked at with this shell's settings, where no server can be asked."""

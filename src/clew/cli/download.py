@@ -1,6 +1,8 @@
-"""Fetching an embedded model with a progress bar."""
+"""Fetching with a progress bar."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -13,6 +15,8 @@ from rich.progress import (
 )
 
 from clew.cli.problems import NOT_FOUND, Problem
+
+_T = TypeVar("_T")
 
 
 def pull_with_bar(name: str, data_dir: Path, console: Console) -> Path:
@@ -27,6 +31,17 @@ def pull_with_bar(name: str, data_dir: Path, console: Console) -> Path:
         find(name)
     except WeightsError as error:
         raise Problem(str(error), NOT_FOUND) from None
+    return fetched(name, lambda tell: pull(name, data_dir, tell).path, console)
+
+
+def fetched(name: str, fetch: Callable[[Callable[[int, int, str], None]], _T], console: Console) -> _T:
+    """Return what ``fetch`` fetches; it is given what shows how far it is: bytes done, bytes in all, what.
+
+    Raises:
+        Problem: it can't be had.
+    """
+    from clew.weights.errors import WeightsError
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -41,6 +56,6 @@ def pull_with_bar(name: str, data_dir: Path, console: Console) -> Path:
             bar.update(task, completed=done, total=total, description=what)
 
         try:
-            return pull(name, data_dir, tell).path
+            return fetch(tell)
         except WeightsError as error:
             raise Problem.of(error) from None

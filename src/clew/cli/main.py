@@ -52,12 +52,13 @@ _COMMANDS = {
     "profiles": ("clew.cli.profiles", "Keep several servers, by name."),
     "completion": ("clew.cli.completion", "Print what has a shell complete commands and options."),
     "help": ("clew.cli.help", "Say what a command does."),
+    "code": ("clew.cli.code", "Set up and try the sandbox in which code_interpreter runs code."),
     "models": ("clew.cli.models", "List and fetch embedded models, and try what endpoints can do."),
 }
 
 _WITHOUT_SERVER = (
     "demo", "serve", "worker", "code-worker", "projects", "keys", "env", "migrate", "backup", "restore",
-    "secrets", "models",
+    "secrets", "code", "models",
 )  # fmt: skip
 """Commands that talk to no server that has a profile."""
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 import clew
-from clew.cli.checks import Finding, Level, file_finding, vectors_text
+from clew.cli.checks import Finding, Level, code_finding, file_finding, packages_finding, vectors_text
 from clew.cli.connection import Target
-from clew.wire.status import ModelCallsObject, ModelObject, StatusObject
+from clew.wire.status import CodeObject, ModelCallsObject, ModelObject, StatusObject
 
 _TIMEOUT = 45.0
 """Seconds: the server gives its models 30."""
@@ -67,6 +67,7 @@ async def _findings(url: str, status: StatusObject) -> list[Finding]:
         *_bus(status),
         *(_model(model) for model in status.models),
         *(_calls(calls, status.now) for calls in status.model_calls if calls.failures),
+        *_code(status.code),
         *_runs(status),
         *_limits(status),
     ]
@@ -125,6 +126,20 @@ def _calls(calls: ModelCallsObject, now: int) -> Finding:
     since = _ago(now - (calls.last_failure_at or now))
     text = f"{calls.name}: {calls.failures} of {calls.calls} calls failed, the last {since}"
     return Finding("model", level, f"{text}: {calls.last_failure}")
+
+
+def _code(code: CodeObject | None) -> list[Finding]:
+    if code is None:
+        return [code_finding("off", None, None)]
+    if code.driver is None and code.trouble is None:
+        found = [
+            Finding("code", "ok", f"CLEW_SANDBOX={code.setting}, not tried yet", "try it: clew code shell")
+        ]
+    else:
+        found = [code_finding(code.setting, code.driver, code.trouble)]
+    if code.driver is not None:
+        found.append(Finding("code", "ok", f"{code.sessions} of {code.most_sessions} sessions live"))
+    return [*found, *packages_finding(code.driver, code.python, code.packages, outdated=code.outdated)]
 
 
 def _runs(status: StatusObject) -> list[Finding]:

@@ -202,6 +202,7 @@ def make_services(settings: Settings, assembly: Assembly) -> Services:
         blobs=assembly.blobs,
         searcher=assembly.searcher,
         toolbox=assembly.toolbox,
+        sessions=assembly.sessions,
         run_expiry=settings.run_expiry * 1000,
         outbound=assembly.outbound,
         shares=assembly.engine.shares,

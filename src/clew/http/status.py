@@ -1,5 +1,6 @@
 """``GET /status``: how the server is, for its operators. ``?models=ask`` asks every model for a few words."""
 
+import asyncio
 import contextlib
 import os
 import platform
@@ -21,8 +22,10 @@ from clew.service.context import Services
 from clew.service.status import StoreStatus
 from clew.store.schema import HEAD
 from clew.store.workers import WorkerRow
+from clew.tools.sessions import Sessions
 from clew.wire.status import (
     BusObject,
+    CodeObject,
     ConnectionsObject,
     EmbeddingsObject,
     ModelCallsObject,
@@ -84,6 +87,7 @@ class Status:
             models=[ModelObject(**asdict(model)) for model in models],
             model_calls=_calls(its.tally),
             tools=sorted(services.toolbox.kinds),
+            code=None if services.sessions is None else await _code(services.sessions),
             runs=self._runs(store),
             webhooks=_webhooks(store),
             embeddings=EmbeddingsObject(
@@ -108,6 +112,20 @@ class Status:
             line_full=its.bus.dispatch.full,
             ended_here=dict(its.tally.ended),
         )
+
+
+async def _code(sessions: Sessions) -> CodeObject:
+    known = await asyncio.to_thread(sessions.chosen.known)
+    return CodeObject(
+        setting=sessions.chosen.name,
+        driver=known.driver,
+        trouble=known.trouble,
+        sessions=sessions.live,
+        most_sessions=sessions.most,
+        python=None if known.python is None else str(known.python),
+        packages=known.packages,
+        outdated=known.outdated,
+    )
 
 
 def _process(row: WorkerRow) -> ProcessObject:

@@ -17,6 +17,7 @@ from clew.process import Process
 from clew.service.refused import Refusals
 from clew.store.database import Database
 from clew.tools.searcher import Searcher
+from clew.tools.sessions import Sessions
 from clew.tools.toolbox import Toolbox
 from clew.vault import Vault
 
@@ -33,6 +34,8 @@ class Services(Struct, frozen=True, kw_only=True):
     searcher: Searcher
     toolbox: Toolbox = field(default_factory=lambda: Toolbox({}))
     """The kinds of tools that this server runs."""
+    sessions: Sessions | None = None
+    """Where code runs, if any may."""
     run_expiry: int
     """Milliseconds after which an unfinished run expires."""
     outbound: Guard = field(default_factory=Guard)

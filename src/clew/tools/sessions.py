@@ -79,8 +79,8 @@ class Sessions:
         place: str,
         most: int,
     ) -> None:
-        self._db, self._blobs, self._chosen = db, blobs, chosen
-        self._clock, self._place, self._most = process.clock, place, most
+        self._db, self._blobs, self.chosen = db, blobs, chosen
+        self._clock, self._place, self.most = process.clock, place, most
         self._ids: Ids = process.ids
         self._seats: dict[str, Seat] = {}
         self._freed = asyncio.Condition()
@@ -109,19 +109,24 @@ class Sessions:
             async with self._freed:
                 self._freed.notify_all()
 
+    @property
+    def live(self) -> int:
+        """How many there are."""
+        return sum(seat.session is not None for seat in self._seats.values())
+
     async def close(self) -> None:
         """End all sessions of this process."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         for seat in list(self._seats.values()):
             await self._let_go(seat)
-        await self._chosen.close()
+        await self.chosen.close()
 
     # --- beginning and ending --------------------------------------------------------------------
 
     async def _session(self, seat: Seat, thread_id: str) -> Session:
         current = await self._db.read(code.current, thread_id)
-        driver = await self._chosen.driver()
+        driver = await self.chosen.driver()
         if isinstance(driver, SharedDriver):
             session = await self._attached(driver, seat, current)
         else:
@@ -165,7 +170,7 @@ class Sessions:
             self._sweeper = asyncio.ensure_future(self._sweep())
 
     async def _make_room(self) -> None:
-        while len(live := [seat for seat in self._seats.values() if seat.session is not None]) >= self._most:
+        while len(live := [seat for seat in self._seats.values() if seat.session is not None]) >= self.most:
             idle = [seat for seat in live if seat.idle]
             if idle:
                 await self._end(min(idle, key=lambda seat: seat.used_at))

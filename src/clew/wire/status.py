@@ -103,10 +103,27 @@ class ConnectionsObject(Struct, frozen=True, kw_only=True):
     most_of_an_address: int
 
 
+class CodeObject(Struct, frozen=True, kw_only=True):
+    """Where this process runs code: by the setting, the driver and its sessions.
+
+    ``driver`` and ``trouble`` are None as long as no code was to be run; ``trouble`` says what is missing.
+    ``python`` is the next session's, None for the server's own without packages; ``packages`` by name.
+    """
+
+    setting: str
+    driver: str | None
+    trouble: str | None
+    sessions: int
+    most_sessions: int
+    python: str | None
+    packages: dict[str, str]
+    outdated: bool
+
+
 class StatusObject(Struct, frozen=True, kw_only=True):
     """How a server is.
 
-    ``limits_met`` counts since the start, by bound; ``wrong_keys`` too.
+    ``code`` is None where none is run. ``limits_met`` counts since the start, by bound; ``wrong_keys`` too.
     """
 
     object: Literal["status"] = "status"
@@ -120,6 +137,7 @@ class StatusObject(Struct, frozen=True, kw_only=True):
     models: list[ModelObject]
     model_calls: list[ModelCallsObject]
     tools: list[str]
+    code: CodeObject | None
     runs: RunsObject
     webhooks: WebhooksObject
     embeddings: EmbeddingsObject

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from clew.core.options import Json
-from clew.core.tools import FILE_SEARCH
+from clew.core.tools import CODE_INTERPRETER, FILE_SEARCH
 from clew.model.embedded.prompts import (
     answer_messages,
     fact,
@@ -104,5 +104,8 @@ def _facts(messages: Sequence[Json], longest: int, question: str = "") -> list[s
             output = text_of(message.get("content"))
             if call.get("name") == FILE_SEARCH:
                 output = telling(output, question) if question else without_markers(output)
-            facts.append(fact(call.get("name", "tool"), call.get("arguments", ""), output, longest))
+            given = call.get("arguments", "")
+            if call.get("name") == CODE_INTERPRETER:
+                given = ""  # shown a program, a small model goes on with it
+            facts.append(fact(call.get("name", "tool"), given, output, longest))
     return facts

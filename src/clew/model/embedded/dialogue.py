@@ -38,13 +38,19 @@ class Dialogue:
         self.finish: FinishReason = "stop"
 
     async def complete(
-        self, prompt: str, tokens: int, schema: Json | None = None, likeliest: int = 0
+        self,
+        prompt: str,
+        tokens: int,
+        schema: Json | None = None,
+        likeliest: int = 0,
+        stop: Sequence[str] = (),
     ) -> Completion:
         """Continue a raw prompt by at most ``tokens`` tokens, greedily.
 
         Args:
             schema: the text is JSON of this schema, which must be one of :mod:`schema`'s making.
             likeliest: how many of the likeliest first tokens to report.
+            stop: the text ends before any of these.
 
         Raises:
             ModelError: the prompt is too long, or the model failed.
@@ -52,6 +58,8 @@ class Dialogue:
         body: Json = {"prompt": prompt, "max_tokens": tokens, "temperature": 0.0, "seed": SEED}
         if schema is not None:
             body["json_schema"] = schema
+        if stop:
+            body["stop"] = list(stop)
         if likeliest:
             body["logprobs"] = likeliest
         text = ""

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from clew.core.options import Json
-from clew.core.tools import FILE_SEARCH
+from clew.core.tools import CODE_INTERPRETER, FILE_SEARCH
 from clew.daemons import in_daemon_thread
 from clew.ids import CALL, Ids, RandomIds, new_api_key
 from clew.model.chat import CallDelta, ChatRequest, Chunk, Finished, ModelError, Sight, TextDelta
-from clew.model.embedded import conversation, native, prompts, searching
+from clew.model.embedded import coding, conversation, native, prompts, searching
 from clew.model.embedded.calling import MOST_CALLS, Call, Chooser
 from clew.model.embedded.catalog import DEFAULT
 from clew.model.embedded.dialogue import Dialogue
@@ -25,6 +25,7 @@ from clew.weights.process import LlamaProcess, Setup, WorkerError
 _T = TypeVar("_T")
 
 _MOST_TOKENS = 1024
+_CODE_TOKENS = 512
 
 
 class EmbeddedModel:
@@ -172,11 +173,19 @@ async def _choose(dialogue: Dialogue, request: ChatRequest, profile: Profile) ->
     if not tools:
         return []
     last = conversation.last_said(request.messages)
+    if any(map(coding.is_code, tools)):
+        others = [tool for tool in tools if not coding.is_code(tool)]
+        if (forced and not others) or coding.asks_for_code(last, conversation.instructions(request.messages)):
+            program = await dialogue.complete(coding.prompt(last), _CODE_TOKENS, stop=[coding.END])
+            return [Call(CODE_INTERPRETER, coding.arguments(program.text))]
+        tools = others
     search = [Call(FILE_SEARCH, searching.arguments(last))] if any(map(searching.is_search, tools)) else []
     if search and (forced or last):
         tools = [tool for tool in tools if not searching.is_search(tool)]
         if forced or not tools:
             return search
+    if not tools:
+        return []
     chooser = Chooser(dialogue, profile, tools)
     if not forced and (not last or not await chooser.wants_call(last)):
         return search if last else []
