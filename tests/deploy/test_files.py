@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from clew.settings import FROM_FILES, Settings
 from tests.deploy.recipe import COMPOSE, DEPLOY, DOCKERFILE, ROOT, compose, stages
@@ -137,6 +138,69 @@ class TestServices:
         assert all(port.startswith("127.0.0.1:") for port in service(file, name).get("ports", []))
 
 
+class TestCodeWorkers:
+    """The pods of deploy/kubernetes, which run what models write."""
+
+    @pytest.fixture
+    def documents(self) -> list[dict[str, Any]]:
+        """What the file holds."""
+        text = (DEPLOY / "kubernetes" / "code-worker.yaml").read_text(encoding="utf-8")
+        return list(yaml.safe_load_all(text))
+
+    @pytest.fixture
+    def pod(self, documents: list[dict[str, Any]]) -> dict[str, Any]:
+        """What each pod is."""
+        [deployment] = [each for each in documents if each["kind"] == "Deployment"]
+        template = deployment["spec"]["template"]
+        assert template["metadata"]["labels"] == deployment["spec"]["selector"]["matchLabels"]
+        found: dict[str, Any] = template["spec"]
+        return found
+
+    def test_a_pod_is_a_sandbox_and_can_do_no_more_than_it_must(self, pod: dict[str, Any]) -> None:
+        assert pod["runtimeClassName"] == "gvisor"
+        assert pod["automountServiceAccountToken"] is pod["enableServiceLinks"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        [container] = pod["containers"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert set(container["resources"]["limits"]) == {"cpu", "memory", "ephemeral-storage"}
+        assert container["args"] == ["code-worker"]
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(pod)
+        for volume in pod["volumes"]:
+            assert "hostPath" not in volume
+            assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""})
+        assert {mount["name"] for mount in container["volumeMounts"]} == {
+            volume["name"] for volume in pod["volumes"]
+        }
+
+    def test_it_is_given_the_bus_and_its_own_key(self, pod: dict[str, Any]) -> None:
+        [container] = pod["containers"]
+        named = {variable["name"]: variable for variable in container["env"]}
+        assert set(named) == {"CLEW_SANDBOX", "CLEW_BUS_CA", "CLEW_BUS_URL", "CLEW_CODE_KEY"}
+        assert set(named) <= _SETTINGS
+        assert named["CLEW_SANDBOX"]["value"] == "outer"
+        assert all("secretKeyRef" in named[name]["valueFrom"] for name in ("CLEW_BUS_URL", "CLEW_CODE_KEY"))
+        assert "envFrom" not in container
+
+    def test_it_reaches_the_bus_and_names(self, documents: list[dict[str, Any]], pod: dict[str, Any]) -> None:
+        [policy] = [each["spec"] for each in documents if each["kind"] == "NetworkPolicy"]
+        [deployment] = [each for each in documents if each["kind"] == "Deployment"]
+        assert policy["podSelector"]["matchLabels"] == deployment["spec"]["selector"]["matchLabels"]
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+        assert policy["ingress"] == []
+        ports = [[(port["protocol"], port["port"]) for port in rule["ports"]] for rule in policy["egress"]]
+        assert ports == [[("TCP", 4222)], [("UDP", 53)]]
+        assert all(rule["to"] for rule in policy["egress"])
+
+    def test_the_image_has_the_folder_that_code_finds_its_files_in(self) -> None:
+        assert any("ln -s /proc/self/cwd /mnt/data" in rest for _, rest in stages()[1][-1].steps)
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="make-secrets needs openssl")
 class TestSecrets:
     def test_all_that_the_compose_files_want_are_made_once(self, tmp_path: Path) -> None:
@@ -166,7 +230,7 @@ class TestSecrets:
         assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} <= {0o644, 0o600}
 
     def test_no_file_of_the_project_has_one(self) -> None:
-        texts = [path.read_text(encoding="utf-8") for path in DEPLOY.glob("*") if path.is_file()]
+        texts = [path.read_text(encoding="utf-8") for path in DEPLOY.rglob("*") if path.is_file()]
         assert not re.search(r"(?i)password: *[\"']?[a-z0-9]{4,}|\b[0-9a-f]{32,}\b", "\n".join(texts))
 
 

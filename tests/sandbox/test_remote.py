@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from clew.vault import code_key
 from tests.sandbox.conftest import unavailable
 from tests.sandbox.processes import alive, descendants
 from tests.support.code_workers import CodeWorker, code_worker, server
-from tests.support.nats import SECRET, NatsServer
+from tests.support.nats import SECRET, NatsServer, running_nats
 from tests.support.wait import until, until_async
 
 pytestmark = [
@@ -281,3 +282,38 @@ def test_it_does_not_start_with_what_it_must_not_have(
     assert made.process.wait(60) == 2
     assert f"must not have {variable}" in made.log
     assert value not in made.log
+
+
+async def test_the_user_of_the_documents_can_do_what_it_must_and_no_more() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    block = re.search(r"```\n( +\{\n +nkey: UCODEWORKERPUBLICKEY\n.*?)```", page, re.DOTALL)
+    assert block is not None
+    its = block[1].replace("nkey: UCODEWORKERPUBLICKEY", 'user: "code", password: "pw"')
+    servers = '{ user: "clew", password: "pw", permissions { publish = ["clew.>"], subscribe = ["clew.>"] } }'
+    with running_nats(f"authorization {{ users = [ {servers}\n{its} ] }}") as bus:
+        at = bus.url.replace("nats://", "nats://code:pw@")
+        with code_worker(bus, "clew", bus_url=at):
+            link = NatsLink(
+                BusAddress(bus.url.replace("nats://", "nats://clew:pw@")),
+                f"clew.{PREFIX}",
+                code_key(SECRET).encode(),
+            )
+            driver = Remote(link, RandomIds())
+            assert await driver.missing() is None
+            session = await driver.start(named())
+            assert (await session.run("1")).logs == "1\n"
+            await session.end()
+            await driver.close()
+        refused: list[str] = []
+
+        async def told(error: Exception) -> None:
+            refused.append(str(error))
+
+        client = await nats_client.connect(at, error_cb=told)
+        try:
+            await client.publish("clew.events.run_1", b"forged")
+            await client.subscribe("clew.events.>")
+            await until_async(lambda: len(refused) == 2)
+            assert all("permissions violation" in each.lower() for each in refused)
+        finally:
+            await client.close()
