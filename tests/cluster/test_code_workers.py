@@ -1,4 +1,4 @@
-"""Code of runs at code workers: sessions that any server goes on with, and that outlive the one that began."""
+"""Code of runs at code workers: sessions that any server goes on with, and that outlive their server."""
 
 import os
 from collections.abc import Iterator

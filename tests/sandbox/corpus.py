@@ -1,9 +1,9 @@
 """The attacks, carried out in sessions: python -m tests.sandbox.corpus DRIVER USER
 
-DRIVER is ``bwrap``, ``landlock``, ``outer``, or ``none``: without a wall, to see that attacks come through. USER is
-``plain``, somebody without rights, or ``root``, who gives it up for each session. All of it happens in a
-mount namespace of its own, and nothing is attacked before that, and who attacks, has been looked at. Never
-as root without a wall. The outcome is a line of JSON.
+DRIVER is ``bwrap``, ``landlock``, ``outer``, or ``none``: without a wall, to see that attacks come through.
+USER is ``plain``, somebody without rights, or ``root``, who gives it up for each session. All of it happens
+in a mount namespace of its own, and nothing is attacked before that, and who attacks, has been looked at.
+Never as root without a wall. The outcome is a line of JSON.
 """
 
 import asyncio

@@ -1,9 +1,11 @@
-"""Sessions in a container that is the sandbox: what their thin wall holds, and what it leaves to the container."""
+"""Sessions in a container that is the sandbox: what their thin wall holds, and what it leaves to that."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from clew.vault import code_key
 from tests.sandbox.attacks import ATTACKS
 from tests.support.code_workers import READY, server
 from tests.support.nats import SECRET, NatsServer
+from tests.support.wait import until_async
 
 pytestmark = [
     pytest.mark.anyio,
@@ -46,37 +49,44 @@ def test_it_holds_all_but_files_that_anybody_may_reach(user: str) -> None:
 
 
 async def test_a_server_can_not_have_it() -> None:
-    from pathlib import Path
-
     with pytest.raises(SandboxTrouble, match="code-worker"):
         await chosen("outer", None, Path("/"))
     with pytest.raises(SandboxTrouble, match="CLEW_BUS_URL"):
         await chosen("remote", None, Path("/"))
 
 
-async def test_a_code_worker_ends_with_its_one_session(nats: NatsServer, user: str) -> None:
-    settings = {"BUS_URL": nats.url, "BUS_PREFIX": f"outer-{user}", "CODE_KEY": code_key(SECRET)}
-    given = json.dumps(
-        {
-            f"CLEW_{name}": value
-            for name, value in {**settings, "SANDBOX": "outer", "DATA_DIR": "/tmp"}.items()
-        }
-    )
-    worker = subprocess.Popen(
-        [sys.executable, "-u", "-m", "tests.sandbox.outer_worker", user, given],
+@pytest.fixture
+def worker(nats: NatsServer, user: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A code worker that is ready."""
+    given = {
+        "CLEW_BUS_URL": nats.url,
+        "CLEW_BUS_PREFIX": f"outer-{user}",
+        "CLEW_CODE_KEY": code_key(SECRET),
+        "CLEW_SANDBOX": "outer",
+        "CLEW_DATA_DIR": "/tmp",
+    }
+    made = subprocess.Popen(
+        [sys.executable, "-u", "-m", "tests.sandbox.outer_worker", user, json.dumps(given)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
     try:
-        assert worker.stdout is not None
-        assert f"{READY}outer" in worker.stdout.readline().decode()
-        async with server(nats, f"outer-{user}") as driver:
-            session = await driver.start(RandomIds().new("session_"))
-            ran = await session.run("import os\nopen('/mnt/data/a', 'w').write('b')\nos.getuid() > 0")
-            assert (ran.logs, [each.name for each in ran.left]) == ("True\n", ["a"])
-            assert [piece async for piece in session.take("a")] == [b"b"]
-            await session.end()
-        assert worker.wait(20) == 0
+        assert made.stdout is not None
+        assert f"{READY}outer" in made.stdout.readline().decode()
+        yield made
     finally:
-        worker.kill()
-        worker.communicate()
+        made.kill()
+        made.communicate()
+
+
+async def test_a_code_worker_ends_with_its_one_session(
+    nats: NatsServer, user: str, worker: "subprocess.Popen[bytes]"
+) -> None:
+    async with server(nats, f"outer-{user}") as driver:
+        session = await driver.start(RandomIds().new("session_"))
+        ran = await session.run("import os\nopen('/mnt/data/a', 'w').write('b')\nos.getuid() > 0")
+        assert (ran.logs, [each.name for each in ran.left]) == ("True\n", ["a"])
+        assert [piece async for piece in session.take("a")] == [b"b"]
+        await session.end()
+    await until_async(lambda: worker.poll() is not None)
+    assert worker.returncode == 0

@@ -217,7 +217,7 @@ async def test_what_strangers_say_is_not_believed(nats: NatsServer, worker: Code
         await client.flush()
         await session.run("x += 1")
         await until_async(lambda: bool(heard))
-        for message in heard:
+        for message in heard[:]:
             await client.publish(message.subject, message.data, message.reply)
             await client.publish(message.subject, message.data, "stranger.inbox")
             await client.publish("far.code.room", message.data, "stranger.inbox")
@@ -237,8 +237,12 @@ async def test_what_strangers_say_is_not_believed(nats: NatsServer, worker: Code
     await session.end()
 
 
+def _environment(process: int) -> bytes:
+    return Path(f"/proc/{process}/environ").read_bytes()
+
+
 async def test_a_code_worker_holds_nothing_but_its_own_key(nats: NatsServer, worker: CodeWorker) -> None:
-    environment = Path(f"/proc/{worker.pid}/environ").read_bytes()
+    environment = _environment(worker.pid)
     assert code_key(SECRET).encode() in environment
     named_there = {each.partition(b"=")[0] for each in environment.split(b"\0") if each.startswith(b"CLEW_")}
     assert named_there == {b"CLEW_DATA_DIR", b"CLEW_BUS_URL", b"CLEW_BUS_PREFIX", b"CLEW_CODE_KEY"}
@@ -284,11 +288,15 @@ def test_it_does_not_start_with_what_it_must_not_have(
     assert value not in made.log
 
 
-async def test_the_user_of_the_documents_can_do_what_it_must_and_no_more() -> None:
+def _of_the_documents() -> str:
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
     block = re.search(r"```\n( +\{\n +nkey: UCODEWORKERPUBLICKEY\n.*?)```", page, re.DOTALL)
     assert block is not None
-    its = block[1].replace("nkey: UCODEWORKERPUBLICKEY", 'user: "code", password: "pw"')
+    return block[1]
+
+
+async def test_the_user_of_the_documents_can_do_what_it_must_and_no_more() -> None:
+    its = _of_the_documents().replace("nkey: UCODEWORKERPUBLICKEY", 'user: "code", password: "pw"')
     servers = '{ user: "clew", password: "pw", permissions { publish = ["clew.>"], subscribe = ["clew.>"] } }'
     with running_nats(f"authorization {{ users = [ {servers}\n{its} ] }}") as bus:
         at = bus.url.replace("nats://", "nats://code:pw@")
