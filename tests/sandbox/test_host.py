@@ -13,10 +13,11 @@ from clew.bus.nats_access import BusAddress
 from clew.bus.nats_link import NatsLink
 from clew.ids import RandomIds
 from clew.process import Process
-from clew.sandbox import asks, remote
-from clew.sandbox.host import IDLE, LEASE, UNASKED, Host
+from clew.remote import asks
+from clew.remote import driver as remote
+from clew.remote.driver import PREFIX
+from clew.remote.host import IDLE, LEASE, UNASKED, Host
 from clew.sandbox.jailed import Jailed
-from clew.sandbox.remote import PREFIX
 from clew.sandbox.sandbox import MOST_DISK, SandboxTrouble
 from clew.vault import code_key
 from tests.support.clock import ManualClock

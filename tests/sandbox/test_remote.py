@@ -14,8 +14,8 @@ from nats.aio.msg import Msg
 from clew.bus.nats_access import BusAddress
 from clew.bus.nats_link import NatsLink
 from clew.ids import RandomIds
-from clew.sandbox import asks
-from clew.sandbox.remote import PREFIX, Remote
+from clew.remote import asks
+from clew.remote.driver import PREFIX, Remote
 from clew.sandbox.sandbox import Ran, SandboxTrouble, Session
 from clew.vault import code_key
 from tests.sandbox.conftest import unavailable

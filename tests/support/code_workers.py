@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from clew.bus.nats_access import BusAddress
 from clew.bus.nats_link import NatsLink
 from clew.ids import RandomIds
-from clew.sandbox.remote import PREFIX, Remote
+from clew.remote.driver import PREFIX, Remote
 from clew.vault import code_key
 from tests.support.nats import SECRET, NatsServer
 from tests.support.wait import until

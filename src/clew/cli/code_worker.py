@@ -76,10 +76,10 @@ async def _work(settings: Settings) -> None:
     from clew.bus.nats_access import BusAddress
     from clew.bus.nats_link import NatsLink
     from clew.process import system_process
+    from clew.remote.driver import PREFIX
+    from clew.remote.host import Host
     from clew.sandbox.choosing import chosen
-    from clew.sandbox.host import Host
     from clew.sandbox.outer import Outer
-    from clew.sandbox.remote import PREFIX
     from clew.sandbox.setup import program
 
     assert settings.bus_url is not None

@@ -287,7 +287,7 @@ def make_sessions(
 
     def remote() -> Driver:
         from clew.bus.nats_link import NatsLink
-        from clew.sandbox.remote import PREFIX, Remote
+        from clew.remote.driver import PREFIX, Remote
 
         assert secret is not None, "processes on a bus need the installation's secret"
         prefix = f"{settings.bus_prefix}.{PREFIX}"

@@ -19,8 +19,8 @@ from nats.aio.msg import Msg
 
 from clew.bus.nats_link import NatsLink
 from clew.process import Process
-from clew.sandbox import asks
-from clew.sandbox.asks import (
+from clew.remote import asks
+from clew.remote.asks import (
     Again,
     Answer,
     Ask,

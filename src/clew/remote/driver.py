@@ -15,8 +15,8 @@ from nats.errors import Error as NatsError
 
 from clew.bus.nats_link import NatsLink, NobodyListens
 from clew.ids import Ids
-from clew.sandbox import asks
-from clew.sandbox.asks import (
+from clew.remote import asks
+from clew.remote.asks import (
     Again,
     Answer,
     Ask,
