@@ -14,6 +14,9 @@ WITH_THEIR_OWN = ("wasm", "remote")
 _AGAIN = 60_000
 """Milliseconds after which a driver that was refused is tried again."""
 
+_SOON = 5_000
+"""The same for code workers: nothing is tried here, and they may just be starting."""
+
 
 class Known(NamedTuple):
     """What is known of where code runs.
@@ -76,7 +79,8 @@ class Chosen:
             python, now = self._python(), self._clock.now()
             if self._driver is not None and self._driver[0] == python:
                 return self._driver[1]
-            if self._refused is None or self._refused[0] != python or now >= self._refused[1] + _AGAIN:
+            again = _SOON if self.name == "remote" else _AGAIN
+            if self._refused is None or self._refused[0] != python or now >= self._refused[1] + again:
                 return await self._choose(python, now)
             raise SandboxTrouble(self._refused[2])
 
