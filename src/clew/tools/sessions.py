@@ -1,7 +1,7 @@
 """Sessions of code: one a thread, kept while it is used, with the thread's files in it.
 
 A session is memory of one process; a row says which one is a thread's, so that a process whose session has
-been overtaken by another's knows (docs/decisions/0030). After a crash there is nothing to end: a sandbox
+been overtaken by another's knows (docs/decisions/0032). After a crash there is nothing to end: a sandbox
 ends with the process that has started it.
 
 Where sessions live at code workers, they are nobody's in particular: the row says where, and whoever has a
