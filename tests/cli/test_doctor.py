@@ -147,3 +147,15 @@ def test_a_cluster(
         assert found["workers"][0]["level"] == "ok"
         assert f"/{worker.pid}" in found["workers"][0]["text"]
     assert {finding["level"] for finding in found["store"] + found["clock"] + found["bus"]} == {"ok"}
+
+
+def test_without_a_server_the_sandbox_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    off = _findings(_doctor(tmp_path, "--json", CLEW_MODEL_URL="", CLEW_SANDBOX="off"))["code"]
+    assert [(each["level"], each["text"]) for each in off] == [("ok", "CLEW_SANDBOX=off: none is run")]
+    monkeypatch.setattr("clew.sandbox.bubblewrap.tools", lambda: None)
+    for setting, level in (("auto", "note"), ("bwrap", "fail")):
+        done = _doctor(tmp_path, "--json", CLEW_MODEL_URL="", CLEW_SANDBOX=setting)
+        (missing,) = _findings(done)["code"]
+        assert (missing["level"], done.exit_code) == (level, int(level == "fail"))
+        assert missing["text"].endswith("bubblewrap is not installed")
+        assert missing["advice"] == "pip install 'clew[code]'"
