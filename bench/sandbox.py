@@ -76,7 +76,7 @@ async def _bare(program: str) -> None:
 
 
 async def _walled(name: str, program: str | None) -> None:
-    driver = DRIVERS[name](program)
+    driver = DRIVERS[name](program, Path())
     sessions: list[KernelSession] = []
 
     async def start() -> None:
