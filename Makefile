@@ -26,7 +26,7 @@ coverage: .venv/ready  ## what the tests reach of core, service, store and wire:
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-chaos: .venv/ready  ## a crash at every commit on PostgreSQL; loops of kills: KILLS=500 on SQLite, then on PostgreSQL and NATS
+chaos: .venv/ready  ## a crash at every commit, with files and on PostgreSQL; loops of kills: KILLS=500 on SQLite, then on PostgreSQL and NATS
 	$(BIN)/python -m pytest -m long tests/durability
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS)
 	$(BIN)/python -m tests.durability.kills --kills $(KILLS) --many

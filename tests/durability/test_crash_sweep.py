@@ -93,7 +93,10 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         yield Stage(request.param, tmp_path, postgres, model, receiver)
 
 
-@pytest.mark.parametrize("story", [Story, FileStory])
+@pytest.mark.parametrize(
+    "story",
+    [Story, pytest.param(FileStory, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+)
 def test_dying_at_any_commit_ends_in_the_same_history(
     stage: Stage, story: type[Story], tell: Callable[[str], None]
 ) -> None:

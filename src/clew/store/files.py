@@ -67,12 +67,17 @@ async def get(tx: Transaction, project: str, file_id: str) -> File | None:
     return None if row is None else FILE.read(row)
 
 
+def listed(ids: Sequence[str]) -> str:
+    """Return ids as a statement takes many of them: JSON, without those that PostgreSQL would refuse."""
+    return msgspec.json.encode([id for id in ids if "\0" not in id]).decode()
+
+
 async def names(tx: Transaction, project: str, ids: Sequence[str]) -> dict[str, str]:
     """Return the filenames of those files that the project has, by id.
 
     Nobody deletes them until the transaction ends.
     """
-    keys = {"project": project, "ids": msgspec.json.encode(ids).decode()}
+    keys = {"project": project, "ids": listed(ids)}
     return {row[0]: row[1] for row in await tx.all(SELECT_NAMES, keys)}
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, insert, select, update
 from clew.core.due import Work
 from clew.core.stores import FileError, FileStatus, StoreFile
 from clew.store import due_work, full_text, pages, vector_stores
+from clew.store.files import listed
 from clew.store.pages import Page, PageRequest
 from clew.store.statement import Both, Mapper, Statement, Transaction, constant, param
 from clew.store.tables import chunks, file_batches, store_files, vectors
@@ -173,7 +174,7 @@ async def get(tx: Transaction, store_id: str, file_id: str) -> StoreFile | None:
 
 async def some(tx: Transaction, store_id: str, ids: Sequence[str]) -> list[StoreFile]:
     """Return those of these files that a store has."""
-    keys = {"store_id": store_id, "ids": msgspec.json.encode(ids).decode()}
+    keys = {"store_id": store_id, "ids": listed(ids)}
     return [_FILE.read(row) for row in await tx.all(SELECT_SOME, keys)]
 
 
