@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from importlib import util
 from pathlib import Path
 
+from clew.installing import how_to_add
 from clew.sandbox import seccomp
 from clew.sandbox.interpreter import Interpreter, system_libraries
 from clew.sandbox.jailed import (
@@ -53,7 +54,7 @@ class Bubblewrap(Jailed):
         """Return how a session begins."""
         found = tools()
         if found is None:
-            raise SandboxTrouble("bubblewrap is not installed; run: pip install 'clew[code]'")
+            raise SandboxTrouble(f"bubblewrap is not installed; run: {how_to_add('code')}")
         system, links = system_libraries()
         command = [listed(LIMITS), ":".join(found), *_before(links)]
         for outside, inside in (*system, *python.known.binds()):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import _ast
 import _queue
-import _signal  # type: ignore[import-not-found]
+import _signal  # type: ignore[import-not-found, unused-ignore]
 import _thread
 import io
 import os
@@ -181,7 +181,7 @@ class Plots:
 
     def exec_module(self, module: Any) -> None:
         """Fill the back end in."""
-        from matplotlib.backends.backend_agg import (  # type: ignore[import-not-found]
+        from matplotlib.backends.backend_agg import (  # type: ignore[import-not-found, unused-ignore]
             FigureCanvasAgg,
         )
 
