@@ -32,6 +32,14 @@ SELECT_NAMES = Both(
     ("project", "ids"),
     selects=True,
 )
+SELECT_IDS = Both(
+    "files",
+    "SELECT id FROM files WHERE project = :project AND id IN (SELECT value FROM json_each(:ids))",
+    "SELECT id FROM files WHERE project = $1 "
+    "AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb)))",
+    ("project", "ids"),
+    selects=True,
+)
 SUM_BYTES = Statement(
     select(func.coalesce(func.sum(files.c.bytes), constant(0))).where(files.c.project == param("project"))
 )
@@ -65,6 +73,12 @@ async def get(tx: Transaction, project: str, file_id: str) -> File | None:
     """Return a file of the project, or None."""
     row = await tx.one(SELECT_FILE, {"id": file_id, "project": project})
     return None if row is None else FILE.read(row)
+
+
+async def lacks(tx: Transaction, project: str, ids: Sequence[str]) -> bool:
+    """Whether the project does not have all of some files, each named once."""
+    keys = {"project": project, "ids": msgspec.json.encode(ids).decode()}
+    return len(await tx.all(SELECT_IDS, keys)) < len(ids)
 
 
 async def names(tx: Transaction, project: str, ids: Sequence[str]) -> dict[str, str]:
