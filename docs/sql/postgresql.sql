@@ -235,6 +235,9 @@ DELETE FROM files WHERE files.id = $1::VARCHAR AND files.project = $2::VARCHAR;
 -- SELECT_NAMES
 SELECT id, filename FROM files WHERE project = $1 AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb))) ORDER BY id FOR KEY SHARE;
 
+-- SELECT_IDS
+SELECT id FROM files WHERE project = $1 AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb)));
+
 -- SUM_BYTES
 SELECT coalesce(sum(files.bytes), 0) AS coalesce_1
 FROM files

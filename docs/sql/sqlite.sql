@@ -235,6 +235,9 @@ DELETE FROM files WHERE files.id = :id AND files.project = :project;
 -- SELECT_NAMES
 SELECT id, filename FROM files WHERE project = :project AND id IN (SELECT value FROM json_each(:ids));
 
+-- SELECT_IDS
+SELECT id FROM files WHERE project = :project AND id IN (SELECT value FROM json_each(:ids));
+
 -- SUM_BYTES
 SELECT coalesce(sum(files.bytes), 0) AS coalesce_1
 FROM files

@@ -1,6 +1,7 @@
 """Code out of arguments, and links in text: the same however it is cut."""
 
 import json
+import time
 from itertools import pairwise
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clew.core.citing import Settled
-from clew.core.code import LINK, CodeInput, Links, arguments_of
+from clew.core.code import LINK, CodeInput, Links, arguments_of, fit, named
+from clew.core.files import File
+from clew.sandbox.frames import plain
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
 CUTS = st.lists(st.integers(0, 200), max_size=8)
@@ -111,3 +114,36 @@ def test_what_is_held_back_is_bounded() -> None:
     links = Links({"a.csv": "file_a"})
     told = sum(len(each.text) for each in links.feed(LINK + "x" * 10_000))
     assert told == len(LINK) + 10_000
+
+
+def test_links_cost_the_same_however_many_files_there_are() -> None:
+    links = Links({f"made_{number}.csv": f"file_{number}" for number in range(20_000)})
+    text = "".join(f"{LINK}made_{number}.csv " for number in range(2_000))
+    begun = time.process_time()
+    settled = [each for piece in text for each in links.feed(piece)] + links.end()
+    assert time.process_time() - begun < 5
+    assert sum(each.file_id is not None for each in settled) == 2_000
+
+
+@given(st.text(max_size=300))
+def test_every_name_fits_into_a_session(name: str) -> None:
+    assert plain(fit(name))
+    assert fit(fit(name)) == fit(name)
+
+
+def _file(file_id: str, name: str) -> File:
+    return File(
+        id=file_id,
+        project="alpha",
+        created_at=0,
+        filename=name,
+        purpose="assistants",
+        bytes=1,
+        sha256="",
+        blob=file_id,
+    )
+
+
+def test_no_file_stands_where_another_is_by_its_id() -> None:
+    files = [_file("file-a", "file-b"), _file("file-b", "file-a"), _file("file-c", "x"), _file("file-d", "x")]
+    assert [each.name for each in named(files, [])] == ["file-b_2", "file-a_2", "x", "x_2"]

@@ -379,6 +379,8 @@ def packages_finding(
     if python is None:
         if driver == "remote":
             return []
+        if driver == "remote":
+            return []
         advice = None if driver == "wasm" else "for numpy, pandas and plots: clew code setup"
         return [Finding("code", "note", "it has the standard library, and no packages", advice)]
     if outdated:

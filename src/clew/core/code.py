@@ -5,6 +5,7 @@ it as the member ``code`` of a JSON object; some send it bare.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
@@ -23,7 +24,7 @@ LINK = f"sandbox:{DATA}/"
 LONGEST_NAME = 200
 """Bytes of a file's name in a session: file systems take 255."""
 
-_UNFIT = re.compile(r"[/\\\x00-\x1f\x7f\x80-\x9f\u2028\u2029]")
+_SEPARATORS = frozenset("/\\")
 
 
 class Inside(NamedTuple):
@@ -151,8 +152,11 @@ def arguments_of(code: str) -> str:
 def named(files: Iterable[File], made: Iterable[tuple[str, File]]) -> list[Inside]:
     """Return the files of a session under the names that they have there, each another.
 
-    What code has ``made`` keeps its name, and takes the place of what was there under it.
+    What code has ``made`` keeps its name, and takes the place of what was there under it. No file has the
+    id of another for a name: files are there by id too.
     """
+    files = list(files)
+    ids = {file.id for file in files}
     inside = {name: Inside(name, file.id, file.bytes, file.blob) for name, file in made}
     left = set(inside)
     for file in files:
@@ -160,7 +164,7 @@ def named(files: Iterable[File], made: Iterable[tuple[str, File]]) -> list[Insid
         if wanted in left:
             continue
         name, number = wanted, 1
-        while name in inside:
+        while name in inside or name in ids:
             number += 1
             stem, dot, ending = wanted.rpartition(".")
             name = f"{stem}_{number}{dot}{ending}" if stem else f"{wanted}_{number}"
@@ -170,8 +174,11 @@ def named(files: Iterable[File], made: Iterable[tuple[str, File]]) -> list[Insid
 
 def fit(filename: str) -> str:
     """Return a file's name as it may stand in a session: a plain one, never a path."""
-    name = _UNFIT.sub("_", filename).encode()[:LONGEST_NAME].decode(errors="ignore")
-    return name if name.strip(". ") else "file"
+    fitting = (each if each.isprintable() and each not in _SEPARATORS else "_" for each in filename)
+    name = "".join(fitting).encode()[:LONGEST_NAME].decode(errors="ignore")
+    if not name.strip(". "):
+        return "file"
+    return f"_{name[1:]}" if name[0] == "." else name
 
 
 class Links:
@@ -183,6 +190,8 @@ class Links:
 
     def __init__(self, known: Mapping[str, str]) -> None:
         self._known = {form: file_id for name, file_id in known.items() for form in (name, quote(name))}
+        self._sorted = sorted(self._known)
+        self._lengths = sorted(set(map(len, self._known)), reverse=True)
         self._held = ""
 
     def feed(self, text: str) -> list[Settled]:
@@ -216,16 +225,21 @@ class Links:
 
     def _length(self, rest: str, last: bool) -> int | None:
         """Return the length of the name that text begins with: 0 if it is none; None if more must come."""
-        if not last and any(name.startswith(rest) for name in self._known):
+        if not last and self._may_become_one(rest):
             return None
-        fitting = (name for name in self._known if rest.startswith(name))
-        for name in sorted(fitting, key=len, reverse=True):
-            behind = rest[len(name) : len(name) + 2]
+        for length in self._lengths:
+            if rest[:length] not in self._known:
+                continue
+            behind = rest[length : length + 2]
             if behind == "." and not last:
                 return None
             if not _goes_on(behind):
-                return len(name)
+                return length
         return 0
+
+    def _may_become_one(self, rest: str) -> bool:
+        at = bisect_left(self._sorted, rest)
+        return at < len(self._sorted) and self._sorted[at].startswith(rest)
 
 
 def _goes_on(behind: str) -> bool:

@@ -32,6 +32,14 @@ SELECT_NAMES = Both(
     ("project", "ids"),
     selects=True,
 )
+SELECT_IDS = Both(
+    "files",
+    "SELECT id FROM files WHERE project = :project AND id IN (SELECT value FROM json_each(:ids))",
+    "SELECT id FROM files WHERE project = $1 "
+    "AND id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::jsonb)))",
+    ("project", "ids"),
+    selects=True,
+)
 SUM_BYTES = Statement(
     select(func.coalesce(func.sum(files.c.bytes), constant(0))).where(files.c.project == param("project"))
 )
@@ -70,6 +78,11 @@ async def get(tx: Transaction, project: str, file_id: str) -> File | None:
 def listed(ids: Sequence[str]) -> str:
     """Return ids as a statement takes many of them: JSON, without those that PostgreSQL would refuse."""
     return msgspec.json.encode([id for id in ids if "\0" not in id]).decode()
+
+
+async def lacks(tx: Transaction, project: str, ids: Sequence[str]) -> bool:
+    """Whether the project does not have all of some files, each named once."""
+    return len(await tx.all(SELECT_IDS, {"project": project, "ids": listed(ids)})) < len(ids)
 
 
 async def names(tx: Transaction, project: str, ids: Sequence[str]) -> dict[str, str]:

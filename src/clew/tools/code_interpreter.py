@@ -4,7 +4,8 @@ What it prints is output, and so are its errors. Plots and files that it leaves 
 Source: OpenAI's guide to code interpreter, and azure-ai-agents' recordings.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 
 import msgspec
 
@@ -146,8 +147,9 @@ class CodeInterpreter:
                 news.append(f"{each.name} could not be kept: the project's files have no room for it.")
                 continue
             try:
-                pieces = seat.session.take(each.name)
-                file = await self._kept(self._ids.new(FILE), each.name, pieces, context)
+                pieces = _at_most(each.size, seat.session.take(each.name))
+                async with aclosing(pieces):
+                    file = await self._kept(self._ids.new(FILE), each.name, pieces, context)
             except SandboxTrouble as trouble:
                 news.append(f"{each.name} could not be kept: {trouble.message}")
                 continue
@@ -174,6 +176,23 @@ class CodeInterpreter:
             sha256=kept.sha256,
             blob=key,
         )
+
+
+async def _at_most(size: int, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yield a file's pieces, as many bytes as there was room looked for: code may lie, and go on writing.
+
+    Raises:
+        SandboxTrouble: it has more.
+    """
+    try:
+        async for piece in pieces:
+            if len(piece) > size:
+                raise SandboxTrouble("it has more bytes than were looked for room for")
+            size -= len(piece)
+            yield piece
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
 
 
 def _after(ran: Ran, plots: int, left: Sequence[MadeFile]) -> list[str]:
