@@ -1,11 +1,13 @@
-"""What sandboxes cost: python -m bench.sandbox [--python PROGRAM] [DRIVER ...]
+"""What sandboxes cost: python -m bench.sandbox [--python PROGRAM] [--jupyter PROGRAM] [DRIVER ...]
 
 Starts, cells and memory of sessions, beside a bare subprocess of the same Python in the same run. PROGRAM is
-a Python whose packages sessions see; with pandas and matplotlib among them, their memory is told too.
+a Python whose packages sessions see; with pandas and matplotlib among them, their memory is told too. One
+with ipykernel and jupyter_client has a Jupyter kernel measured beside.
 """
 
 import argparse
 import asyncio
+import json
 import statistics
 import sys
 import time
@@ -75,6 +77,23 @@ async def _bare(program: str) -> None:
         await each.wait()
 
 
+async def _jupyter(program: str) -> None:
+    """A Jupyter kernel, without a wall: it is asked by a process of its own, over its own sockets."""
+    pipe = asyncio.subprocess.PIPE
+    script = str(Path(__file__).with_name("jupyter_kernel.py"))
+    asking = await asyncio.create_subprocess_exec(
+        program, script, str(STARTS), str(CELLS), stdin=pipe, stdout=pipe, limit=1024 * 1024
+    )
+    assert asking.stdin is not None
+    assert asking.stdout is not None
+    found = json.loads(await asking.stdout.readline())
+    _told("jupyter: start to first answer", found["starts"])
+    _told("jupyter: a cell", found["cells"])
+    print(f"{'jupyter: memory':44} {_memory(found['pid']):8.1f} MB")
+    asking.stdin.write(b"\n")
+    await asking.wait()
+
+
 async def _walled(name: str, program: str | None) -> None:
     driver = DRIVERS[name](program, Path())
     sessions: list[KernelSession] = []
@@ -113,8 +132,10 @@ async def _walled(name: str, program: str | None) -> None:
         await driver.close()
 
 
-async def _main(names: list[str], program: str | None) -> None:
+async def _main(names: list[str], program: str | None, jupyter: str | None) -> None:
     await _bare(program or sys.executable)
+    if jupyter is not None:
+        await _jupyter(jupyter)
     for name in names:
         await _walled(name, program)
 
@@ -122,6 +143,7 @@ async def _main(names: list[str], program: str | None) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python")
+    parser.add_argument("--jupyter")
     parser.add_argument("drivers", nargs="*", default=["bwrap", "landlock"])
     chosen = parser.parse_args()
-    asyncio.run(_main(chosen.drivers, chosen.python))
+    asyncio.run(_main(chosen.drivers, chosen.python, chosen.jupyter))
