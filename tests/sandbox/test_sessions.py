@@ -110,6 +110,18 @@ async def test_output_without_end_ends_the_session(session: KernelSession) -> No
     assert len(ran.logs) < MOST_LOGS + 300
 
 
+async def test_what_a_cancelled_cell_has_left_comes_with_the_next(session: KernelSession) -> None:
+    code = "open('a', 'w').write('1')\nopen('b', 'w').write('1')\nprint('left')\nwhile True: pass"
+    cell = asyncio.create_task(session.run(code))
+    await until_async(lambda: "left" in session.heard)
+    cell.cancel()
+    await asyncio.wait({cell})
+    ran = await session.run("open('b', 'w').write('22')")
+
+    assert sorted((each.name, each.size) for each in ran.left) == [("a", 1), ("b", 2)]
+    assert not (await session.run("1")).left
+
+
 async def test_a_cell_that_is_cancelled_stops_within_a_second_and_variables_stay(
     session: KernelSession,
 ) -> None:
