@@ -117,7 +117,8 @@ INSERT INTO code_files (thread_id, name, file_id) VALUES ($1::VARCHAR, $2::VARCH
 -- SELECT_MADE
 SELECT code_files.name, files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
 FROM code_files JOIN files ON files.id = code_files.file_id
-WHERE code_files.thread_id = $1::VARCHAR AND files.project = $2::VARCHAR ORDER BY code_files.seq;
+WHERE code_files.thread_id = $1::VARCHAR AND files.project = $2::VARCHAR ORDER BY code_files.seq DESC
+ LIMIT 1000 OFFSET 0;
 
 -- ==== src/clew/store/due_work.py ====
 

@@ -117,7 +117,8 @@ INSERT INTO code_files (thread_id, name, file_id) VALUES (:thread_id, :name, :fi
 -- SELECT_MADE
 SELECT code_files.name, files.id, files.project, files.created_at, files.filename, files.purpose, files.bytes, files.sha256, files.blob
 FROM code_files JOIN files ON files.id = code_files.file_id
-WHERE code_files.thread_id = :thread_id AND files.project = :project ORDER BY code_files.seq;
+WHERE code_files.thread_id = :thread_id AND files.project = :project ORDER BY code_files.seq DESC
+ LIMIT 1000 OFFSET 0;
 
 -- ==== src/clew/store/due_work.py ====
 

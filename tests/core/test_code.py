@@ -79,6 +79,7 @@ KNOWN = {"a.csv": "file_a", "my plot.png": "file_p", "a.csv.gz": "file_g", "b (1
             ["my plot.png", "my%20plot.png"],
         ),
         ("(sandbox:/mnt/data/b (1).txt)", ["b (1).txt"]),
+        ("(sandbox:/mnt/data/b%20(1).txt)", ["b%20(1).txt"]),
         ("sandbox:/mnt/data/a.csvx sandbox:/mnt/data/nothing sandbox:/mnt/ sandbox:", []),
         ("sandbox:/mnt/data/a.csv.zip", []),
         ("ssandbox:/mnt/data/a.csv", ["a.csv"]),

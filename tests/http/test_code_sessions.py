@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from clew.store.code import MOST_MADE
 from clew.testing.scripted_model import ScriptedModel
 from clew.tools.sessions import LOOK
 from tests.sandbox.processes import alive, descendants
@@ -166,6 +167,21 @@ def test_what_no_database_takes_can_be_in_code_and_output(on_both: Servers, mode
         thread, agent = api.thread("Go"), _agent(api)
         _cell(api, model, thread, agent, "print('\x00')")
         assert _cell(api, model, thread, agent, r"print('\0\ud800\x1b[2J')") == "\ufffd\\ud800\x1b[2J"
+
+
+def test_files_that_code_has_left_are_bounded(servers: Servers, model: ScriptedModel) -> None:
+    with servers.start() as api:
+        agent, thread = _agent(api), api.thread("Go")
+        _cell(api, model, thread, agent, "open('made', 'w').write('1')")
+        with closing(sqlite3.connect(servers.place)) as rows, rows:
+            (file,) = rows.execute("SELECT file_id FROM code_files").fetchone()
+            made = [(thread, f"made_{number}", file) for number in range(MOST_MADE)]
+            rows.executemany("INSERT INTO code_files (thread_id, name, file_id) VALUES (?, ?, ?)", made)
+        model.reply("Done.")
+        api.run(thread, agent).wait("completed")
+        *named, more = model.requests[-1].messages[0]["content"].split("\n")[1:]
+        assert more == f"- and {MOST_MADE - len(named)} more"
+        assert named[0].startswith("- made_0 ")
 
 
 LIE = """

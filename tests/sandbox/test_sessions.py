@@ -1,6 +1,7 @@
 """A session: what cells say, what stays, what ends it, and that nothing outlives it."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -108,6 +109,30 @@ async def test_output_without_end_ends_the_session(session: KernelSession) -> No
     assert ran.ended == "output"
     assert session.over
     assert len(ran.logs) < MOST_LOGS + 300
+
+
+async def test_a_start_that_is_called_off_leaves_nothing(driver: Jailed) -> None:
+    await (await driver.start("first")).end()
+    before = set(descendants(os.getpid()))
+    for moment in range(10):
+        begun = asyncio.create_task(driver.start(f"called off {moment}"))
+        await asyncio.sleep(moment * 0.008)
+        begun.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await begun).end()
+    await until_async(lambda: not any(map(alive, set(descendants(os.getpid())) - before)))
+
+
+async def test_what_a_cancelled_cell_has_left_comes_with_the_next(session: KernelSession) -> None:
+    code = "open('a', 'w').write('1')\nopen('b', 'w').write('1')\nprint('left')\nwhile True: pass"
+    cell = asyncio.create_task(session.run(code))
+    await until_async(lambda: "left" in session.heard)
+    cell.cancel()
+    await asyncio.wait({cell})
+    ran = await session.run("open('b', 'w').write('22')")
+
+    assert sorted((each.name, each.size) for each in ran.left) == [("a", 1), ("b", 2)]
+    assert not (await session.run("1")).left
 
 
 async def test_a_cell_that_is_cancelled_stops_within_a_second_and_variables_stay(

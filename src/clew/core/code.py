@@ -189,7 +189,7 @@ class Links:
     """
 
     def __init__(self, known: Mapping[str, str]) -> None:
-        self._known = {form: file_id for name, file_id in known.items() for form in (name, quote(name))}
+        self._known = {form: file_id for name, file_id in known.items() for form in _forms(name)}
         self._sorted = sorted(self._known)
         self._lengths = sorted(set(map(len, self._known)), reverse=True)
         self._held = ""
@@ -240,6 +240,11 @@ class Links:
     def _may_become_one(self, rest: str) -> bool:
         at = bisect_left(self._sorted, rest)
         return at < len(self._sorted) and self._sorted[at].startswith(rest)
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    """Return how models write a name in a link: bare, encoded, or without spaces alone."""
+    return name, quote(name), name.replace(" ", "%20")
 
 
 def _goes_on(behind: str) -> bool:

@@ -103,7 +103,11 @@ class Jailed:
             raise
         self._sessions.add(started)
         started.watch(watch(started, group, plan.folder))
-        await started.ready()
+        try:
+            await started.ready()
+        except BaseException:  # whoever is called off knows of no session that he could end
+            await started.end()
+            raise
         return started
 
     async def close(self) -> None:
@@ -148,7 +152,13 @@ class Jailed:
             theirs.close()
             for file in (write, *files.values()):
                 os.close(file)
-        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            reader, writer = await asyncio.open_connection(sock=ours)
+        except BaseException:
+            process.kill()
+            output.close()
+            ours.close()
+            raise
 
         def gone(session: KernelSession) -> None:
             self._sessions.discard(session)

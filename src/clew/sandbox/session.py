@@ -7,14 +7,18 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from clew.sandbox.ending import with_ending, with_stop
 from clew.sandbox.frames import MOST_CODE, PIECE, Nonsense, Reply, left_of, plain, reply, request
 from clew.sandbox.output import Output
 from clew.sandbox.sandbox import (
     LONGEST_CELL,
     MOST_DISK,
+    MOST_FILES,
     MOST_IMAGES,
     Ended,
+    Left,
     Plot,
     Ran,
     SandboxTrouble,
@@ -53,6 +57,7 @@ class KernelSession:
         self._number = 0
         self._ended: Ended | None = None
         self._turn = asyncio.Lock()
+        self._untold: dict[str, Left] = {}
         self._ending: asyncio.Task[None] | None = None
         output.flooded = lambda: self.kill("output")
 
@@ -142,8 +147,9 @@ class KernelSession:
                     await self._stop(cell, "time")
             except asyncio.CancelledError:
                 await self._stop(cell, "cancelled")
+                self._untold.update({each.name: each for each in cell.result().left})
                 raise
-            ran = await cell
+            ran = self._with_untold(await cell)
             if late and ran.ended is None:
                 return Ran(
                     logs=with_stop(ran.logs, seconds),
@@ -153,6 +159,15 @@ class KernelSession:
                     unseen=ran.unseen,
                 )
             return ran
+
+    def _with_untold(self, ran: Ran) -> Ran:
+        """Add what cells have left that were called off: nobody was told of it, and it is there."""
+        if not self._untold or ran.ended is not None:
+            return ran
+        left = self._untold | {each.name: each for each in ran.left}
+        self._untold = {}
+        kept = tuple(left.values())[:MOST_FILES]
+        return replace(ran, left=kept, unseen=ran.unseen + len(left) - len(kept))
 
     async def _stop(self, cell: asyncio.Task[Ran], why: Ended) -> None:
         """Interrupt a cell; if that is of no use, end the session."""

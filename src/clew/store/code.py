@@ -9,9 +9,12 @@ from clew.core.files import File
 from clew.core.records import MadeFile
 from clew.store import files, threads
 from clew.store.files import FILE
-from clew.store.statement import Statement, Transaction, Write, param
+from clew.store.statement import Statement, Transaction, Write, constant, param
 from clew.store.tables import code_files, code_sessions
 from clew.store.tables import files as file_rows
+
+MOST_MADE = 1_000
+"""Files that code has left which a new session gets back, and answers may link to: the newest."""
 
 _OF_THREAD = code_sessions.c.thread_id == param("of")
 
@@ -24,12 +27,14 @@ UPDATE_SESSION = Statement(
     update(code_sessions).where(_OF_THREAD).values(session=param("session"), place=param("place"))
 )
 INSERT_MADE = Statement(insert(code_files), columns=("thread_id", "name", "file_id"))
-# A file that was deleted is not there any more.
+# A file that was deleted is not there any more. Each turn of a model reads this, so it has a bound.
 SELECT_MADE = Statement(
     select(code_files.c.name, *FILE.columns)
     .join(file_rows, file_rows.c.id == code_files.c.file_id)
     .where(code_files.c.thread_id == param("thread_id"), file_rows.c.project == param("project"))
-    .order_by(code_files.c.seq)
+    .order_by(code_files.c.seq.desc())
+    .limit(constant(MOST_MADE))
+    .offset(constant(0))
 )
 
 
@@ -71,6 +76,7 @@ async def inside(tx: Transaction, project: str, thread_id: str, given: Sequence[
         file = await files.get(tx, project, file_id)
         if file is not None:
             found.append(file)
-    rows = await tx.all(SELECT_MADE, {"thread_id": thread_id, "project": project})
-    made = [(str(name), FILE.read(values)) for name, *values in rows]
+    keys = {"thread_id": thread_id, "project": project}
+    newest = await tx.all(SELECT_MADE, keys)
+    made = [(str(name), FILE.read(values)) for name, *values in reversed(newest)]
     return named(found, made)

@@ -113,9 +113,9 @@ class CodeInterpreter:
         ended = _noted([_ENDED[ran.ended], "Its variables are gone."]) if ran.ended is not None else []
         after = [*ended, *_noted(_after(ran, len(plots), left))]
         logs = _lines(*_noted(news), ran.logs, *ended)
-        outputs: list[Json] = [{"type": "logs", "logs": _within(logs, _MOST_SHOWN)}] if logs else []
+        outputs: list[Json] = [{"type": "logs", "logs": within(logs, _MOST_SHOWN)}] if logs else []
         outputs += [{"type": "image", "image": {"file_id": each.file.id}} for each in plots]
-        told = _lines(*_noted(news), _within(ran.logs, _MOST_TOLD), *after)
+        told = _lines(*_noted(news), within(ran.logs, _MOST_TOLD), *after)
         return Outcome(
             output=told or "The code ran, and printed nothing.",
             result=CallResult.FAILED if ran.raised or ran.ended else CallResult.OK,
@@ -215,20 +215,29 @@ def _noted(notes: Sequence[str]) -> list[str]:
     return [f"[{note}]" for note in notes]
 
 
-def _within(text: str, most: int) -> str:
+def within(text: str, most: int) -> str:
     """Return a text of at most ``most`` bytes as JSON: of a longer one the beginning and the end."""
-    half = most // 2
     if len(text) <= most // 6:  # no character takes more in JSON
         return text
-    if len(msgspec.json.encode(text)) <= most:
+    if _fitting(text, most) == len(text):
         return text
-    head, tail = _cut(text, half), _cut(text[::-1], half)[::-1]
+    head = text[: _fitting(text, most // 2)]
+    end = text[-most:][::-1]
+    tail = end[: _fitting(end, most // 2)][::-1]
     return f"{head}\n[cut: {len(text) - len(head) - len(tail)} characters left out]\n{tail}"
 
 
-def _cut(text: str, most: int) -> str:
-    """Return as much of a text's beginning as takes at most ``most`` bytes as JSON."""
-    piece = text[:most]
-    while (size := len(msgspec.json.encode(piece))) > most:
-        piece = piece[: max(1, len(piece) * most // size - 1)]
-    return piece
+def _fitting(text: str, most: int) -> int:
+    """Return how many of a text's first characters take at most ``most`` bytes as JSON.
+
+    Not much more than those is looked at: this is done on the event loop, and code chooses what takes long.
+    """
+    at, step = 0, 4096
+    while step and at < len(text):
+        piece = text[at : at + step]
+        size = len(msgspec.json.encode(piece)) - 2
+        if size <= most:
+            at, most = at + len(piece), most - size
+        else:
+            step //= 2
+    return at
