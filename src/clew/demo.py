@@ -144,7 +144,7 @@ def _run_lesson(settings: Settings, model_file: Path | None, console: Console) -
     if settings.model_name is not None:
         of_server["model_name"] = settings.model_name
     url = settings.model_url
-    sandbox = _sandbox(settings)
+    sandbox = _sandbox(settings, console)
     of_server |= sandbox.of_server
     with (
         tempfile.TemporaryDirectory(prefix="clew-demo-") as home,
@@ -189,8 +189,8 @@ class _Sandbox(NamedTuple):
             shutil.copytree(self.pyodide, home / self.pyodide.parent.name / self.pyodide.name)
 
 
-def _sandbox(settings: Settings) -> _Sandbox:
-    """Try the sandbox of this machine."""
+def _sandbox(settings: Settings, console: Console) -> _Sandbox:
+    """Try the sandbox of this machine, and give it packages, which are fetched once."""
     if settings.sandbox in ("off", "remote"):
         return _Sandbox((), f"Code (step6_code.py) is left out: CLEW_SANDBOX is {settings.sandbox}.", {})
     from clew.sandbox.chosen import Chosen
@@ -206,13 +206,27 @@ def _sandbox(settings: Settings) -> _Sandbox:
     known = asyncio.run(tried())
     if known.driver is None:
         return _Sandbox((), f"Code (step6_code.py) is left out: {escape(known.trouble or '')}", {})
-    note = "" if "matplotlib" in known.packages else "Code can plot too, after: clew code setup"
-    step = _CODE._replace(given=() if note else ("--plot",))
     if known.driver == "wasm":
         from clew.sandbox.wasm.pyodide import folder_of
 
-        return _Sandbox((step,), "", {}, folder_of(settings.data_dir))
-    return _Sandbox((step,), note, {} if known.python is None else {"sandbox_python": str(known.python)})
+        return _Sandbox((_CODE,), "", {}, folder_of(settings.data_dir))
+    python, note = known.python, ""
+    if "matplotlib" not in known.packages:
+        python, note = _with_packages(settings, python, console)
+    step = _CODE._replace(given=() if note else ("--plot",))
+    return _Sandbox((step,), note, {} if python is None else {"sandbox_python": str(python)})
+
+
+def _with_packages(settings: Settings, python: Path | None, console: Console) -> tuple[Path | None, str]:
+    """Return the Python that code runs on, with what plots, and what is to be said if nothing does."""
+    from clew.sandbox.setup import CannotSetUp, set_up
+
+    if settings.sandbox_python is not None:
+        return python, "Code could plot too: the Python that CLEW_SANDBOX_PYTHON names has no matplotlib."
+    try:
+        return set_up(settings.data_dir, lambda said: console.print(said, highlight=False)), ""
+    except CannotSetUp as error:
+        return python, f"Code could plot too, after: clew code setup. It can't now: {escape(str(error))}"
 
 
 def _with_embedder(settings: Settings, home: Path, console: Console) -> Path:

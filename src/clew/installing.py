@@ -3,8 +3,12 @@
 Clew itself is not on the index, so nothing may say ``pip install clew``; this is the one place that knows.
 """
 
+import re
 import shlex
+import sys
 from importlib.metadata import PackageNotFoundError, requires
+
+_TERM = re.compile(r"(extra|sys_platform) (==|!=) [\"']([\w-]+)[\"']")
 
 FROM_CHECKOUT = "pip install '.[{extra}]' in Clew's checkout"
 """What is said where Clew's own list of packages can't be read."""
@@ -16,6 +20,13 @@ def how_to_add(extra: str) -> str:
         needed = [line.partition(";") for line in requires("clew") or ()]
     except PackageNotFoundError:
         needed = []
-    wanted = {f"extra == '{extra}'", f'extra == "{extra}"'}
-    packages = [name.strip() for name, _, marker in needed if marker.strip() in wanted]
+    packages = [name.strip() for name, _, marker in needed if _is_wanted(marker, extra)]
     return f"pip install {shlex.join(packages)}" if packages else FROM_CHECKOUT.format(extra=extra)
+
+
+def _is_wanted(marker: str, extra: str) -> bool:
+    """Whether a marker, of the few kinds that Clew has, means an extra and this system."""
+    terms = _TERM.findall(marker)
+    here = {"extra": extra, "sys_platform": sys.platform}
+    holds = all((here[name] == value) is (sign == "==") for name, sign, value in terms)
+    return holds and any(name == "extra" for name, _, _ in terms)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from clew.cli.main import cli
+from clew.installing import how_to_add
 from clew.sandbox import setup
 from tests.sandbox.conftest import unavailable
 
@@ -81,7 +82,7 @@ def test_where_there_is_no_sandbox_it_says_what_to_bring(
     monkeypatch.setattr("clew.sandbox.bubblewrap.tools", lambda: None)
     missing = _clew(tmp_path, "run", program, CLEW_SANDBOX="bwrap")
     assert missing.exit_code == 1
-    assert "run: pip install 'clew[code]'" in missing.stderr
+    assert f"run: {how_to_add('code')}" in missing.stderr
     assert "Traceback" not in missing.output
 
 

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from clew.cli.main import cli
+from clew.installing import how_to_add
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
 from tests.support.cluster import cluster
@@ -158,4 +159,4 @@ def test_without_a_server_the_sandbox_is_tried(tmp_path: Path, monkeypatch: pyte
         (missing,) = _findings(done)["code"]
         assert (missing["level"], done.exit_code) == (level, int(level == "fail"))
         assert missing["text"].endswith("bubblewrap is not installed")
-        assert missing["advice"] == "pip install 'clew[code]'"
+        assert missing["advice"] == how_to_add("code")

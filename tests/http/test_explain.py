@@ -138,7 +138,7 @@ def test_a_model_that_breaks_off_leaves_an_incomplete_message(api: Api, model: S
 
 
 def test_tools_that_nobody_runs(api: Api) -> None:
-    run = _run(api, tools=[{"type": "code_interpreter"}])
+    run = _run(api, tools=[{"type": "openapi", "openapi": {"name": "weather"}}])
     run.wait("failed")
     assert _first(run)["code"] == "tools_not_run"
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from clew import __version__
+from clew.installing import how_to_add
 from clew.testing.scripted_model import ScriptedModel
 from clew.wire.status import StatusObject
 from tests.sandbox.conftest import unavailable
@@ -115,4 +116,4 @@ def test_why_no_code_runs_is_told(
         code = _status(api).code
     assert code is not None
     assert code.driver is None
-    assert "run: pip install 'clew[code]'" in str(code.trouble)
+    assert f"run: {how_to_add('code')}" in str(code.trouble)

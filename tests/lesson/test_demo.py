@@ -17,7 +17,12 @@ from tests.support.weights import real_weights
 def demo(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "clew.cli.main", "demo", *options],
-        env={**os.environ, "CLEW_DATA_DIR": str(folder), "COLUMNS": "100"},
+        env={
+            **os.environ,
+            "CLEW_DATA_DIR": str(folder),
+            "CLEW_SANDBOX_PYTHON": sys.executable,  # has matplotlib: nothing need be fetched
+            "COLUMNS": "100",
+        },
         cwd=folder,
         capture_output=True,
         text=True,
@@ -86,3 +91,4 @@ def test_the_demo_runs_on_the_embedded_model(tmp_path: Path) -> None:
     assert "That was it" in done.stdout
     if unavailable("bwrap") is None:
         assert re.search(r"average strokes: 31\.25\b.*^Agent:.*31\.25", done.stdout, re.DOTALL | re.MULTILINE)
+        assert re.search(r"Saved file-\w+\.png, [\d,]+ bytes", done.stdout)

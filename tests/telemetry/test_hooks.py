@@ -115,7 +115,7 @@ async def test_transactions_are_told_by_the_name_of_what_they_do(place: Place) -
 
 def test_nothing_but_the_composition_imports_who_watches(source: Callable[[], list[Path]]) -> None:
     importing = [path for path in source() if "clew.telemetry" in path.read_text(encoding="utf-8")]
-    composition = ["assemble.py", "serve.py", "worker.py"]
+    composition = ["assemble.py", "code_worker.py", "serve.py", "worker.py"]
     assert sorted(path.name for path in importing if path.parent.name != "telemetry") == composition
 
 
