@@ -12,7 +12,7 @@ import pytest
 
 from clew.testing.scripted_model import ScriptedModel
 from clew.testing.server import RunningServer
-from tests.sandbox.processes import alive, descendants
+from tests.sandbox.processes import alive, descendants, used
 from tests.support.api import Api, RunHandle
 from tests.support.wait import until
 
@@ -48,12 +48,8 @@ def _command(process: int) -> str:
 
 def _is_at_work(server: int) -> bool:
     """Whether a session has used the processor for half a second: it is in its cell."""
-    try:
-        process = _in_session(server, "/opt/kernel")
-        fields = Path(f"/proc/{process}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    except OSError:
-        return False
-    return int(fields[11]) + int(fields[12]) > 50
+    process = _in_session(server, "/opt/kernel")
+    return process is not None and used(process) > 0.5
 
 
 def _made(api: Api) -> list[str]:

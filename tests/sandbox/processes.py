@@ -1,5 +1,6 @@
 """Looks at processes from outside."""
 
+import os
 from pathlib import Path
 
 
@@ -22,3 +23,12 @@ def alive(process: int) -> bool:
         ] not in {"Z", "X"}
     except OSError:
         return False
+
+
+def used(process: int) -> float:
+    """Return the seconds of processor time that a process has used; 0 if it has gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
