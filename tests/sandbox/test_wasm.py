@@ -79,6 +79,9 @@ class TestCells:
         ran = world.run("import sys\nprint('one')\nprint('two', file=sys.stderr)\nprint('three')\n4")
         assert ran.logs == "one\ntwo\nthree\n4\n"
 
+    def test_nul_is_replaced(self, world: World) -> None:
+        assert world.run("print('a\\0b')").logs == "a\ufffdb\n"
+
     def test_a_semicolon_hides_the_value(self, world: World) -> None:
         assert world.run("5;").logs == ""
 
@@ -220,6 +223,11 @@ class TestFiles:
         for name in ("link", "folder", "none", "../x", ".hidden"):
             with pytest.raises(SandboxTrouble):
                 world.take(name)
+
+    def test_a_name_that_can_not_be_shown_stays_inside_and_the_session_lives(self, world: World) -> None:
+        ran = world.run("for name in ('a\\u00a0b', 'shown'): open(name, 'w').close()\nodd = 5")
+        assert (ran.ended, ran.left) == (None, (Left("shown", 0),))
+        assert world.run("odd").logs == "5\n"
 
     def test_names_that_are_not_plain_are_not_put(self, world: World, tmp_path: Path) -> None:
         (tmp_path / "given").touch()

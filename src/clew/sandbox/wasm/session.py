@@ -228,11 +228,12 @@ class WasmSession:
         self._number += 1
         try:
             reply, _ = await self._one("run", code, seconds, logs, number=self._number, told=told)
-            if reply.kind != "done" or not all(plain(name) for name, _ in reply.left):
+            if reply.kind != "done":
                 raise self._gone("died")
         except _Over as over:
             return Ran(logs=with_ending(_text(logs), over.why), raised=True, ended=over.why)
-        left = tuple(Left(name, size) for name, size in reply.left)
+        # The runner knows less of what can't be shown than we do: such a file stays inside.
+        left = tuple(Left(name, size) for name, size in reply.left if plain(name))
         return Ran(logs=_text(logs), raised=reply.raised, left=left, unseen=reply.unseen)
 
     async def _stop(self, cell: "asyncio.Task[Ran]", why: Ended) -> None:
@@ -346,7 +347,9 @@ def _frame(asked: dict[str, Any], body: bytes = b"") -> bytes:
 
 
 def _text(logs: bytearray) -> str:
-    return logs[:MOST_LOGS].decode("utf-8", "replace") + (_CUT if len(logs) > MOST_LOGS else "")
+    """Return what a cell printed. NUL is replaced: PostgreSQL can't keep it."""
+    text = logs[:MOST_LOGS].decode("utf-8", "replace").replace("\x00", "\ufffd")
+    return text + (_CUT if len(logs) > MOST_LOGS else "")
 
 
 def _no_room() -> SandboxTrouble:
