@@ -16,7 +16,6 @@ from clew.sandbox import seccomp
 from clew.sandbox.interpreter import Interpreter, system_libraries
 from clew.sandbox.jailed import (
     ENVIRONMENT,
-    INNER_LIMITS,
     KERNEL,
     LIMITS,
     TEMPORARY,
@@ -65,7 +64,7 @@ def _new_folder() -> Path:
 
 
 def linked() -> bool:
-    """Whether it is."""
+    """Whether :data:`DATA` leads to the folder that a session stands in."""
     return os.path.islink(DATA) and os.readlink(DATA) == LINK
 
 
@@ -93,9 +92,10 @@ def folder_plan(known: Interpreter, folder: Path) -> list[str]:
     pairs = [("set", f"{name}={value}") for name, value in (ENVIRONMENT | own).items()]
     pairs += [("read", outside) for outside, _ in known.binds()]
     pairs += [("write", str(data)), ("write", str(passing)), ("kernel", str(kernel)), ("stand", str(data))]
-    # The user's other processes count too, and this one starts none: memory bounds its threads.
-    limits = {name: most for name, most in INNER_LIMITS.items() if name != "RLIMIT_NPROC"}
-    command = [known.executable, "-I", "-S", "-B", str(kernel), listed(limits), *known.packages]
+    # No limit of processes inside: the user's others would count too, and this one starts none. Memory
+    # bounds its threads.
+    no_limits = ""
+    command = [known.executable, "-I", "-S", "-B", str(kernel), no_limits, *known.packages]
     return [*_flat(pairs + _system()), "run", *command]
 
 
