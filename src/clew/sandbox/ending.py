@@ -20,4 +20,5 @@ def with_ending(logs: str, ended: Ended) -> str:
 
 def with_stop(logs: str, seconds: float) -> str:
     """Return what a cell printed, and after it that it took too long and could be stopped."""
-    return f"{logs}The cell was stopped after {seconds:g} seconds; variables are kept.\n"
+    between = "" if logs.endswith("\n") or not logs else "\n"
+    return f"{logs}{between}The cell was stopped after {seconds:g} seconds; variables are kept.\n"

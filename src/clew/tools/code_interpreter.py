@@ -18,7 +18,7 @@ from clew.core.records import Call, MadeFile, Outcome
 from clew.core.states import CallResult
 from clew.core.tools import CODE_INTERPRETER, CodeInterpreterTool, FunctionDefinition
 from clew.ids import FILE, Ids
-from clew.sandbox.sandbox import LONGEST_CELL, MOST_FILES, Ended, Left, Ran, SandboxTrouble
+from clew.sandbox.sandbox import MOST_FILES, Left, Ran, SandboxTrouble
 from clew.store import files, runs
 from clew.store.database import Database
 from clew.tools.sessions import Seat, Sessions
@@ -47,14 +47,6 @@ _FUNCTION = FunctionDefinition(
         "required": ["code"],
     },
 )
-
-_ENDED: dict[Ended, str] = {
-    "time": f"The code took longer than {LONGEST_CELL:g} seconds and was stopped.",
-    "memory": "The code took too much memory and was stopped.",
-    "output": "The code printed without end and was stopped.",
-    "cancelled": "The code was called off.",
-    "died": "The Python process ended.",
-}
 
 
 class CodeInterpreter:
@@ -110,9 +102,8 @@ class CodeInterpreter:
     async def _outcome(self, seat: Seat, ran: Ran, news: list[str], context: CallContext) -> Outcome:
         plots = [await self._plot(each.png, context) for each in ran.plots]
         left = [] if ran.ended else await self._left(seat, ran.left, news, context)
-        ended = _noted([_ENDED[ran.ended], "Its variables are gone."]) if ran.ended is not None else []
-        after = [*ended, *_noted(_after(ran, len(plots), left))]
-        logs = _lines(*_noted(news), ran.logs, *ended)
+        after = _noted(_after(ran, len(plots), left))
+        logs = _lines(*_noted(news), ran.logs)
         outputs: list[Json] = [{"type": "logs", "logs": within(logs, _MOST_SHOWN)}] if logs else []
         outputs += [{"type": "image", "image": {"file_id": each.file.id}} for each in plots]
         told = _lines(*_noted(news), within(ran.logs, _MOST_TOLD), *after)
