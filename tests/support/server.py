@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 
@@ -248,20 +248,9 @@ class Server:
         self._ingestion = Ingestion(db, self.blobs, embedder, process.clock)
         self._reindex = Reindex(db, embedder)
         tools = self._toolbox.with_(FileSearch(db, searcher))
-        sessions = Sessions(
-            db,
-            self.blobs,
-            Chosen(self._sandbox, self._sandbox_python, weights_cache(), self._clock),
-            process=process,
-            place=row.id,
-            most=self._sandbox_sessions,
-        )
+        sessions = self._make_sessions(db, process, row.id)
         code = CodeInterpreter(
-            db,
-            self.blobs,
-            sessions,
-            ids=self._ids,
-            room=lambda project: engine.shares.of(project).file_bytes,
+            db, self.blobs, sessions, ids=self._ids, room=lambda its: engine.shares.of(its).file_bytes
         )
         tools = tools.with_(code)
         guard = self._outbound.guard if self._outbound is not None else Guard()
@@ -298,33 +287,16 @@ class Server:
         )
         given = {key: Access(project, "") for project, key in KEYS.items()}
         keyring = Keyring(given | {OPERATOR_KEY: Access("alpha", "", role=OPERATOR)})
-        assembly = Assembly(
-            db,
-            engine,
-            models,
-            tools,
-            process,
-            guard,
-            row,
-            bus,
-            tally,
-            self.blobs,
-            searcher,
-            VAULT,
-            sessions=sessions,
-        )
+        made = (db, engine, models, tools, process, guard, row, bus, tally, self.blobs, searcher, VAULT)
+        assembly = Assembly(*made, sessions=sessions)
         watch = Watch(self._caps, self._proxies)
         condition = condition_of(assembly, watch, self.place)
         app = create_app(services, keyring, condition, proxies=self._proxies)
-        config = uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=2,
-        )
-        return ClewServer(config, assembly, keyring, watch=watch, grace=0, on_ready=self._ready.set)
+        return ClewServer(_config(app), assembly, keyring, watch=watch, grace=0, on_ready=self._ready.set)
+
+    def _make_sessions(self, db: Database, process: Process, place: str) -> Sessions:
+        chosen = Chosen(self._sandbox, self._sandbox_python, weights_cache(), self._clock)
+        return Sessions(db, self.blobs, chosen, process=process, place=place, most=self._sandbox_sessions)
 
     def _kinds(self, db: Database, process: Process) -> list[Kind]:
         kinds: list[Kind] = [Retention(db, process), BlobSweep(db, self.blobs, process)]
@@ -340,3 +312,14 @@ class Server:
             )
             kinds.append(deliveries)
         return kinds
+
+
+def _config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+    )

@@ -146,15 +146,10 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
     tools = tools.with_(FileSearch(db, searcher))
     sessions = make_sessions(settings, db, blobs, process, row.id, secret)
     if sessions is not None:
-        tools = tools.with_(
-            CodeInterpreter(
-                db,
-                blobs,
-                sessions,
-                ids=process.ids,
-                room=lambda project: engine.shares.of(project).file_bytes,
-            )
+        code = CodeInterpreter(
+            db, blobs, sessions, ids=process.ids, room=lambda its: engine.shares.of(its).file_bytes
         )
+        tools = tools.with_(code)
     outbound = Guard(settings.outbound_allow)
     bus = _make_bus(settings, row, secret)
     engine = Engine(
@@ -179,22 +174,8 @@ def assemble(settings: Settings, *, encode: Encode, works: bool, secret: bytes |
         ],
     )
     ingestion.woken = engine.go_on
-    return Assembly(
-        db,
-        engine,
-        models,
-        tools,
-        process,
-        outbound,
-        row,
-        bus,
-        tally,
-        blobs,
-        searcher,
-        vault,
-        secret,
-        sessions,
-    )
+    made = (db, engine, models, tools, process, outbound, row, bus, tally, blobs, searcher, vault)
+    return Assembly(*made, secret=secret, sessions=sessions)
 
 
 def this_process(process: Process, *, works: bool) -> WorkerRow:
